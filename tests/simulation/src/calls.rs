@@ -1,4 +1,4 @@
-//! Calls beside the feed: fills and buckets, on their way there, answered, and on their way back.
+//! The calls next to the feed: requests for fills and buckets, and their replies.
 
 use crate::{
     event::Happening,
@@ -20,14 +20,14 @@ use littoral_model::{
 use littoral_wire::rows;
 use std::{sync::Arc, time::Duration};
 
-/// What is asked, and once it is answered the answer.
+/// The call, and its reply once it has one.
 enum What {
     Fill {
         flights: Vec<Fill>,
         replica: Option<Arc<Replica>>,
         answer: Option<(Position, Vec<u8>)>,
     },
-    /// For this round of the edge's proof.
+    /// For this round of the edge's anti-entropy.
     Bucket {
         replica: Arc<Replica>,
         round: u64,
@@ -36,18 +36,18 @@ enum What {
     },
 }
 
-/// A call on its way.
+/// A call in flight.
 pub(crate) struct Call {
     pub(crate) edge: usize,
     to: Target,
     at: Duration,
-    /// It outlives the stream that it was made beside.
+    /// Whether it survives the end of its stream.
     outlives: bool,
     what: What,
 }
 
 impl World {
-    /// Begins as many calls as the edge's flights want.
+    /// Starts as many calls as the edge's fills need.
     pub(crate) fn begin_call(&mut self, edge: usize) {
         let Some(flights) = self.edges[edge].fills.next_call() else { return };
         let may_request_rows = self.edges[edge].follower.may_request_rows();
@@ -65,7 +65,7 @@ impl World {
         Call { edge, to, at: self.arrival(), outlives, what }
     }
 
-    /// There is no way to the leader: whoever waits is told, and so is whoever came meanwhile.
+    /// There is no connection to the leader: all waiters fail, including those that joined in the meantime.
     fn fail_call(&mut self, edge: usize, mut flights: Vec<Fill>) {
         loop {
             for flight in flights {
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// The edge's stream is gone, and with it the calls beside it, but for some that are late.
+    /// Drops the calls of an edge whose stream has ended, except for some that arrive late.
     pub(crate) fn cut_calls(&mut self, edge: usize, all: bool) {
         let (gone, left) =
             std::mem::take(&mut self.calls).into_iter().partition(|call| call.edge == edge && (all || !call.outlives));
@@ -92,14 +92,15 @@ impl World {
         }
     }
 
-    /// A bucket could not be fetched. The edge may serve another replica by now, whose proof is in another round.
+    /// Records that a bucket could not be fetched. The edge may serve another replica by now, with another round of
+    /// anti-entropy.
     fn not_mended(&mut self, edge: usize, round: u64) {
         let state = &mut self.edges[edge];
         state.repair.take_if(|(repair, _)| repair.round() == round);
         state.anti_entropy.not_repaired(round);
     }
 
-    /// Asks for the next bucket that is to be mended, or puts in what has come.
+    /// Requests the next bucket that needs repair, or applies the received one.
     pub(crate) fn mend_on(&mut self, edge: usize) {
         let Some(replica) = self.edges[edge].replica().cloned() else { return };
         let target = self.streams[edge].as_ref().map(|stream| stream.target);
@@ -143,7 +144,7 @@ impl World {
                 state.anti_entropy.not_repaired(round);
             }
             (Some(wanted), Some(target)) => {
-                // A relay passes it on: its own rows may be what is to be mended.
+                // A relay forwards the call, because its own rows may be the ones that need repair.
                 let target = if target == Target::Relay { Target::Leader } else { target };
                 let call = self.call(edge, target, What::Bucket { replica, round, wanted, answer: None });
                 self.calls.push(call);
@@ -228,7 +229,7 @@ impl World {
         Ok(())
     }
 
-    /// Rows as the target has them, and as of which of its records: the position is taken first.
+    /// Reads rows of the target, and the position of the read: the position is taken first.
     fn read_at(&self, target: Target, reads: &[ViewRead]) -> Result<Option<(Position, Vec<u8>)>, String> {
         let (as_of, table) = match target {
             Target::Leader => (self.leader.head(), self.leader.table.clone()),
@@ -258,7 +259,7 @@ impl World {
         }
     }
 
-    /// Asks for a key on behalf of a read.
+    /// Requests a key for a read.
     pub(crate) fn ask(&mut self, edge: usize, key: &[u8], asker: crate::edge::Asker) {
         if let Ok(Requested::Call) = self.edges[edge].fills.request(RESIDENT, key, asker) {
             self.begin_call(edge);

@@ -1,4 +1,4 @@
-//! An edge: the product's core, and what its tasks do with the core's effects.
+//! An edge: the product's core, and the code that carries out the core's effects.
 
 use crate::leader::KEYS;
 use littoral_edge_core::{
@@ -28,17 +28,17 @@ use std::{
     time::Duration,
 };
 
-/// Records that a relay keeps, in bytes: few, so that some who were away need a snapshot.
+/// The records that a relay keeps, in bytes: few, so that some returning subscribers need a snapshot.
 const RELAY_BYTES: usize = 2 << 10;
 
-/// A place of an open read.
+/// A key of an open read that waits for its fill.
 #[derive(Clone, Debug)]
 pub struct Asker {
     /// The read.
     pub read: u64,
-    /// The place.
+    /// The index of the key.
     pub place: KeyIndex,
-    /// Whether the read was given up.
+    /// Whether the read was abandoned.
     pub gone: Rc<Cell<bool>>,
 }
 
@@ -51,55 +51,55 @@ impl Waiter for Asker {
 /// Why the world must end a stream.
 #[derive(Debug)]
 pub enum Ends {
-    /// The publisher did what it may not.
+    /// The publisher violated the protocol.
     Violation(Violation),
     /// The publisher ended it.
     Told(ErrorCode),
-    /// Repair has not helped.
+    /// Repairs did not help.
     GivenUp,
 }
 
-/// One life of an edge's process.
+/// One lifetime of an edge's process.
 pub struct Edge {
-    /// What it decides.
+    /// The core.
     pub follower: FeedFollower,
-    /// Keys on their way.
+    /// The fills in flight.
     pub fills: Fills<Asker>,
-    /// What it passes on.
+    /// What it publishes as a relay.
     pub relay: Relay,
-    /// The leader's digests, for those who follow.
+    /// The leader's digests, for subscribers of a relay.
     pub checkpoints: Checkpoints,
-    /// Its proof.
+    /// Its anti-entropy.
     pub anti_entropy: AntiEntropy,
-    /// What it states of its freshness, by its own clock.
+    /// The freshness that it states, by its own clock.
     pub fresh_at: Option<Duration>,
-    /// What its clock shows when the world begins.
+    /// The reading of its clock at the start of the world.
     pub clock: Duration,
-    /// Rows of the full view that have changed in memory.
+    /// Rows of the full view that are corrupted in memory.
     pub rotten: BTreeSet<u64>,
-    /// Rows that are being added up: for which round of the proof, and which were rotten when that began.
+    /// The running scrub: its anti-entropy round, and the rows that were corrupted when it began.
     pub scrub: Option<(u64, Scrub, BTreeSet<u64>)>,
-    /// Buckets that are being mended, and what has come for them and is not applied here yet.
+    /// The running repair, and the rows of a bucket that were received but not applied.
     pub repair: Option<(Repair, Option<BucketRows>)>,
-    /// The newest epoch that it was greeted with, by log.
+    /// The newest epoch in a hello that it received, by log.
     pub epochs: BTreeMap<Incarnation, Epoch>,
 }
 
-/// What a message has led to, for the world.
+/// The result of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Took {
-    /// Nothing that invariants speak of.
+    /// Nothing that invariants check.
     Nothing,
-    /// The publisher has answered, under this epoch.
+    /// The publisher has sent its hello, under this epoch.
     Greeted(Incarnation, Epoch),
-    /// Another replica is served.
+    /// The edge serves another replica.
     Served,
     /// Records were applied.
     Applied,
 }
 
 impl Edge {
-    /// An edge that has nothing. A relay holds every row of every view.
+    /// Creates an edge without data. A relay holds every row of every view.
     #[must_use]
     pub fn new(clock: Duration, relays: bool) -> Self {
         let mode = if relays { ViewMode::Full } else { ViewMode::Resident };
@@ -124,30 +124,30 @@ impl Edge {
         }
     }
 
-    /// What it serves.
+    /// Returns the replica that it serves.
     #[must_use]
     pub fn replica(&self) -> Option<&Arc<Replica>> {
         self.follower.serving()
     }
 
-    /// Everything up to here is applied.
+    /// Returns the last record that is applied.
     #[must_use]
     pub fn lsn(&self) -> Lsn {
         self.replica().map_or(Lsn::NONE, |replica| replica.position().lsn)
     }
 
-    /// Its clock.
+    /// Returns the reading of its clock.
     #[must_use]
     pub fn now(&self, now: Duration) -> Duration {
         now + self.clock
     }
 
-    /// A new stream begins.
+    /// Starts a stream.
     pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
         self.follower.connected(address, self.now(now))
     }
 
-    /// A message has come.
+    /// Receives a message.
     ///
     /// # Errors
     /// Why the stream must end.
@@ -205,7 +205,8 @@ impl Edge {
         Ok(())
     }
 
-    /// Goes on with adding up. When that has ended: the keys that were rotten when it began, and whether it found nothing.
+    /// Continues the scrub. When it has ended, returns the keys that were corrupted when it began, and whether it found
+    /// no difference.
     ///
     /// # Errors
     /// Why the stream must end.
@@ -221,20 +222,20 @@ impl Edge {
         Ok(Some((rotten, found_nothing)))
     }
 
-    /// The stream has ended.
+    /// Ends the stream.
     pub fn disconnected(&mut self, fault: &Fault) {
         self.follower.disconnected(fault);
     }
 
-    /// The memory policy lets go of a row of the resident view.
+    /// Evicts a row of the resident view.
     pub fn evict(&self, number: u64) {
         if let Some(replica) = self.replica() {
             replica.table.forget(crate::leader::RESIDENT, &crate::leader::key(number));
         }
     }
 
-    /// Rows that had changed in memory were written over. One that changes once more concerns no scrub that is under way: it
-    /// may have passed there.
+    /// Records that corrupted rows were overwritten. Another corruption of such a row does not concern a running scrub,
+    /// which may have passed the row.
     pub fn healed(&mut self, healed: &BTreeSet<u64>) {
         self.rotten.retain(|number| !healed.contains(number));
         if let Some((_, _, rotten)) = &mut self.scrub {
@@ -242,7 +243,7 @@ impl Edge {
         }
     }
 
-    /// A row of the full view changes in memory. Whether there was one.
+    /// Corrupts a row of the full view in memory. Returns whether there was one.
     pub fn rot(&mut self, number: u64) -> bool {
         let key = crate::leader::key(number % KEYS);
         let rots = self.replica().is_some_and(|replica| replica.table.corrupt(crate::leader::FULL, &key));

@@ -31,12 +31,12 @@ pub enum Happening {
         /// Where its log ends.
         head: Position,
     },
-    /// The leader's host was put back to an earlier state.
+    /// The leader's host was restored to an earlier state.
     HostReverted {
         /// Where its log ends.
         head: Position,
     },
-    /// A subscriber's hello proved to the leader that its log was put back.
+    /// A subscriber's hello proved to the leader that its log was rolled back.
     PutBackProved {
         /// The subscriber.
         edge: usize,
@@ -107,7 +107,7 @@ pub enum Happening {
     Healed,
     /// The leader's disk fails from now on.
     DiskFails(Faults),
-    /// The leader's disk is well again.
+    /// The leader's disk works again.
     DiskWell,
     /// The leader wrote a snapshot, or tried to.
     Snapshot(SnapshotOutcome),
@@ -172,7 +172,7 @@ pub enum StreamEnd {
     Cut,
     /// The publisher's process ended.
     PublisherGone,
-    /// The publisher could not go on: the product's error.
+    /// The publisher could not continue: the product's error.
     PublisherFailed(String),
     /// The publisher ended it with this code.
     PublisherEnded(ErrorCode),
@@ -312,10 +312,10 @@ impl fmt::Display for Happening {
             Self::OldLogContinues => f.write_str("its predecessor keeps writing to its own log"),
             Self::DiskRestored { head } => write!(f, "the leader's disk was restored from a backup and ends at {head}"),
             Self::HostReverted { head } => {
-                write!(f, "the leader's host was put back to an earlier state, in which its log ends at {head}")
+                write!(f, "the leader's host was restored to an earlier state, in which its log ends at {head}")
             }
             Self::PutBackProved { edge, from } => {
-                write!(f, "edge {edge} proves to the leader that its log was put back: a new life starts at {from}")
+                write!(f, "edge {edge} proves to the leader that its log was rolled back: a new life starts at {from}")
             }
             Self::Acknowledged { from, last } => write!(f, "records {from} to {last} are acknowledged"),
             Self::Rejected { from, reason } => write!(f, "records from {from} on are rejected: {reason}"),
@@ -330,7 +330,7 @@ impl fmt::Display for Happening {
             Self::ReadAbandoned { edge, read } => write!(f, "edge {edge}: read {read} is abandoned"),
             Self::Healed => f.write_str("the network and the disk heal"),
             Self::DiskFails(faults) => write!(f, "the disk: {faults:?}"),
-            Self::DiskWell => f.write_str("the disk is well again"),
+            Self::DiskWell => f.write_str("the disk works again"),
             Self::Snapshot(outcome) => outcome.fmt(f),
             Self::ClockJumped { ms } => write!(f, "the leader's wall clock is now {ms} ms off"),
             Self::Rotted { edge } => write!(f, "edge {edge}: a row changes in memory"),
@@ -348,7 +348,7 @@ impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cut => f.write_str("the network cut it"),
-            Self::PublisherGone => f.write_str("the publisher is gone"),
+            Self::PublisherGone => f.write_str("the publisher's process ended"),
             Self::PublisherFailed(error) | Self::Violation(error) => f.write_str(error),
             Self::PublisherEnded(code) => write!(f, "the publisher ended it: {code:?}"),
             Self::NotMended => f.write_str("repairs did not make the rows equal"),

@@ -1,4 +1,4 @@
-//! The judge: what stands in a log, in plain maps, written without a line of the product's merging.
+//! The model: the content of a log in plain maps, written without the product's merging code.
 
 use littoral_model::{
     position::Lsn,
@@ -20,20 +20,20 @@ pub struct Write {
     pub key: Vec<u8>,
     /// The values.
     pub body: Option<Vec<u8>>,
-    /// When its event happened.
+    /// The event time.
     pub event_time: i64,
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A row or a deletion.
     Write(Write),
-    /// Deletions by older clock readings are forgotten.
+    /// Tombstones with older clock readings are collected.
     Collect(u64),
-    /// A write was taken under this key.
+    /// The receipt of a write with this key.
     Receipt(String),
-    /// Something else.
+    /// Another record.
     Other,
 }
 
@@ -46,14 +46,14 @@ pub struct Entry {
     pub hlc: u64,
     /// Its hash.
     pub chain: ChainHash,
-    /// What it says.
+    /// The content.
     pub what: What,
     /// When it was acknowledged, in the world's time.
     pub at: Duration,
 }
 
 impl Entry {
-    /// What stands in a record that was acknowledged at `at`.
+    /// Returns the entry of a record that was acknowledged at `at`.
     #[must_use]
     pub fn of(record: &Record<'_>, at: Duration) -> Self {
         let write = |view, event_time: i64, key: &[u8], body: Option<&[u8]>| {
@@ -74,23 +74,23 @@ impl Entry {
     }
 }
 
-/// From a record on, which entry a key's state comes from; `None` when there is nothing, not even a deletion.
+/// The entry that determines a key's state from each record on; `None` if there is none, not even a deletion.
 type States = Vec<(Lsn, Option<usize>)>;
 
-/// What stands in one life of a log.
+/// The content of one log.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// By number, dense from the first.
+    /// The entries by number, dense from the first.
     pub entries: Vec<Entry>,
     states: BTreeMap<(u32, Vec<u8>), States>,
     keys: BTreeSet<String>,
 }
 
 impl History {
-    /// Another record.
+    /// Appends an entry.
     ///
     /// # Errors
-    /// What no log may hold.
+    /// Content that no log may have.
     pub fn push(&mut self, entry: Entry) -> Result<(), String> {
         let index = self.entries.len();
         if self.entries.last().is_some_and(|last| last.hlc >= entry.hlc) {
@@ -121,7 +121,7 @@ impl History {
             }
             What::Receipt(key) => {
                 if !self.keys.insert(key.clone()) {
-                    return Err(format!("the write with key {key} was taken twice"));
+                    return Err(format!("the write with key {key} was applied twice"));
                 }
             }
             What::Other => {}
@@ -130,13 +130,13 @@ impl History {
         Ok(())
     }
 
-    /// The record of this number.
+    /// Returns the record with this number.
     #[must_use]
     pub fn entry(&self, lsn: Lsn) -> Option<&Entry> {
         self.entries.get(usize::try_from(lsn.0).ok()?.checked_sub(1)?)
     }
 
-    /// Whether a record's write was newer than what stood of its key.
+    /// Returns whether a record's write was newer than the state of its key.
     #[must_use]
     pub fn kept(&self, lsn: Lsn) -> bool {
         let Some(What::Write(write)) = self.entry(lsn).map(|entry| &entry.what) else { return false };
@@ -144,21 +144,21 @@ impl History {
         states.is_some_and(|states| states.iter().any(|(from, state)| *from == lsn && state.is_some()))
     }
 
-    /// Whether who stands there has this history and no other.
+    /// Returns whether a subscriber at this position shares this history.
     #[must_use]
     pub fn holds(&self, resume: &Resume) -> bool {
         let lsn = resume.position.lsn;
         if lsn == Lsn::NONE { true } else { self.entry(lsn).is_some_and(|entry| entry.chain == resume.chain) }
     }
 
-    /// The values of a key as of a record.
+    /// Returns the values of a key as of a record.
     #[must_use]
     pub fn at(&self, view: ViewId, key: &[u8], lsn: Lsn) -> Option<&[u8]> {
         let states = self.states.get(&(view.0, key.to_vec()))?;
         states.iter().rev().find(|(from, _)| *from <= lsn).and_then(|(_, state)| self.body(*state))
     }
 
-    /// What the values of a key have been since they were what they are as of `lsn`, oldest first.
+    /// Returns the values that a key has had since `lsn`, oldest first.
     #[must_use]
     pub fn since(&self, view: ViewId, key: &[u8], lsn: Lsn) -> Vec<Option<&[u8]>> {
         let mut bodies = vec![self.at(view, key, lsn)];
@@ -175,7 +175,7 @@ impl History {
         }
     }
 
-    /// The last record that was acknowledged before `time`.
+    /// Returns the last record that was acknowledged before `time`.
     #[must_use]
     pub fn acknowledged_before(&self, time: Duration) -> Lsn {
         let count = self.entries.partition_point(|entry| entry.at < time);

@@ -1,4 +1,4 @@
-//! What must hold after every event, each a function that is named as a sentence.
+//! The invariants after every event, each a function named as a sentence.
 
 use crate::{
     edge::Edge,
@@ -20,7 +20,7 @@ impl World {
             let log = self.log_at(&replica);
             let Some(history) = self.histories.get(&log).filter(|_| !self.twice.contains(&log)) else { continue };
             if !history.holds(&resume) {
-                return Err(format!("edge {edge} stands at {}, which is not of its log", resume.position));
+                return Err(format!("edge {edge} is at {}, which is not in its log", resume.position));
             }
             let healed = a_full_view_is_the_history_as_of_its_position(edge, &self.edges[edge], &replica, history)?;
             if replica.routes.load().get(&RESIDENT).is_some() {
@@ -43,15 +43,18 @@ impl World {
         Ok(())
     }
 
-    /// What an edge holds may be the last copy in the world: a leader whose disk is empty, or another's, does not take it away.
-    pub(crate) fn rows_give_way_to_no_other_log_by_themselves(&mut self, edge: usize) -> Result<(), String> {
+    /// An edge may hold the last copy of a row: an empty log or another one does not replace its rows.
+    pub(crate) fn rows_are_not_replaced_by_another_log_without_an_operator(
+        &mut self,
+        edge: usize,
+    ) -> Result<(), String> {
         let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
         let point = replica.point.load_full();
         let log = point.log();
         let (held, adopted) = &mut self.held[edge];
         if held.is_some_and(|held| held != log) && !adopted.contains(&log) {
             return Err(format!(
-                "edge {edge} gave up the rows of its log for those of log {log}, which nobody had it adopt"
+                "edge {edge} replaced the rows of its log with those of log {log}, which no operator had it adopt"
             ));
         }
         *held = Some(log);
@@ -86,12 +89,12 @@ impl World {
         Ok(())
     }
 
-    /// A round that found nothing wrong was right.
+    /// A round that found no difference was right.
     pub(crate) fn digests_equal_means_rows_equal(&self, edge: usize, rotten: &BTreeSet<u64>) -> Result<(), String> {
         let spoilt = &self.edges[edge].rotten;
         let certain = self.edges[edge].replica().is_some_and(|replica| !self.twice.contains(&self.log_at(replica)));
         match rotten.intersection(spoilt).find(|_| certain) {
-            Some(number) => Err(format!("edge {edge}: key {number} has changed in memory and was found equal")),
+            Some(number) => Err(format!("edge {edge}: key {number} was corrupted in memory and was found equal")),
             None => Ok(()),
         }
     }
@@ -99,26 +102,26 @@ impl World {
     pub(crate) fn replicas_converge_once_the_network_heals(&self) -> Result<(), String> {
         let head = self.leader.head();
         for (number, edge) in self.edges.iter().enumerate() {
-            let Some(replica) = edge.replica() else { return Err(format!("edge {number} has nothing")) };
+            let Some(replica) = edge.replica() else { return Err(format!("edge {number} has no data")) };
             let position = replica.position();
             if position != head {
-                return Err(format!("edge {number} stands at {position}, the leader at {head}"));
+                return Err(format!("edge {number} is at {position}, the leader at {head}"));
             }
             let certain = !self.twice.contains(&self.log_at(replica));
             if let Some(rotten) = edge.rotten.first().filter(|_| certain) {
-                return Err(format!("edge {number}: key {rotten} has changed in memory and was never mended"));
+                return Err(format!("edge {number}: key {rotten} was corrupted in memory and was never repaired"));
             }
             let full = |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == FULL);
             let (ours, theirs) = (full(&replica.table), full(&self.leader.table));
             if theirs.is_some() && ours != theirs {
-                return Err(format!("edge {number}: rows are equal and digests are not"));
+                return Err(format!("edge {number}: rows are equal but digests are not"));
             }
         }
         Ok(())
     }
 }
 
-/// Returns rows that had changed in memory and are right again. Before the snapshot's newest row is reached, rows may be
+/// Returns the rows that were corrupted and are correct again. Until the snapshot's newest row is reached, rows may be
 /// newer than the position.
 fn a_full_view_is_the_history_as_of_its_position(
     number: usize,
@@ -153,7 +156,7 @@ fn a_resident_row_is_never_older_than_the_position(
     for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
         let held = replica.table.get(RESIDENT, &key);
         if !matches!(held, Held::Unknown) && !history.since(RESIDENT, &key, lsn).contains(&body(&held)) {
-            return Err(format!("edge {number}, key {index}: {held:?} was overtaken before {lsn}"));
+            return Err(format!("edge {number}, key {index}: {held:?} was outdated before {lsn}"));
         }
     }
     Ok(())
@@ -163,7 +166,7 @@ fn a_read_never_claims_less_staleness_than_it_has(number: usize, edge: &Edge, hi
     let Some(fresh_at) = edge.fresh_at else { return Ok(()) };
     let owed = history.acknowledged_before(fresh_at.saturating_sub(edge.clock));
     if edge.lsn() < owed {
-        return Err(format!("edge {number} at {} claims to have all up to {owed}", edge.lsn()));
+        return Err(format!("edge {number} at {} claims to have everything up to {owed}", edge.lsn()));
     }
     Ok(())
 }

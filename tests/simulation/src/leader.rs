@@ -1,4 +1,5 @@
-//! A leader: the product's log over a disk that fails, and its core, driven in one thread as its own threads drive it.
+//! A leader: the product's log over a failing disk, and its core, driven in one thread as the product's threads drive
+//! it.
 
 use crate::{
     event::SnapshotOutcome,
@@ -36,19 +37,19 @@ use littoral_replica::{Config, Table};
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
 
-/// A view that edges hold whole.
+/// A view with residency `full`.
 pub const FULL: ViewId = ViewId(1);
-/// A view of which edges hold what was asked for.
+/// A view with residency `resident`.
 pub const RESIDENT: ViewId = ViewId(2);
-/// Keys of each view: few, so that they meet each other often.
+/// The number of keys of each view: few, so that writes often meet.
 pub const KEYS: u64 = 6;
-/// Where the leaders' wall clocks begin, in milliseconds.
+/// The start of the leaders' wall clocks, in milliseconds.
 const EPOCH_MS: i64 = 1_000_000_000;
-/// Nothing in a world is forgotten for its number or age.
+/// No receipt is dropped for number or age.
 const RECEIPTS_MAX: usize = 10_000;
 const RECEIPTS_AGE_MS: u64 = 1 << 40;
 
-/// One life of a leader's process.
+/// One lifetime of a leader's process.
 pub struct Leader {
     /// Its disk.
     pub disk: Memory,
@@ -56,53 +57,53 @@ pub struct Leader {
     pub log: Arc<Embedded>,
     /// Its rows.
     pub table: Arc<Table>,
-    /// Under which it appends.
+    /// The epoch under which it appends.
     pub epoch: Epoch,
     /// What is durable and applied.
     pub published: Published,
     /// The newest digests.
     pub checkpoints: Checkpoints,
-    /// How far its wall clock is off, in milliseconds.
+    /// The offset of its wall clock, in milliseconds.
     pub wall: i64,
-    /// Where its log belongs.
+    /// The affiliation of its log.
     pub belongs: Affiliation,
-    /// Whether another has taken its place: it takes no writes, and cannot tell how far it is behind.
+    /// Whether another leader has replaced it: it accepts no writes, and cannot determine how far it is behind.
     pub deposed: bool,
     limits: Limits,
     committer: Sequencer,
     receipts: Receipts,
     /// The positions of other regions' records in its log.
     pub rehoming: RehomingPoints,
-    /// Conflicts with them.
+    /// Conflicts with other regions' records.
     pub ledger: Ledger,
     state: State,
 }
 
-/// A batch that is not on its way to the disk yet.
+/// A batch that is not being written yet.
 pub struct Built {
     building: Building,
     taken: Vec<Result<Durable, WriteError>>,
 }
 
-/// A batch that is on its way to the disk.
+/// A batch that is being written.
 pub struct Sent {
     batch: Batch,
     pending: commit::Pending,
     taken: Vec<Result<Durable, WriteError>>,
 }
 
-/// An answer for each work of a batch, or why nothing of it is durable.
+/// A result for each command of a batch, or why nothing of it is durable.
 pub type Answers = Result<Vec<Result<WriteReceipt, WriteError>>, String>;
 
 impl Built {
-    /// For each work, whether it has brought records into the batch.
+    /// Returns for each command whether it has added records to the batch.
     #[must_use]
     pub fn fresh(&self) -> Vec<bool> {
         self.taken.iter().map(|taken| !matches!(taken, Ok(Durable::Before { .. }) | Err(_))).collect()
     }
 }
 
-/// The region of everything.
+/// Returns the region of everything.
 #[must_use]
 pub fn region() -> Region {
     "east".parse().unwrap_or(Region::NONE)
@@ -119,7 +120,7 @@ fn view(name: &str) -> FeatureView {
     }
 }
 
-/// Layout of tables: few parts, and rows lie where the seed says.
+/// The layout of tables: few shards, and the seed decides where rows are.
 pub const TABLE: Config =
     Config { shards: 4, resident_bytes: None, misses_max: 100_000, floor: Lsn::NONE, hash_seed: Some(7) };
 
@@ -127,23 +128,24 @@ impl Leader {
     /// Opens the log on `disk` and restores the state.
     ///
     /// # Errors
-    /// What was wrong, for people.
+    /// The problem as text.
     pub fn open(disk: Memory, epoch: Epoch, entropy: u64) -> Result<Self, String> {
         Self::open_in(region(), Imports::default(), disk, epoch, entropy)
     }
 
-    /// The same in a region that takes others' records.
+    /// Like [`Leader::open`], in a region that imports others' records.
     ///
     /// # Errors
-    /// What was wrong, for people.
+    /// The problem as text.
     pub fn open_in(region: Region, imports: Imports, disk: Memory, epoch: Epoch, entropy: u64) -> Result<Self, String> {
         Self::open_as(region, imports, disk, epoch, entropy, true)
     }
 
-    /// The same; `begins`: whether another life of the log begins, as it does unless the whole host was put back to an earlier state.
+    /// Like [`Leader::open_in`]. `begins` is whether another life of the log begins, as it does unless the whole host
+    /// was restored to an earlier state.
     ///
     /// # Errors
-    /// What was wrong, for people.
+    /// The problem as text.
     pub fn open_as(
         region: Region,
         imports: Imports,
@@ -199,20 +201,20 @@ impl Leader {
         })
     }
 
-    /// The changes that make the views.
+    /// Returns the catalogue changes that create the views.
     #[must_use]
     pub fn views() -> Vec<LogCommand> {
         ["full", "resident"].map(|name| LogCommand::Change(CatalogueChange::PutView(view(name)))).into()
     }
 
-    /// The wall clock's milliseconds.
+    /// Returns the wall clock's milliseconds.
     #[must_use]
     pub fn now_ms(&self, now: Duration) -> u64 {
         let ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         (EPOCH_MS + ms + self.wall).max(0) as u64
     }
 
-    /// A write as a door hands it in.
+    /// Validates a write like a door.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -223,8 +225,8 @@ impl Leader {
         Ok(LogCommand::Write { request, content, generation: catalogue.generation })
     }
 
-    /// Makes work durable in one batch, applies it and answers it; as the commit and apply threads do. An answer for each
-    /// work, unless the batch failed.
+    /// Commits, applies and answers commands in one batch, like the commit and apply threads. Returns a result for each
+    /// command, unless the batch failed.
     ///
     /// # Errors
     /// Why nothing of it is durable.
@@ -234,7 +236,7 @@ impl Leader {
         self.arrive(sent)
     }
 
-    /// Takes work into a batch, which follows the one that is on its way to the disk, if there is one.
+    /// Builds a batch, which follows the one that is being written, if there is one.
     pub fn build(&mut self, works: Vec<LogCommand>, now: Duration) -> Built {
         let mut building = self.committer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
         let take = |work| self.committer.take(&mut building, work, &mut self.receipts);
@@ -242,7 +244,7 @@ impl Leader {
         Built { building, taken }
     }
 
-    /// Sends a batch on its way to the disk. One at a time.
+    /// Starts to write a batch. Only one is written at a time.
     ///
     /// # Errors
     /// That the batch that it was built on has failed.
@@ -252,7 +254,7 @@ impl Leader {
         Ok(Sent { batch, pending, taken })
     }
 
-    /// What becomes of a batch that was sent.
+    /// Returns the result of a batch that was sent.
     ///
     /// # Errors
     /// Why nothing of it is durable.
@@ -281,10 +283,10 @@ impl Leader {
         Ok(answers)
     }
 
-    /// What stands in the log from a record on, as far as it is kept.
+    /// Returns the log's entries from a record on, as far as they are kept.
     ///
     /// # Errors
-    /// What was wrong, for people.
+    /// The problem as text.
     pub fn entries(&self, from: Lsn, at: Duration) -> Result<Vec<Entry>, String> {
         let (mut all, mut next) = (Vec::new(), from.max(self.log.bounds().oldest));
         loop {
@@ -299,23 +301,23 @@ impl Leader {
         }
     }
 
-    /// Records for a subscriber: nothing that is not applied here.
+    /// Returns records for a subscriber; only records that are applied here.
     ///
     /// # Errors
-    /// What was wrong, for people.
+    /// The problem as text.
     pub fn records(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, String> {
         let block = self.log.read(from, bytes_max).map_err(|error| error.to_string())?;
         Ok(littoral_log::through(block, self.published.position.lsn))
     }
 
-    /// Takes digests.
+    /// Takes a checkpoint.
     pub fn vouch(&mut self, now: Duration) {
         let at = Hlc::new(self.now_ms(now), 0);
         let lsn = self.published.position.lsn;
         self.checkpoints.push(anti_entropy::checkpoint(&self.table, &self.state.known.catalogue, lsn, at, |_| false));
     }
 
-    /// A bucket's rows for who mends.
+    /// Returns a bucket's rows for a repair.
     #[must_use]
     pub fn bucket(&self, view: ViewId, bucket: u8, after: Option<&[u8]>) -> BucketRows {
         let as_of = self.published.position;
@@ -346,13 +348,13 @@ impl Leader {
         }
     }
 
-    /// The last record.
+    /// Returns the last record.
     #[must_use]
     pub fn head(&self) -> Position {
         self.published.position
     }
 
-    /// What goes wrong with the disk from now on.
+    /// Decides how the disk fails from now on.
     pub fn fail(&self, random: &mut Random) -> Faults {
         let faults = match random.below(3) {
             0 => Faults { sync_fails_after: Some(random.below(3) as u32), ..Faults::default() },
@@ -364,7 +366,7 @@ impl Leader {
     }
 }
 
-/// A key by number.
+/// Returns a key by its number.
 #[must_use]
 pub fn key(number: u64) -> Vec<u8> {
     let mut key = Vec::new();
@@ -372,7 +374,7 @@ pub fn key(number: u64) -> Vec<u8> {
     key
 }
 
-/// A row to write. Some events come late.
+/// Returns a random row to write. Some events are late.
 pub fn write(random: &mut Random, now: Duration) -> Write {
     let late_ms = if random.one_in(4) { random.below(400) } else { random.below(40) } as i64;
     let mut body = BodyBuilder::new(1);
@@ -385,7 +387,7 @@ pub fn write(random: &mut Random, now: Duration) -> Write {
     }
 }
 
-/// Writes as one request.
+/// Returns writes as one request.
 #[must_use]
 pub fn request(writes: &[Write], idempotency_key: Option<String>) -> WriteRequest {
     let mut rows = RowBatch::default();
@@ -395,7 +397,7 @@ pub fn request(writes: &[Write], idempotency_key: Option<String>) -> WriteReques
     WriteRequest { rows, idempotency_key, ..WriteRequest::default() }
 }
 
-/// The writes of a request.
+/// Returns the writes of a request.
 #[must_use]
 pub fn writes_of(request: &WriteRequest) -> Vec<Write> {
     let of = |row: RowWrite<'_>| Write {

@@ -1,14 +1,14 @@
-//! A world from one seed: a leader that crashes, is restored from a backup or begins anew, and sometimes lives on unaware;
-//! edges that restart, one of them a relay; clients that write, retry and read with tokens; a network that delays, stalls
-//! and cuts; a disk that tears and forgets; memory that rots; clocks that disagree and jump. After every event the
-//! invariants are checked against a plain history.
+//! A world from one seed. A leader crashes, is restored from a backup or starts with an empty log, and sometimes the
+//! old process keeps running unaware. Edges restart; one of them is a relay. Clients write, retry and read with tokens.
+//! The network delays, stalls and cuts. Disks tear and lose writes, memory is corrupted, and clocks disagree and jump.
+//! After every event the invariants are checked against a plain history.
 //!
-//! Simulated is the product's own code: the cores of leader and edge, the protocol, every frame of the feed through the
-//! wire's bytes, the table, the embedded log and its snapshots over a disk in memory. Only what their tasks do with the
-//! cores' effects stands here a second time ([`leader`], [`edge`], `publish`, `calls`), as the shipped tasks do it over
+//! The product's own code is simulated: the cores of leader and edge, the protocol, every frame of the feed through the
+//! wire's bytes, the table, the embedded log and its snapshots over a disk in memory. Only the code that carries out
+//! the cores' effects is written a second time ([`leader`], [`edge`], `publish`, `calls`); the product does it with
 //! sockets and threads.
 //!
-//! Left out: modules, views that come and go, local snapshots of edges, memory policies.
+//! Not simulated: modules, views that come and go, local snapshots of edges, memory policies.
 
 mod calls;
 pub mod edge;

@@ -1,4 +1,5 @@
-//! What becomes of leaders: they lose power, their disk, or what came after a backup, and some that were replaced live on.
+//! Faults of leaders: they lose power, their disk, or everything after a backup, and some replaced leaders keep
+//! running.
 
 use crate::{
     event::Happening,
@@ -22,7 +23,7 @@ impl World {
             .map_err(|error| format!("a loss of power must not keep the log from opening: {error}"))?;
         leader.wall = wall;
         let mut before = std::mem::replace(&mut self.leader, leader);
-        // It began another life as if nothing had been.
+        // It started another life although its host was restored unaware.
         if std::mem::take(&mut self.reverted) {
             self.twice.insert(self.leader_log);
         }
@@ -39,13 +40,13 @@ impl World {
         Ok(())
     }
 
-    /// No acknowledged write is lost, and what comes back unacknowledged is whole.
+    /// No acknowledged write is lost, and an unacknowledged batch is restored completely or not at all.
     fn no_acknowledged_write_is_lost(&mut self) -> Result<(), String> {
         let found = self.leader.entries(Lsn::OLDEST, self.now)?;
         let tail = self.history().entries.len();
         let head = self.leader.head().lsn;
         if head.0 < tail as u64 {
-            return Err(format!("acknowledged records behind {head} are lost after a crash"));
+            return Err(format!("acknowledged records after {head} are lost after a crash"));
         }
         let mut extra = Vec::new();
         for entry in found {
@@ -64,7 +65,7 @@ impl World {
             .collect();
         let pending: Vec<&Write> = self.pending.iter().collect();
         if !rows.is_empty() && rows != pending {
-            return Err(format!("records behind {tail} came out of nowhere after a crash"));
+            return Err(format!("records after {tail} appeared from nowhere after a crash"));
         }
         self.pending.clear();
         let history = self.histories.entry(self.leader_log).or_default();
@@ -72,7 +73,7 @@ impl World {
         self.what_was_restored_is_the_history()
     }
 
-    /// The disk is lost, and with it everything: another life of the log begins. The one before may not know it.
+    /// The disk and everything on it is lost, and an empty log starts. The old leader may keep running unaware.
     pub(crate) fn begin_anew(&mut self) -> Result<(), String> {
         let leader = Leader::open(Memory::new(), Epoch::FIRST, self.random.any())?;
         let before = std::mem::replace(&mut self.leader, leader);
@@ -94,8 +95,8 @@ impl World {
         self.backup = Some(Backup { disk, epoch, log: self.leader_log, reverted: self.reverted });
     }
 
-    /// The disk is what it was when the backup was made. What came later is lost, and stays the history of whoever has not heard of
-    /// it.
+    /// The disk is as it was at the backup. Later records are lost, but stay the history of every node that has not
+    /// noticed.
     pub(crate) fn restore(&mut self) -> Result<(), String> {
         let Some(backup) = &self.backup else { return Ok(()) };
         let epoch = self.leader.epoch.next();
@@ -111,7 +112,7 @@ impl World {
         Ok(())
     }
 
-    /// The whole host is what it was when the backup was made, with the leader's process: nobody has opened the log, and no life of
+    /// The whole host, with the leader's process, is as it was at the backup: the log was not reopened, and no life of
     /// it has begun.
     pub(crate) fn revert(&mut self) -> Result<(), String> {
         let Some(backup) = &self.backup else { return Ok(()) };
@@ -119,7 +120,7 @@ impl World {
         let leader = Leader::open_as(region(), Imports::default(), disk, epoch, self.random.any(), false)?;
         let (history, apart) = (self.log_of(leader.head().incarnation), Incarnation(self.random.any()));
         self.twice.insert(history);
-        // What they were to be mended with is of records that may not come; the product gives up waiting after a while.
+        // Their repairs may concern records that will never exist; the product stops waiting after a while.
         for edge in &mut self.edges {
             if let Some((repair, _)) = edge.repair.take() {
                 edge.anti_entropy.not_repaired(repair.round());
@@ -131,13 +132,15 @@ impl World {
         Ok(())
     }
 
-    /// A hello may show the leader that its log was put back: another life of it begins.
+    /// A hello may prove to the leader that its log was rolled back; then another life of it begins.
     pub(crate) fn shown(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
         if !publish::is_put_back(&self.leader, hello) {
             return Ok(());
         }
         if !std::mem::take(&mut self.reverted) {
-            return Err(format!("edge {edge} shows the leader that its log was put back while it ran, and it was not"));
+            return Err(format!(
+                "edge {edge} proves to the leader that its log was rolled back while it ran, but it was not"
+            ));
         }
         let (life, from) = (Incarnation(self.random.any() | 1 << 63), self.leader.head().lsn.next());
         self.leader.disk.set_faults(Faults::default());
@@ -149,8 +152,8 @@ impl World {
         self.record(from)
     }
 
-    /// The leader is this one from now on, whose log is what one before had at some time and goes on apart from it, with a history of
-    /// its own.
+    /// Makes this the leader. Its log is an earlier state of a previous leader's log, and continues separately, with
+    /// its own history.
     fn goes_on_apart(&mut self, leader: Leader, (of, apart): (Incarnation, Incarnation)) -> Result<(), String> {
         let before = self.histories.get(&of).map(|history| history.entries.clone()).unwrap_or_default();
         if self.reverted || self.twice.contains(&of) {
@@ -175,7 +178,7 @@ impl World {
         self.old = None;
     }
 
-    /// A leader of another log that lives on takes writes of its own.
+    /// A leader of another log that keeps running accepts writes.
     pub(crate) fn write_to_old(&mut self) -> Result<(), String> {
         let Some(old) = self.old.as_mut().filter(|old| !old.deposed) else { return Ok(()) };
         let from = old.head().lsn.next();

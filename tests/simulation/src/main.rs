@@ -38,7 +38,7 @@ struct Arguments {
     /// Run the world of several regions instead of the world of one.
     #[arg(long, conflicts_with = "ahead")]
     regions: bool,
-    /// Run the world of several regions in which logs are put back to older copies of themselves.
+    /// Run the world of several regions in which logs are rolled back to older copies.
     #[arg(long, conflicts_with_all = ["regions", "ahead"])]
     put_back: bool,
     /// Run worlds in which a batch is built while the one before it is being written.

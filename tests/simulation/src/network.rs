@@ -1,4 +1,4 @@
-//! The network: streams in order and late, cut at any byte; answers that may outlive their stream.
+//! The network: streams in order and late, cut at any byte; replies that may outlive their stream.
 
 use crate::publish::Publishing;
 use bytes::Bytes;
@@ -43,12 +43,12 @@ impl Pipe {
     }
 }
 
-/// Where a stream or a call goes.
+/// The destination of a stream or a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The leader.
     Leader,
-    /// A leader that was replaced and lives on.
+    /// A leader that was replaced and keeps running.
     Old,
     /// The edge that relays.
     Relay,
@@ -59,7 +59,7 @@ pub(crate) struct Stream {
     pub(crate) up: Pipe,
     pub(crate) down: Pipe,
     pub(crate) publishing: Option<Publishing>,
-    /// Keys of the full view that a relay's snapshot brought though they were rotten there.
+    /// Keys of the full view that a relay's snapshot contained although they were corrupted at the relay.
     pub(crate) tainted: BTreeSet<u64>,
 }
 

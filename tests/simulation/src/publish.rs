@@ -1,4 +1,4 @@
-//! What a publisher's tasks send: a greeting, a snapshot in pieces, records, checkpoints, heartbeats in between.
+//! What a publisher sends: a hello, a snapshot in chunks, records, checkpoints, and heartbeats in between.
 
 use crate::{edge::Edge, leader::Leader, leader::region};
 use bytes::Bytes;
@@ -26,10 +26,10 @@ use std::time::Duration;
 
 /// Bytes of records in one message.
 const RECORDS_BYTES: usize = 600;
-/// Rows in one piece of a snapshot.
+/// Rows in one chunk of a snapshot.
 const ROWS_PER_CHUNK: usize = 3;
 
-/// Where a feed comes from.
+/// The node that publishes a feed.
 pub(crate) trait Source {
     fn epoch(&self) -> Epoch;
     fn head(&self) -> Position;
@@ -37,26 +37,26 @@ pub(crate) trait Source {
     fn records(&self, from: Lsn) -> Result<RecordBlock, FeedReadError>;
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
     fn checkpoints(&self) -> &Checkpoints;
-    /// How far behind the leader it is at most.
+    /// The most that it is behind the leader.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
-    /// See `FeedLog::generation`.
+    /// As in `FeedLog::generation`.
     fn generation(&self) -> u64 {
         0
     }
     fn region(&self) -> Region {
         region()
     }
-    /// See `RegionPeer::resume_point`.
+    /// As in `RegionPeer::resume_point`.
     fn resume_point(&self, _: &SubscriberHello) -> Option<Lsn> {
         None
     }
-    /// See `RegionPeer::lives`.
+    /// As in `RegionPeer::lives`.
     fn lives(&self) -> RegionLineages;
     fn told(&self) -> Watermark {
         Watermark::default()
     }
-    /// See `RegionPeer::belongs`.
+    /// As in `RegionPeer::belongs`.
     fn belongs(&self) -> Option<Affiliation> {
         self.lives().belongs()
     }
@@ -149,7 +149,7 @@ impl Source for Edge {
     }
 
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
-        let replica = self.replica().ok_or_else(|| FeedReadError::NotHeld("nothing is held yet".to_owned()))?;
+        let replica = self.replica().ok_or_else(|| FeedReadError::NotHeld("this node has no data yet".to_owned()))?;
         relay::snapshot(replica, ROWS_PER_CHUNK)
     }
 
@@ -174,7 +174,7 @@ impl Source for Edge {
     }
 }
 
-/// A publisher's side of a stream.
+/// The publisher's side of a stream.
 pub(crate) struct Publishing {
     pub(crate) session: Session,
     snapshot: Option<(SnapshotSource, u64)>,
@@ -182,7 +182,7 @@ pub(crate) struct Publishing {
     compared: u64,
 }
 
-/// What a source says of itself in a greeting.
+/// Returns what a source states of itself in its hello.
 fn publisher(source: &dyn Source) -> Publisher {
     Publisher {
         region: source.region(),
@@ -197,19 +197,19 @@ fn publisher(source: &dyn Source) -> Publisher {
     }
 }
 
-/// Whether a source finds by this hello that its log was put back to an older copy while it ran.
+/// Returns whether this hello proves to a source that its log was rolled back while it ran.
 pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
     let head = source.head().lsn;
     let greeted = publisher(source).greet(hello, |lsn| chain_before_tail(source, lsn, head), None);
     matches!(greeted, Err(Refusal::RolledBack { .. }))
 }
 
-/// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
+/// Greets a subscriber; `trimmed`: as if the log had been trimmed to its end.
 pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool) -> (Downstream, Option<Publishing>) {
     let told = |code, message: String| (Downstream::Error { code, message }, None);
     let head = source.head();
     if head == Position::default() {
-        return told(ErrorCode::Behind, "nothing is held yet".to_owned());
+        return told(ErrorCode::Behind, "this node has no data yet".to_owned());
     }
     let publisher = publisher(source);
     let other_log = hello.resume.is_some() && !publisher.is_same_log(hello);
@@ -226,14 +226,14 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
     (Downstream::Hello(answer), Some(Publishing { session, snapshot: None, begins, compared: 0 }))
 }
 
-/// The hash of the record at `lsn`, when the log can go on behind it.
+/// Returns the hash of the record at `lsn`, if the log can continue after it.
 fn chain_before_tail(source: &dyn Source, lsn: Lsn, head: Lsn) -> Option<ChainHash> {
     let chain = if lsn == Lsn::NONE { Some(ChainHash::GENESIS) } else { source.chain_at(lsn) };
     chain.filter(|_| lsn >= head || source.records(lsn.next()).is_ok())
 }
 
 impl Publishing {
-    /// A heartbeat. The echo is taken before the head.
+    /// Returns a heartbeat. The echo is taken before the log's end.
     pub(crate) fn heartbeat(&mut self, source: &dyn Source, now: Duration) -> Downstream {
         let echo = self.session.echo();
         let clock = Hlc::new(now.as_millis() as u64, 0);
@@ -245,10 +245,10 @@ impl Publishing {
         if self.session.continues(source.head(), source.generation()) {
             return Ok(());
         }
-        Err("the log was begun anew, cut back or replaced".to_owned())
+        Err("the log was recreated, truncated or replaced".to_owned())
     }
 
-    /// What is next: a piece of the snapshot, a checkpoint, records.
+    /// Returns the next message: a chunk of the snapshot, a checkpoint, or records.
     ///
     /// # Errors
     /// Why the stream ends.
@@ -296,7 +296,7 @@ impl Publishing {
         }
         let chain_after = records::last_chain(&bytes)
             .map_err(|error| error.to_string())?
-            .ok_or("the log gave no record where one was due")?;
+            .ok_or("the log has no record where one is due")?;
         self.session.records_sent(last);
         Ok(Some(Downstream::Records { first, last, chain_after, bytes }))
     }

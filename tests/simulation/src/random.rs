@@ -1,4 +1,4 @@
-//! The world's only source of chance: everything that happens follows from one seed.
+//! The world's only source of randomness: everything follows from one seed.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
-    /// Numbers that follow from this seed.
+    /// Returns the sequence of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Any number.
+    /// Returns any number.
     pub const fn any(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -22,17 +22,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub const fn below(&mut self, bound: u64) -> u64 {
         self.any() % bound
     }
 
-    /// True once in `n` times.
+    /// Returns true once in `n` times.
     pub const fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    /// A time from `min` to `max` milliseconds.
+    /// Returns a time from `min` to `max` milliseconds.
     pub const fn ms(&mut self, min: u64, max: u64) -> Duration {
         Duration::from_millis(min + self.below(max - min + 1))
     }

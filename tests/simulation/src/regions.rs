@@ -1,6 +1,6 @@
-//! Three regions and an edge that goes from one to the other: leaders that take each other's records, crash, fall behind a
-//! trimmed log, and whose clocks disagree; streams that break anywhere. Judged by a plain list of what each region has
-//! acknowledged.
+//! Three regions, and an edge that moves between them. Leaders replicate each other's records, crash, fall behind a
+//! trimmed log, and have clocks that disagree; streams break anywhere. A plain list of the writes that each region has
+//! acknowledged is the model.
 
 pub mod event;
 mod judge;
@@ -47,24 +47,25 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const COUNT: usize = 3;
 const STEPS: u64 = 500;
-/// How far apart clocks may be, in milliseconds.
+/// The largest difference of clocks, in milliseconds.
 const DRIFT_MS: u64 = 5_000;
 
-/// One region's stream to another, or to the edge.
+/// One region's stream to another region, or to the edge.
 struct Stream {
     feed: RegionFeed,
     publishing: Publishing,
     filter: ViewFilter,
-    /// Rows of the snapshot that were sent.
+    /// The rows of the snapshot that were sent.
     rows: u64,
 }
 
-/// A write that was acknowledged.
+/// An acknowledged write.
 struct Acknowledged {
     position: Position,
-    /// The log was put back to an older copy, and nobody else had it.
+    /// The log was rolled back, and no other region had the write.
     lost: bool,
-    /// It was taken by a log that had been put back while it ran, before anybody has shown it: its number was given twice.
+    /// A log that was rolled back while it ran has accepted it before a peer proved the rollback: two records have its
+    /// number.
     unknown: bool,
     view: ViewId,
     key: Vec<u8>,
@@ -78,21 +79,21 @@ struct World {
     streams: BTreeMap<(usize, usize), Stream>,
     epochs: Vec<Epochs>,
     acknowledged: Vec<Vec<Acknowledged>>,
-    /// Whether logs are put back to older copies in this world, and addresses lead astray.
+    /// Whether logs are rolled back in this world, and addresses are wrong.
     puts_back: bool,
-    /// Whether nothing breaks any more.
+    /// Whether faults have ended.
     healing: bool,
     /// Older copies of the leaders' disks.
     copies: Vec<Option<Memory>>,
-    /// Whose log was put back while it ran, which nobody has shown it yet.
+    /// The leaders whose log was rolled back while they ran, without proof yet.
     put_back: Vec<bool>,
-    /// Whose log was put back while it ran, which nobody has shown it before its process ended, if ever: some of its numbers stand
-    /// for two records, and nobody asks for what it has lost.
+    /// The leaders whose log was rolled back while they ran, without proof before their process ended: two records
+    /// share some of its numbers, and no region is asked for the lost records.
     unsure: Vec<bool>,
-    /// How often a log was put back.
+    /// How often a log was rolled back.
     put_backs: u64,
     edge: FeedFollower,
-    /// Whom it follows.
+    /// The region that it follows.
     edge_at: Option<(usize, Publishing)>,
     edge_exact: Lsn,
     rehomed: u64,
@@ -100,18 +101,18 @@ struct World {
     events: Events,
 }
 
-/// What a seed came to.
+/// The counts of a seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Writes that were acknowledged.
+    /// Acknowledged writes.
     pub acknowledged: u64,
-    /// Conflicts that were found.
+    /// Conflicts found.
     pub conflicts: u64,
-    /// How often the edge went on in another region's log.
+    /// How often the edge rehomed to another region's log.
     pub rehomed: u64,
-    /// Snapshots that the edge took.
+    /// Snapshots that the edge received.
     pub snapshots: u64,
-    /// How often a leader's log was put back to an older copy.
+    /// How often a leader's log was rolled back.
     pub put_backs: u64,
 }
 
@@ -122,15 +123,15 @@ fn name(at: usize) -> Region {
 /// Runs a seed.
 ///
 /// # Errors
-/// Which invariant was broken.
+/// The invariant that was broken.
 pub fn run(seed: u64) -> Result<Counts, String> {
     World::new(seed, false)?.live(seed)
 }
 
-/// The same in a world in which logs are put back to older copies of themselves.
+/// Like [`run`], in a world in which logs are rolled back to older copies.
 ///
 /// # Errors
-/// Which invariant was broken.
+/// The invariant that was broken.
 pub fn run_put_back(seed: u64) -> Result<Counts, String> {
     World::new(seed, true)?.live(seed)
 }
@@ -215,7 +216,7 @@ impl World {
                 let disk = self.leaders[at].disk.crash(self.random.any());
                 self.reopen(at, disk)
             }
-            // A region that is not the catalogue's home loses its disk, and begins anew with what the others have.
+            // A region other than the catalogue home loses its disk, and starts over with what the others have.
             96 if at != 0 && self.random.one_in(3) => {
                 (self.copies[at], self.unsure[at]) = (None, false);
                 self.reopen(at, Memory::new())
@@ -229,7 +230,7 @@ impl World {
                 self.leaders[at].snapshot_to_disk();
                 Ok(())
             }
-            // Within the bound, so that nobody is refused for good.
+            // Within the limit, so that no record is rejected for good.
             _ => {
                 self.leaders[at].wall = self.random.below(DRIFT_MS / 2) as i64;
                 Ok(())
@@ -243,7 +244,7 @@ impl World {
         }
         let count = 1 + self.random.below(3);
         let mut writes: Vec<_> = (0..count).map(|_| leader::write(&mut self.random, self.now)).collect();
-        // Often the same time: then the version decides.
+        // Often the same event time: then the version decides.
         if self.random.one_in(2) {
             writes.iter_mut().for_each(|write| write.event_time = 1);
         }
@@ -255,9 +256,9 @@ impl World {
         for (record, known) in records::iter(&block.bytes).zip(known) {
             let record = record.map_err(|error| error.to_string())?;
             if let Some((view, key, rank)) = content(&record) {
-                // A version outranks every one that its writer knew.
+                // A version outranks every version that its writer had stored.
                 if known.is_some_and(|known| known.version >= rank.version) {
-                    return Err(format!("a write of region {} is not newer than one that it knew", name(at)));
+                    return Err(format!("a write of region {} is not newer than one that it had stored", name(at)));
                 }
                 let position = leader.published.lives.get(name(at)).map(|lives| lives.position(record.lsn));
                 let position = position.unwrap_or(receipt.position);
@@ -279,14 +280,14 @@ impl World {
         Ok(())
     }
 
-    /// One message from one region's leader to another's.
+    /// Delivers one message from one region's leader to another's.
     fn take(&mut self, to: usize, from: usize) -> Result<(), String> {
         if !self.streams.contains_key(&(to, from)) {
             let known = self.leaders[to].published.known();
             let is_home = gives_catalogue(name(from), name(to), Some(name(0)), &known);
             let feed = RegionFeed::new(name(from), name(to), is_home, &known, &self.epochs[to]);
             let hello = feed.hello("leader");
-            // An address may lead to another region's leader than the one that is configured for it.
+            // An address may be another region's leader than the configured one.
             let astray = self.puts_back && !self.healing && self.random.one_in(30);
             let answers = if astray { COUNT - to - from } else { from };
             self.shown(answers, &hello)?;
@@ -355,7 +356,7 @@ impl World {
                     seen: import.seen.len(),
                 });
                 let answered = leader.commit(vec![LogCommand::Import(import)], self.now)?.remove(0);
-                // What cannot be taken yet is asked for again on a new stream.
+                // Records that cannot be imported yet are requested again on a new stream.
                 if let Err(error) = answered {
                     self.events.note(self.now, || Happening::ImportRejected { to, from, reason: error.to_string() });
                     self.streams.remove(&(to, from));
@@ -367,7 +368,7 @@ impl World {
         Ok(())
     }
 
-    /// One message to the edge, from whomever it follows.
+    /// Delivers one message to the edge, from the publisher that it follows.
     fn follow(&mut self) -> Result<(), String> {
         let message = match &mut self.edge_at {
             None => {
@@ -430,7 +431,7 @@ impl World {
         Ok(())
     }
 
-    /// A hello shows a leader that its log was put back: another life of it begins.
+    /// A hello proves to a leader that its log was rolled back; another life of it begins.
     fn shown(&mut self, at: usize, hello: &SubscriberHello) -> Result<(), String> {
         if !publish::is_put_back(&self.leaders[at], hello) {
             return Ok(());
@@ -445,7 +446,7 @@ impl World {
         Ok(())
     }
 
-    /// Region `of` has what the log of `at` has lost: its whole snapshot is asked for.
+    /// Region `of` has records that the log of `at` has lost: requests its whole snapshot.
     fn ask_for_all(&mut self, at: usize, of: usize) -> Result<(), String> {
         let published = &self.leaders[at].published;
         let taken = published.origins.get(name(of)).is_some_and(|origin| origin.position != Position::default());
@@ -456,8 +457,8 @@ impl World {
         Ok(())
     }
 
-    /// A leader's disk is what it was when it was copied: at its next start, or with the whole host, whose process then knows nothing of
-    /// it.
+    /// Restores a leader's disk to an older copy: at its next start, or with the whole host, whose process does not
+    /// notice.
     fn put_back(&mut self, at: usize) -> Result<(), String> {
         let Some(copy) = self.copies[at].clone() else { return Ok(()) };
         let begins = self.random.one_in(2);
@@ -486,19 +487,19 @@ impl World {
         let log_before = self.leaders[at].log.identity().incarnation;
         self.leaders[at] = open(at, disk, self.random.any(), begins)?;
         let log = self.leaders[at].log.identity().incarnation;
-        // That it holds what the others have before it says so is not part of this world.
+        // This world does not model that the region has the others' records before it announces so.
         if log != log_before {
             self.leaders[at].belongs.succeeds = Some(log_before);
         }
         self.leaders[at].wall = wall;
-        // What nobody has any more is lost.
+        // A record that no region has any more is lost.
         for of in 0..COUNT {
             for write in 0..self.acknowledged[of].len() {
                 let held = self.leaders.iter().any(|leader| judge::has(&leader.table, &self.acknowledged[of][write]));
                 self.acknowledged[of][write].lost |= !held;
             }
         }
-        // A number that is not in the log any more is given once more, in the same life.
+        // A number that is not in the log any more is assigned again, in the same life.
         let (lives, head) = (self.leaders[at].published.lives.clone(), self.leaders[at].head().lsn);
         for write in self.acknowledged[at].iter_mut().filter(|_| !begins) {
             write.unknown |= !lives.get(name(at)).is_some_and(|lives| lives.has(write.position, head));
@@ -508,7 +509,7 @@ impl World {
         Ok(())
     }
 
-    /// Nothing breaks any more: everybody comes to the same rows, and nothing that was acknowledged is lost.
+    /// Ends all faults: all regions reach the same rows, and no acknowledged write is lost.
     fn heal(&mut self) -> Result<(), String> {
         self.healing = true;
         self.edge_at = None;
@@ -542,20 +543,20 @@ impl World {
                 return Err(format!("{} has '{}' of '{all}'", name(at), leader.published.watermark));
             }
             for (of, all) in self.acknowledged.iter().enumerate() {
-                // While nobody has shown a log that it was put back, it does not ask for what it has lost.
+                // Without proof that it was rolled back, a log does not request its lost records.
                 let owed = |write: &&Acknowledged| !(write.lost || write.unknown && self.unsure[of]);
                 if let Some(write) = all.iter().filter(owed).find(|write| !judge::has(&leader.table, write)) {
                     let (who, of, position) = (name(at), name(of), write.position);
-                    return Err(format!("{who} lacks {position} of {of}, which is not lost"));
+                    return Err(format!("{who} lacks {position} of {of}, and it is not lost"));
                 }
             }
             if judge::digests(&leader.table) != first && !self.unsure.contains(&true) {
-                return Err(format!("the rows of {} are not those of {}", name(at), name(0)));
+                return Err(format!("the rows of {} differ from those of {}", name(at), name(0)));
             }
         }
-        let edge = self.edge.serving().ok_or("the edge holds nothing")?;
+        let edge = self.edge.serving().ok_or("the edge has no data")?;
         if judge::digests(&edge.table) != first && !self.unsure.contains(&true) {
-            return Err("the rows of the edge are not those of its leader".to_owned());
+            return Err("the rows of the edge differ from its leader's".to_owned());
         }
         Ok(())
     }
@@ -579,7 +580,7 @@ fn content<'a>(record: &Record<'a>) -> Option<(ViewId, &'a [u8], Rank)> {
     }
 }
 
-/// As the session of a feed leaves out what the subscriber does not want.
+/// Filters out what the subscriber does not want, like the session of a feed.
 fn filtered(message: Downstream, filter: &mut ViewFilter, sent: &mut u64) -> Result<Downstream, String> {
     Ok(match message {
         Downstream::Records { first, last, chain_after, bytes } => {

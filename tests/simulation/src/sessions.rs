@@ -1,4 +1,4 @@
-//! Clients: they write, again when they were not answered, and read with what they have been told so far.
+//! Clients: they write, retry unanswered writes, and read with the tokens that they have received.
 
 use crate::{
     edge::Asker,
@@ -27,21 +27,21 @@ use littoral_model::{
 use littoral_protocol::frame::Resume;
 use std::{cell::Cell, collections::BTreeSet, rc::Rc, time::Duration};
 
-/// How long a read waits for what it demands.
+/// How long a read waits for its demand.
 const READ_MAX: Duration = Duration::from_millis(400);
 
 /// One client.
 #[derive(Default)]
 pub(crate) struct Session {
-    /// A write that was not answered: it is sent again under its key.
+    /// An unanswered write: it is retried under its key.
     open: Option<WriteRequest>,
-    /// How many keys it has used.
+    /// The number of idempotency keys that it has used.
     keys: u64,
-    /// What it was told, by writes and by reads.
+    /// The token that it has received, from writes and reads.
     token: Option<Watermark>,
 }
 
-/// A read that waits.
+/// A waiting read.
 pub(crate) struct Read {
     id: u64,
     session: usize,
@@ -50,28 +50,28 @@ pub(crate) struct Read {
     request: ReadRequest,
     until: Duration,
     gone: Rc<Cell<bool>>,
-    /// What the answer states, once it can be given: nothing but fills are waited for then.
+    /// The position that the answer states, once it is decided: the read then only waits for fills.
     stated: Option<Resume>,
     filling: Option<FillingRead>,
     asked: usize,
-    /// Rows of the full view that had changed in memory when they were read.
+    /// Rows of the full view that were corrupted in memory when they were read.
     rotten: BTreeSet<u64>,
-    /// The history that it is judged by, once it states something.
+    /// The history that it is checked against, once it states a position.
     history: Incarnation,
     rows: Vec<Vec<Option<Row>>>,
 }
 
-/// Who waits for an answer to a work of a batch: nobody for the leader's own.
+/// The client that waits for a command of a batch; none for the leader's own commands.
 struct Writer {
     session: usize,
     request: WriteRequest,
-    /// Whether the client, which was cut off, has sent the write again before it was answered.
+    /// Whether the disconnected client has retried the write before it was answered.
     again: bool,
 }
 
 impl World {
-    /// Some clients write, in one batch of the leader's, or in two of which the second is built while the first is on its
-    /// way to the disk.
+    /// Some clients write, in one batch of the leader, or in two, of which the second is built while the first is being
+    /// written.
     pub(crate) fn write(&mut self) -> Result<(), String> {
         let (works, mut writers) = self.next_works()?;
         let built = self.leader.build(works, self.now);
@@ -97,7 +97,7 @@ impl World {
         Ok(())
     }
 
-    /// What some clients write, and what the leader has to do besides.
+    /// Returns the writes of some clients, and the leader's own commands.
     fn next_works(&mut self) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
         let (mut works, mut writers) = (Vec::new(), Vec::new());
         for session in 0..self.sessions.len() {
@@ -108,7 +108,7 @@ impl World {
                 Some(open) => open,
                 None => self.next_write(session),
             };
-            works.push(self.sound(&request)?);
+            works.push(self.valid(&request)?);
             writers.push(Some(Writer { session, request, again: false }));
         }
         if self.random.one_in(6) {
@@ -121,8 +121,8 @@ impl World {
         Ok((works, writers))
     }
 
-    /// What comes while a batch is on its way to the disk: clients that were cut off send their writes again, and others
-    /// have more to write.
+    /// Returns the commands that arrive while a batch is being written: disconnected clients retry their writes, and
+    /// others write more.
     fn works_behind(
         &mut self,
         writers: &mut [Option<Writer>],
@@ -137,15 +137,15 @@ impl World {
             } else {
                 continue;
             };
-            works.push(self.sound(&request)?);
+            works.push(self.valid(&request)?);
             behind.push(Some(Writer { session: writer.session, request, again: false }));
         }
         Ok((works, behind))
     }
 
-    fn sound(&self, request: &WriteRequest) -> Result<LogCommand, String> {
+    fn valid(&self, request: &WriteRequest) -> Result<LogCommand, String> {
         let checked = self.leader.check(request.clone(), self.now);
-        checked.map_err(|error| format!("a sound write is refused: {error}"))
+        checked.map_err(|error| format!("a valid write is rejected: {error}"))
     }
 
     fn acknowledged(
@@ -154,25 +154,25 @@ impl World {
         writers: Vec<Option<Writer>>,
         answers: Vec<Result<WriteReceipt, WriteError>>,
     ) -> Result<(), String> {
-        // One without records has not been at the disk: what failed before may still be found there.
+        // A command without records was not written: an earlier failed batch may still be on the disk.
         if self.leader.head().lsn >= from {
             self.pending = Vec::new();
         }
         self.record(from)?;
         self.note(Happening::Acknowledged { from, last: self.leader.head().lsn });
         for (writer, answer) in writers.into_iter().zip(answers) {
-            let receipt = answer.map_err(|error| format!("a sound write is refused: {error}"))?;
+            let receipt = answer.map_err(|error| format!("a valid write is rejected: {error}"))?;
             let Some(Writer { session, request, again }) = writer else { continue };
             self.what_is_acknowledged_stands_in_the_log(&receipt, &request)?;
             if again {
                 continue;
             }
-            // Some answers are lost on their way: the client sends the write again.
+            // Some answers are lost: the client retries the write.
             if request.idempotency_key.is_some() && self.random.one_in(3) {
                 self.sessions[session].open = Some(request);
                 continue;
             }
-            // A retry is answered with what stands there since.
+            // A retry is answered with the original receipt.
             if !receipt.duplicate {
                 self.sessions[session].token = Some(receipt.token);
             }
@@ -180,7 +180,7 @@ impl World {
         Ok(())
     }
 
-    /// A batch is refused. What of it was sent to the disk, the works that are `fresh`, may yet be found there.
+    /// A batch was rejected. What was written of it, the commands that are `fresh`, may still be on the disk.
     fn refused(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: String) {
         self.note(Happening::Rejected { from, reason });
         if let Some(fresh) = fresh {
@@ -215,32 +215,32 @@ impl World {
             })
             .collect();
         if rows != writes_of(request) {
-            return Err(format!("a write is acknowledged as records {first} to {last}, which hold something else"));
+            return Err(format!("a write is acknowledged as records {first} to {last}, which have other content"));
         }
         let outranked: Vec<u32> =
             (0..rows.len() as u32).filter(|row| !self.history().kept(first.advance((*row).into()))).collect();
         if receipt.outranked.rows != outranked {
-            let told = &receipt.outranked.rows;
+            let reported = &receipt.outranked.rows;
             return Err(format!(
-                "of the records {first} to {last}, rows {outranked:?} are outranked, and told of are {told:?}"
+                "of the records {first} to {last}, rows {outranked:?} are outranked, but {reported:?} are reported"
             ));
         }
         Ok(())
     }
 
-    /// Everybody forgets what was said of a log that is gone.
+    /// All clients discard their tokens of a log that is lost.
     pub(crate) fn forget_sessions(&mut self) {
         for session in &mut self.sessions {
             (session.open, session.token) = (None, None);
-            // Keys of the lost log must not be taken for retries.
+            // Keys of the lost log must not be mistaken for retries.
             session.keys += 1_000;
         }
         self.reads.clear();
     }
 
-    /// A client reads keys of both views at an edge, with what it was told so far.
+    /// A client reads keys of both views at an edge, with its token.
     pub(crate) fn begin_read(&mut self, edge: usize) -> Result<(), String> {
-        // Memory is short: what was held is not any more.
+        // Memory is short: rows are evicted.
         if self.random.one_in(2) {
             let number = self.random.below(KEYS);
             self.edges[edge].evict(number);
@@ -276,11 +276,11 @@ impl World {
             history: Incarnation::default(),
             rows: Vec::new(),
         });
-        self.look(self.reads.len() - 1)
+        self.check_read(self.reads.len() - 1)
     }
 
-    /// Reads that wait look again; those that have waited too long are given up.
-    pub(crate) fn look_at_reads(&mut self) -> Result<(), String> {
+    /// Checks the waiting reads, and abandons those that have waited too long.
+    pub(crate) fn check_reads(&mut self) -> Result<(), String> {
         let mut index = 0;
         while index < self.reads.len() {
             let read = &self.reads[index];
@@ -291,13 +291,13 @@ impl World {
                 continue;
             }
             let before = self.reads.len();
-            self.look(index)?;
+            self.check_read(index)?;
             index += usize::from(self.reads.len() == before);
         }
         Ok(())
     }
 
-    fn look(&mut self, index: usize) -> Result<(), String> {
+    fn check_read(&mut self, index: usize) -> Result<(), String> {
         let history = self.edges[self.reads[index].edge].replica().map(|replica| self.log_at(replica));
         let read = &mut self.reads[index];
         let state = &self.edges[read.edge];
@@ -325,7 +325,7 @@ impl World {
         let Some(filling) = &mut read.filling else { return Ok(()) };
         let places = match filling.next_round() {
             Ok(places) => places,
-            // It begins again.
+            // The read starts over.
             Err(FillFailure::Replaced) => {
                 (read.stated, read.filling) = (None, None);
                 return Ok(());
@@ -351,7 +351,7 @@ impl World {
         Ok(())
     }
 
-    /// What was asked for on behalf of a read has come.
+    /// Delivers the outcome of a fill to its read.
     pub(crate) fn filled(&mut self, asker: Asker, outcome: &Outcome) {
         let Some(read) = self.reads.iter_mut().find(|read| read.id == asker.read) else { return };
         let Some(filling) = &mut read.filling else { return };
@@ -362,7 +362,7 @@ impl World {
         read.asked -= 1;
     }
 
-    /// The read has its answer: it is judged, and the client remembers what it was told.
+    /// Checks the answer of a read, and records its token for the client.
     fn answered(&mut self, read: &Read) -> Result<(), String> {
         let Some(stated) = read.stated else { return Ok(()) };
         let Position { incarnation, lsn } = stated.position;
@@ -380,7 +380,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether a record of a life is in this history.
+    /// Returns whether a record of a life is in this history.
     fn has(&self, history: Incarnation, life: Incarnation, lsn: Lsn) -> bool {
         let of = |history| self.histories.get(&history).and_then(|history| history.entry(lsn)).map(|entry| entry.chain);
         lsn == Lsn::NONE || of(history).is_some_and(|chain| of(self.log_of(life)) == Some(chain))
@@ -390,7 +390,7 @@ impl World {
         let certain = |life| !self.twice.contains(&history) && !self.twice.contains(&self.log_of(life));
         let here = |(life, lsn): &(Incarnation, Lsn)| certain(*life) && self.has(history, *life, *lsn);
         match token.get(crate::leader::region()).filter(here) {
-            Some(_) => Err(format!("the token '{token}' is said to be lost, and its record is in the log")),
+            Some(_) => Err(format!("the token '{token}' is reported as lost, but its record is in the log")),
             None => Ok(()),
         }
     }
@@ -406,7 +406,7 @@ impl World {
         let demanded = match token {
             Some((life, _)) if self.twice.contains(&self.log_of(life)) => Lsn::NONE,
             Some((life, lsn)) if self.has(read.history, life, lsn) => lsn,
-            Some(_) => return Err(format!("a token that is not of its log was taken as reached at {stated}")),
+            Some(_) => return Err(format!("a token of another log was accepted as reached at {stated}")),
             None => Lsn::NONE,
         };
         for (asked, rows) in read.request.reads.iter().zip(&read.rows) {
@@ -415,7 +415,7 @@ impl World {
                     continue;
                 }
                 let body = row.as_ref().map(Row::body);
-                for (from, why) in [(stated.lsn, "its position"), (demanded, "the token that was demanded")] {
+                for (from, why) in [(stated.lsn, "its position"), (demanded, "the demanded token")] {
                     if !history.since(asked.view, key, from).contains(&body) {
                         let ViewId(view) = asked.view;
                         let edge = read.edge;

@@ -1,4 +1,4 @@
-//! The world: one seed decides what happens next; the invariants are looked at after each event.
+//! The world: one seed decides what happens next, and the invariants are checked after each event.
 
 use crate::{
     calls::Call,
@@ -37,7 +37,7 @@ use std::{
 pub(crate) const EDGES: usize = 3;
 /// The edge that others may follow.
 pub(crate) const RELAY: usize = 2;
-/// Where each edge connects, in its order.
+/// The publishers of each edge, in its order.
 const ADDRESSES: [&[Target]; EDGES] =
     [&[Target::Relay, Target::Leader], &[Target::Leader, Target::Relay], &[Target::Leader]];
 const SESSIONS: usize = 2;
@@ -48,36 +48,36 @@ const HEALED_ROUNDS: u64 = 25;
 /// A copy of the leader's disk.
 pub(crate) struct Backup {
     pub(crate) disk: Memory,
-    /// The leader's then.
+    /// The leader's epoch at that time.
     pub(crate) epoch: Epoch,
-    /// Which history was its.
+    /// The history of the leader at that time.
     pub(crate) log: Incarnation,
-    /// See [`World::reverted`].
+    /// As in [`World::reverted`].
     pub(crate) reverted: bool,
 }
 
-/// Everything there is.
+/// The whole world.
 pub struct World {
     pub(crate) random: Random,
     pub(crate) now: Duration,
     pub(crate) leader: Leader,
-    /// A leader that was replaced and does not know it, or that knows and still serves what it has.
+    /// A replaced leader that does not know it, or that knows it and still serves.
     pub(crate) old: Option<Leader>,
-    /// What stands in each log, and in each copy of one that went on apart, by the life that it began with.
+    /// The content of each log, and of each copy that continued separately, by the life that it began with.
     pub(crate) histories: BTreeMap<Incarnation, History>,
-    /// Which of the histories the other lives are of.
+    /// The history to which each life belongs.
     pub(crate) logs: BTreeMap<Incarnation, Incarnation>,
-    /// Which of them is the leader's, and which that of a leader that goes on with another log.
+    /// The history of the leader, and that of a leader that continues with another log.
     pub(crate) leader_log: Incarnation,
     pub(crate) old_log: Incarnation,
-    /// Histories in whose last life numbers were given twice, as the leader was put back while it ran: nobody can tell which record
-    /// one means.
+    /// Histories in whose last life two records share a number, because the leader was rolled back while it ran: a
+    /// position there is ambiguous.
     pub(crate) twice: BTreeSet<Incarnation>,
-    /// Whether the leader was put back while it ran and does not know it.
+    /// Whether the leader was rolled back while it ran and has not noticed.
     pub(crate) reverted: bool,
-    /// What was refused last and may come back with the disk.
+    /// The last rejected writes, which may reappear from the disk.
     pub(crate) pending: Vec<Write>,
-    /// The disk as it was once.
+    /// An earlier state of the disk.
     pub(crate) backup: Option<Backup>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) streams: Vec<Option<Stream>>,
@@ -86,10 +86,10 @@ pub struct World {
     pub(crate) reads: Vec<Read>,
     pub(crate) last_read: u64,
     pub(crate) seen: Vec<(Option<Incarnation>, Lsn)>,
-    /// Per edge, the log whose rows it holds, and those that an operator has had it adopt.
+    /// Per edge, the log whose rows it holds, and the logs that an operator had it adopt.
     pub(crate) held: Vec<(Option<Incarnation>, Vec<Incarnation>)>,
     pub(crate) healed: bool,
-    /// Whether batches are built while others are on their way to the disk.
+    /// Whether batches are built while others are being written.
     pub(crate) ahead: bool,
     events: Timeline<Happening>,
 }
@@ -102,7 +102,7 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
     run_in(seed, false)
 }
 
-/// Runs a seed in a world whose leader builds batches while others are on their way to the disk.
+/// Runs a seed in a world whose leader builds batches while others are being written.
 ///
 /// # Errors
 /// The invariant that does not hold.
@@ -154,7 +154,7 @@ impl World {
         Ok(world)
     }
 
-    /// A log's first records: the views.
+    /// Writes a log's first records: the views.
     pub(crate) fn make_views(&mut self) -> Result<(), String> {
         self.leader.commit(Leader::views(), self.now)?;
         self.leader_log = self.leader.head().incarnation;
@@ -162,29 +162,29 @@ impl World {
         self.record(Lsn::OLDEST)
     }
 
-    /// Which history a life belongs to.
+    /// Returns the history to which a life belongs.
     pub(crate) fn log_of(&self, life: Incarnation) -> Incarnation {
         self.logs.get(&life).copied().unwrap_or(life)
     }
 
-    /// Which history an edge's replica is judged by: that of the newest life that it has heard of.
+    /// Returns the history that an edge's replica is checked against: that of the newest life that it has received.
     pub(crate) fn log_at(&self, replica: &Replica) -> Incarnation {
         let point = replica.point.load();
         self.log_of(point.lives.get(point.region).map_or(point.resume.position.incarnation, Lineage::current))
     }
 
-    /// Another life of the leader's log has begun.
+    /// Records that another life of the leader's log has begun.
     pub(crate) fn begun(&mut self) {
         self.logs.insert(self.leader.head().incarnation, self.leader_log);
     }
 
-    /// The leader's history.
+    /// Returns the leader's history.
     pub(crate) fn history(&self) -> &History {
-        // Every log has one from its first record on.
+        // Every log has a history from its first record on.
         &self.histories[&self.leader_log]
     }
 
-    /// What has come into the leader's log is acknowledged.
+    /// Records that the leader's new records are acknowledged.
     pub(crate) fn record(&mut self, from: Lsn) -> Result<(), String> {
         let entries = self.leader.entries(from, self.now)?;
         let history = self.histories.entry(self.leader_log).or_default();
@@ -199,7 +199,7 @@ impl World {
         self.leader.disk.set_faults(Faults::default());
         self.lose_old();
         self.note(Happening::Healed);
-        // Who lags far behind needs longer; who is stuck is stuck for ever.
+        // An edge that is far behind needs longer; an edge that is stuck stays stuck.
         for _ in 0..HEALED_ROUNDS {
             for _ in 0..HEALED_STEPS {
                 self.step()?;
@@ -261,7 +261,7 @@ impl World {
             self.prove_on(edge)?;
         }
         self.deliver_calls()?;
-        self.look_at_reads()?;
+        self.check_reads()?;
         self.check()
     }
 
@@ -330,7 +330,7 @@ impl World {
 
     fn connect(&mut self, edge: usize) -> Result<(), String> {
         let addresses = ADDRESSES[edge];
-        // Now and then the first does not answer.
+        // The first address sometimes does not answer.
         let skipped = usize::from(self.random.one_in(5));
         let address = (self.edges[edge].follower.first_address() + skipped) % addresses.len();
         let mut target = addresses[address];
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    /// What an edge follows sends what is next, and heartbeats in between.
+    /// Lets the publisher of an edge send its next messages, and heartbeats in between.
     fn publish(&mut self, edge: usize) -> Result<(), String> {
         for _ in 0..=self.random.below(3) {
             let at = self.arrival();
@@ -380,7 +380,7 @@ impl World {
         Ok(())
     }
 
-    /// One message. An error ends the stream.
+    /// Sends one message. An error ends the stream.
     fn send(&self, stream: &mut Stream, heartbeat: bool, at: Duration) -> Result<(), String> {
         let (Some(publishing), Some(source)) = (&mut stream.publishing, self.source(stream.target)) else {
             return Ok(());
@@ -417,10 +417,10 @@ impl World {
                 Ok(Took::Nothing) => {}
                 Ok(Took::Greeted(log, epoch)) => self.an_older_epoch_is_never_followed(edge, log, epoch)?,
                 Ok(Took::Served) => {
-                    self.rows_give_way_to_no_other_log_by_themselves(edge)?;
+                    self.rows_are_not_replaced_by_another_log_without_an_operator(edge)?;
                     let tainted = self.streams[edge].as_ref().map(|stream| stream.tainted.clone());
                     self.edges[edge].rotten = tainted.unwrap_or_default();
-                    // Who has not heard that a leader was replaced cannot know that it goes back with it.
+                    // An edge that has not noticed that a leader was replaced cannot know that it goes back with it.
                     if self.streams[edge].as_ref().is_some_and(|stream| stream.target == Target::Old) {
                         self.seen[edge] = (None, Lsn::NONE);
                     }
@@ -434,7 +434,7 @@ impl World {
                 Err(Ends::GivenUp) => self.cut(edge, &Fault::RepairFailed, StreamEnd::NotMended),
                 Err(Ends::Violation(violation)) => {
                     if let Violation::OtherLog(other) = &violation {
-                        self.an_operator_looks(edge, other);
+                        self.an_operator_checks(edge, other);
                     }
                     let why = StreamEnd::Violation(violation.to_string());
                     self.cut(edge, &Fault::Violation(violation), why);
@@ -444,9 +444,9 @@ impl World {
         Ok(())
     }
 
-    /// An edge says that its leader's address serves another log. Sooner or later somebody finds that this is as it should be, when
-    /// it is the leader's; or so believes of one that lives on.
-    fn an_operator_looks(&mut self, edge: usize, other: &OtherLog) {
+    /// An edge reports that its leader's address serves another log. Sooner or later an operator confirms that log, if
+    /// it is the leader's, or mistakenly that of an old leader.
+    fn an_operator_checks(&mut self, edge: usize, other: &OtherLog) {
         let is_leaders = other.log == self.leader.log.identity().incarnation;
         if (self.healed && is_leaders) || self.random.one_in(4) {
             self.edges[edge].follower.adopt(other.log);

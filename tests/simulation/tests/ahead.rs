@@ -1,4 +1,4 @@
-//! Worlds in which the leader builds batches while others are on their way to the disk.
+//! Worlds in which the leader builds batches while others are being written.
 
 use littoral_model::mutation::{Mutation, set};
 use littoral_simulation::run_ahead;
@@ -12,7 +12,7 @@ fn every_invariant_holds_when_batches_are_built_ahead() {
 }
 
 #[test]
-fn a_batch_that_outlives_the_one_before_is_found() {
+fn a_batch_that_survives_a_failed_predecessor_is_found() {
     for mutation in Mutation::AHEAD {
         set(Some(mutation));
         let found = (0..SEEDS).find_map(|seed| run_ahead(seed).err());

@@ -1,4 +1,4 @@
-//! The simulation finds faults: each one that is put into the product breaks an invariant within a bounded number of
+//! The simulation finds faults: each deliberate fault in the product breaks an invariant within a bounded number of
 //! seeds, and without it the same seed passes.
 
 use littoral_model::mutation::{Mutation, set};
@@ -6,7 +6,7 @@ use littoral_simulation::run;
 
 /// Seeds within which each fault must be found.
 const SEEDS: u64 = 600;
-/// Threads that share the faults: a fault is there only on the thread that asks for it.
+/// Threads that share the faults: a fault exists only on the thread that sets it.
 const THREADS: usize = 2;
 
 /// The faults that were not found.
@@ -39,8 +39,8 @@ fn every_deliberate_fault_is_found() {
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }
 
-/// Rare faults that no known seed meets since hosts are put back in the worlds, which gave them other schedules: 12,000 seeds and more
-/// were searched. `littoral-simulation --mutation NAME --seeds N` searches further.
+/// Rare faults that no known seed finds since the worlds roll back whole hosts, which changed their schedules: more
+/// than 12,000 seeds were searched. `littoral-simulation --mutation NAME --seeds N` searches further.
 const UNMET: [Mutation; 5] = [
     Mutation::AskBeforeGreeted,
     Mutation::JoinOtherReplica,
@@ -49,9 +49,9 @@ const UNMET: [Mutation; 5] = [
     Mutation::StayWithReplaced,
 ];
 
-/// Faults that few seeds meet, each by one that does.
+/// Faults that few seeds find, each with one that does.
 #[test]
-fn deliberate_faults_that_are_rare_are_found_by_the_seeds_that_found_them() {
+fn rare_deliberate_faults_are_found_by_known_seeds() {
     let faults = [
         (Mutation::MendCollected, 2_921),
         (Mutation::FreshFromOtherLog, 1_002),

@@ -1,22 +1,22 @@
-//! Logs that are put back to older copies of themselves, at a start or with the host that runs them: what is acknowledged and not lost is
-//! in every region once all is healed, and no watermark names what is not there.
+//! Logs that are rolled back to older copies, at a start or with the host that runs them. Every acknowledged write that
+//! is not lost is in every region once all faults have ended, and no watermark names a record that is missing.
 
 use littoral_model::mutation::{Mutation, set};
 use littoral_simulation::regions::run_put_back;
 
-/// Seeds that every run tries.
+/// Seeds of every run.
 const SEEDS: u64 = 100;
 /// Seeds within which a deliberate fault must be found.
 const BITES_WITHIN: u64 = 200;
 
 #[test]
-fn what_is_acknowledged_and_not_lost_is_everywhere_whatever_is_put_back() {
+fn acknowledged_writes_that_are_not_lost_are_everywhere_after_rollbacks() {
     let (mut put_backs, mut acknowledged) = (0, 0);
     for seed in 0..SEEDS {
         let counts = run_put_back(seed).unwrap_or_else(|broken| panic!("{broken}"));
         (put_backs, acknowledged) = (put_backs + counts.put_backs, acknowledged + counts.acknowledged);
     }
-    println!("{put_backs} logs were put back, {acknowledged} writes were acknowledged");
+    println!("{put_backs} logs were rolled back, {acknowledged} writes were acknowledged");
     assert!(put_backs > SEEDS / 2 && acknowledged > 10 * SEEDS);
 }
 

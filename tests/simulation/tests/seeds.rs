@@ -1,4 +1,4 @@
-//! Two thousand seeds, each with every invariant after every event.
+//! Two thousand seeds, with every invariant checked after every event.
 
 use littoral_model::position::Lsn;
 use littoral_simulation::{
@@ -9,7 +9,7 @@ use littoral_simulation::{
 };
 use std::collections::BTreeSet;
 
-/// Seeds, and threads that share them: each world has one thread, and worlds know nothing of each other.
+/// The seeds, and the threads that share them: each world has one thread, and worlds are independent.
 const SEEDS: u64 = 2_000;
 const THREADS: u64 = 2;
 
@@ -25,7 +25,7 @@ fn every_invariant_holds_for_two_thousand_seeds() {
 }
 
 #[test]
-fn seeds_that_found_something_stay_mended() {
+fn seeds_that_found_faults_pass() {
     let lines = include_str!("../regressions.txt").lines().filter(|line| !line.starts_with('#'));
     for line in lines {
         let mut words = line.split_whitespace();

@@ -39,9 +39,9 @@ pub enum Happening {
         head: Position,
         /// What follows.
         mode: Mode,
-        /// Where the subscriber stood.
+        /// The subscriber's position.
         stood: Option<Position>,
-        /// The newest record that anything it held came from.
+        /// The newest record of that log that it holds anything of.
         holds: Option<Position>,
         /// The last record that both copies of the log have in common.
         forked: Option<Position>,
@@ -67,9 +67,9 @@ pub enum Happening {
         records: Vec<Listed>,
         /// Whether they are rows of a snapshot.
         snapshot: bool,
-        /// The last record of the other log that is imported with them.
+        /// The last record of the other log that the import reaches.
         through: Option<Lsn>,
-        /// How many positions of third regions came with them.
+        /// How many positions of third regions were imported with them.
         seen: usize,
     },
     /// A leader rejected what another region sent.
@@ -124,12 +124,12 @@ pub enum Happening {
         /// The product's error.
         violation: String,
     },
-    /// A subscriber's hello proved to a leader that its log was put back.
+    /// A subscriber's hello proved to a leader that its log was rolled back.
     PutBackProved {
         /// Which leader.
         at: usize,
     },
-    /// A leader's disk was put back to an older copy.
+    /// A leader's disk was restored to an older copy.
     PutBack {
         /// Which leader.
         at: usize,
@@ -191,12 +191,12 @@ pub(super) fn listed(block: &[u8]) -> Vec<Listed> {
     records::iter(block).flatten().map(list).collect()
 }
 
-/// The events of a world, if anybody wants them.
+/// The events of a world, if they are recorded.
 #[derive(Default)]
 pub(super) struct Events(Option<Timeline<Happening>>);
 
 impl Events {
-    /// Keeps what is noted.
+    /// Creates a timeline that keeps its events.
     pub(super) fn kept() -> Self {
         Self(Some(Timeline::default()))
     }
@@ -208,7 +208,7 @@ impl Events {
         }
     }
 
-    /// Returns what was kept.
+    /// Returns the events.
     pub(super) fn all(self) -> Timeline<Happening> {
         self.0.unwrap_or_default()
     }
@@ -296,7 +296,7 @@ impl Event for Happening {
     }
 }
 
-/// A position that may be missing, for people.
+/// A position that may be missing, for display.
 struct Maybe(Option<Position>);
 
 impl fmt::Display for Maybe {
@@ -354,16 +354,16 @@ impl fmt::Display for Happening {
                 write!(f, "the edge is greeted by {region}: {mode:?} at {head}")
             }
             Self::EdgeRehomed { region, at, head, portable, beyond } => {
-                write!(f, "the edge resumes in {region} behind {at} of {head}: {portable}, beyond {beyond}")
+                write!(f, "the edge resumes in {region} after {at} of {head}: {portable}, beyond {beyond}")
             }
             Self::EdgeServes { at, exact } => write!(f, "the edge serves a snapshot as of {at}, exact from {exact}"),
             Self::EdgeApplied { first, position, level } => {
                 write!(f, "the edge applied {first} to {position}, level {level}")
             }
             Self::EdgeEndedStream { violation } => write!(f, "the edge ends the stream: {violation}"),
-            Self::PutBackProved { at } => write!(f, "{} finds that its log was put back", name(*at)),
+            Self::PutBackProved { at } => write!(f, "{} finds that its log was rolled back", name(*at)),
             Self::PutBack { at, begins } => {
-                write!(f, "{} is put back to an older copy, known: {begins}", name(*at))
+                write!(f, "{} is rolled back to an older copy, known: {begins}", name(*at))
             }
             Self::Restarted { at, before, after } => {
                 write!(f, "{} was at {before} and restarts at {after}", name(*at))

@@ -1,4 +1,4 @@
-//! What must hold in the world of regions at any time.
+//! The invariants of the world of regions.
 
 use super::{Acknowledged, World, name};
 use crate::leader::{FULL, RESIDENT};
@@ -13,7 +13,7 @@ use littoral_model::{
 use littoral_replica::Table;
 
 impl World {
-    /// What must hold at any time.
+    /// Checks what must hold at any time.
     pub(super) fn check(&self) -> Result<(), String> {
         for (at, leader) in self.leaders.iter().enumerate() {
             self.has_what_it_claims(
@@ -27,21 +27,22 @@ impl World {
         if !self.unsure.contains(&true) {
             self.has_what_it_claims(&replica.table, (&point.watermark, &point.lives), "the edge")?;
         }
-        // Where the edge says that it is comparable, it is equal.
+        // Where the edge states that it is comparable, it is equal.
         let position = point.resume.position;
         let followed = self.leaders.iter().enumerate().find(|(_, leader)| leader.head() == position);
         if let Some((at, followed)) = followed
-            // Its numbers were given twice, and nobody has shown it that: in the product the comparison of digests does.
+            // Two records share its numbers, and no peer has proved that: in the product the comparison of digests
+            // does.
             && !self.unsure[at]
             && position.lsn >= self.edge_exact
             && digests(&replica.table) != digests(&followed.table)
         {
-            return Err(format!("the edge says that it is comparable at {position} and is not equal"));
+            return Err(format!("the edge states that it is comparable at {position}, but it is not equal"));
         }
         Ok(())
     }
 
-    /// Whatever a watermark names is there, or something that outranks it.
+    /// Checks that every record that a watermark names is stored, or a row that outranks it.
     fn has_what_it_claims(
         &self,
         table: &Table,
@@ -66,7 +67,7 @@ impl World {
     }
 }
 
-/// Whether an acknowledged write is there, or something that outranks it.
+/// Returns whether an acknowledged write is stored, or a row that outranks it.
 pub(super) fn has(table: &Table, write: &Acknowledged) -> bool {
     let outranks = |held: Rank| (held.event_time, held.version) >= (write.rank.event_time, write.rank.version);
     rank_of(table, write.view, &write.key).is_some_and(outranks)
@@ -78,7 +79,7 @@ pub(super) fn rank_of(table: &Table, view: ViewId, key: &[u8]) -> Option<Rank> {
 
 pub(super) fn digests(table: &Table) -> Vec<ViewDigest> {
     let mut all: Vec<_> = table.digests().into_iter().filter(|view| [FULL, RESIDENT].contains(&view.view)).collect();
-    // One that has nothing yet is not known everywhere.
+    // A view without rows does not exist everywhere.
     all.retain(|view| view.digest != Digest::default());
     all.sort_by_key(|view| view.view);
     all
