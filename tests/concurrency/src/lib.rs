@@ -1,8 +1,8 @@
-//! Models of what threads share, run under schedules that [shuttle](https://docs.rs/shuttle) chooses.
+//! Models of state that threads share, under schedules that [shuttle](https://docs.rs/shuttle) chooses.
 //!
-//! The code that is modelled is the code that ships: `tests/concurrency/replica` builds the source of `host/replica`, and
-//! [`queue`] that of the leader's queue, over locks whose order shuttle decides. A schedule that breaks a promise is printed;
-//! `shuttle::replay` runs it again. `LITTORAL_SCHEDULES=N` runs N times as many.
+//! The modelled code is the shipped code: `tests/concurrency/replica` builds the source of `host/replica`, and
+//! [`queue`] that of the leader's queue, with locks whose order shuttle decides. A failing schedule is printed;
+//! `shuttle::replay` repeats it. `LITTORAL_SCHEDULES=N` runs N times as many.
 
 pub mod explore;
 pub mod queue;

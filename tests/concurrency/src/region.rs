@@ -1,4 +1,4 @@
-//! A leader and an edge's replica in small: what the models of the table are told with.
+//! A small leader and an edge's replica, for the models of the table.
 
 use crate::replica::{Applied, Config, FillOutcome, Held, Mode, Residency, Table};
 use littoral_model::{
@@ -14,7 +14,7 @@ pub const VIEW: ViewId = ViewId(1);
 /// A record: its key, and whether it writes a row or deletes it.
 pub type Write = (u8, bool);
 
-/// What the leader has committed, and how far the edge has applied it.
+/// The committed records, and how many of them the edge has applied.
 #[derive(Debug)]
 pub struct Region {
     log: Vec<Write>,
@@ -25,7 +25,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// A leader that will commit `log`, and a replica with one stripe that holds the view as `residency`.
+    /// Creates a leader that will commit `log`, and a replica with one stripe whose view has this residency.
     #[must_use]
     pub fn new(log: &[Write], residency: Residency, resident_bytes: Option<u64>) -> Arc<Self> {
         let table = Table::new(Config { shards: 1, resident_bytes, ..Config::default() });
@@ -33,7 +33,7 @@ impl Region {
         Arc::new(Self { log: log.to_vec(), committed: Mutex::new(0), applied: Mutex::new(0), table })
     }
 
-    /// The leader commits all of its log, record by record.
+    /// Commits the whole log, record by record.
     pub fn commit_all(&self) {
         for _ in 0..self.log.len() {
             *self.committed.lock() += 1;
@@ -41,7 +41,7 @@ impl Region {
         }
     }
 
-    /// The edge applies what is committed, in order, until nothing is left.
+    /// Applies committed records in order until none is left.
     pub fn follow(&self, mode: Mode) {
         let mut next = 0;
         while next < self.log.len() {
@@ -56,7 +56,7 @@ impl Region {
         }
     }
 
-    /// Asks the leader for a key until its answer is taken, as an edge does. Returns how often it asked.
+    /// Requests a key from the leader until its reply is accepted, like an edge. Returns the number of requests.
     pub fn fill(&self, key: u8) -> usize {
         for asked in 1.. {
             let (as_of, row) = {
@@ -68,14 +68,14 @@ impl Region {
             match self.table.fill(VIEW, &[key], row, as_of) {
                 FillOutcome::Inserted | FillOutcome::NotKept => return asked,
                 FillOutcome::Overtaken { needs } => {
-                    assert!(needs > as_of, "an answer as of {as_of:?} was as new as {needs:?}")
+                    assert!(needs > as_of, "a reply as of {as_of:?} was as new as {needs:?}")
                 }
             }
         }
-        unreachable!("the loop has no end of its own")
+        unreachable!("the loop ends only by returning")
     }
 
-    /// Reads a key; what is held must be at least as new as what had been applied before.
+    /// Reads a key; a held row must be at least as new as the records that were applied before.
     pub fn read(&self, key: u8) {
         let applied = *self.applied.lock();
         let at_least = self.last_write(applied, key);
@@ -84,30 +84,30 @@ impl Region {
             Held::Absent | Held::Unknown => None,
         };
         if let (Some(held), Some(at_least)) = (held, at_least) {
-            assert!(held >= lsn(at_least), "key {key} read as of {held:?} after {:?} was applied", lsn(at_least));
+            assert!(held >= lsn(at_least), "key {key} was read as of {held:?} after {:?} was applied", lsn(at_least));
         }
     }
 
-    /// What must hold when every thread has ended: no key that is held differs from the leader's.
+    /// Checks, after every thread has ended, that every held key equals the leader's.
     pub fn equals_the_leader(&self) {
         for key in 0..4 {
             let last = self.last_write(self.log.len(), key);
             let wanted = last.filter(|index| self.log[*index].1).map(lsn);
             match self.table.get(VIEW, &[key]) {
                 Held::Row(row) => assert_eq!(Some(row.header().lsn), wanted, "key {key} is not the leader's"),
-                Held::Absent => assert_eq!(wanted, None, "key {key} is taken for absent"),
+                Held::Absent => assert_eq!(wanted, None, "key {key} counts as absent"),
                 Held::Unknown => {}
             }
         }
     }
 
-    /// What the table says that it holds is what it holds.
+    /// Checks that the table's counts are those of its content.
     pub fn counts_are_exact(&self) {
         let counts = self.table.counts(VIEW);
         let rows = self.table.page(VIEW, None, usize::MAX).rows.len() as u64;
-        assert_eq!(counts.rows, rows, "rows that are counted and rows that are there");
+        assert_eq!(counts.rows, rows, "counted rows and existing rows");
         assert_eq!(counts.rows + counts.absent, self.table.len() as u64, "with tombstones and misses");
-        assert_eq!(counts.bytes == 0, self.table.is_empty(), "bytes are counted for what is there: {counts:?}");
+        assert_eq!(counts.bytes == 0, self.table.is_empty(), "the counted bytes are those of the content: {counts:?}");
     }
 
     fn last_write(&self, committed: usize, key: u8) -> Option<usize> {
@@ -121,7 +121,7 @@ impl Region {
             region: "eu".parse().unwrap_or(littoral_model::region::Region::NONE),
         };
         let meta = RowMeta { view: VIEW, event_time: EventTime(7), version, lsn: lsn(index) };
-        // Longer from write to write, so that bytes that are counted wrongly do not cancel out.
+        // The body grows from write to write, so that wrong counts do not cancel out.
         let body = vec![key; 8 + 40 * index];
         Row::new(meta, &[key], present.then_some(&body[..]))
     }

@@ -3,6 +3,6 @@
 use littoral_concurrency::{explore::explore, queue};
 
 #[test]
-fn every_write_taken_in_is_committed_once_and_in_order() {
-    explore(15_000, 3, queue::every_write_taken_in_is_committed_once_and_in_order);
+fn every_accepted_write_is_committed_once_and_in_order() {
+    explore(15_000, 3, queue::every_accepted_write_is_committed_once_and_in_order);
 }

@@ -1,4 +1,4 @@
-//! The replica's table under random schedules: the applier, fills, readers, eviction and changes of the catalogue.
+//! The replica's table under random schedules: the applier, fills, readers, eviction and catalogue changes.
 
 use littoral_concurrency::{
     explore::{explore, finds_a_fault},
@@ -12,23 +12,40 @@ use std::sync::Arc;
 
 const LOG: [Write; 5] = [(0, true), (1, true), (0, false), (0, true), (1, false)];
 
-/// What one thread of a model does.
-type Part = Box<dyn FnOnce(&Region) + Send>;
+/// One thread of a model.
+type Actor = Box<dyn FnOnce(&Region) + Send>;
 
-/// Runs each of these as a thread and waits for all.
-fn together(region: &Arc<Region>, parts: Vec<Part>) {
-    let threads: Vec<_> = parts
+/// Runs these threads and waits for all.
+fn together(region: &Arc<Region>, actors: Vec<Actor>) {
+    let threads: Vec<_> = actors
         .into_iter()
-        .map(|part| {
+        .map(|actor| {
             let region = region.clone();
-            thread::spawn(move || part(&region))
+            thread::spawn(move || actor(&region))
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("a thread of the model ends well"));
+    threads.into_iter().for_each(|thread| thread.join().expect("a thread of the model does not panic"));
 }
 
-fn part(run: impl FnOnce(&Region) + Send + 'static) -> Part {
+fn actor(run: impl FnOnce(&Region) + Send + 'static) -> Actor {
     Box::new(run)
+}
+
+/// Returns an actor that requests two keys.
+fn fills(first: u8, second: u8) -> Actor {
+    actor(move |region| {
+        region.fill(first);
+        region.fill(second);
+    })
+}
+
+/// Asserts that the edge is equal to the leader, and that the policy evicts every row beyond the budget of 400 bytes.
+fn assert_within_budget(region: &Region) {
+    region.equals_the_leader();
+    region.counts_are_exact();
+    region.table.settle();
+    let bytes = region.table.counts(VIEW).bytes;
+    assert!(bytes <= 400, "{bytes} bytes are held, and the policy lacks some");
 }
 
 /// A leader that commits, an edge that follows, two fills, a reader; nothing is evicted.
@@ -37,16 +54,13 @@ fn fills_against_the_feed() {
     together(
         &region,
         vec![
-            part(Region::commit_all),
-            part(|region| region.follow(Mode::UpdateHeld)),
-            part(|region| {
+            actor(Region::commit_all),
+            actor(|region| region.follow(Mode::UpdateHeld)),
+            actor(|region| {
                 region.fill(0);
             }),
-            part(|region| {
-                region.fill(1);
-                region.fill(0);
-            }),
-            part(|region| (0..4).for_each(|_| region.read(0))),
+            fills(1, 0),
+            actor(|region| (0..4).for_each(|_| region.read(0))),
         ],
     );
     region.equals_the_leader();
@@ -54,34 +68,34 @@ fn fills_against_the_feed() {
 }
 
 #[test]
-fn a_fill_never_undoes_what_the_feed_has_brought() {
+fn a_fill_never_undoes_a_record_of_the_feed() {
     explore(10_000, 3, fills_against_the_feed);
 }
 
 #[test]
 fn without_the_stripes_check_the_lost_update_is_found() {
     without_the_check(|| assert!(finds_a_fault(1_500, 3, fills_against_the_feed), "the model misses the lost update"));
-    fills_against_the_feed_once_more();
+    fills_against_the_feed_with_the_check_again();
 }
 
-/// The check is on again afterwards, or the test above would have proven nothing about the one before it.
-fn fills_against_the_feed_once_more() {
+/// Checks that the rule is enabled again; otherwise the previous test would prove nothing.
+fn fills_against_the_feed_with_the_check_again() {
     shuttle::check_random(fills_against_the_feed, 100);
 }
 
 #[test]
-fn a_fill_that_is_overtaken_asks_again_and_ends() {
+fn an_outdated_fill_is_requested_again_and_ends() {
     explore(8_000, 3, || {
         let region = Region::new(&LOG, Residency::Resident, Some(1 << 20));
         together(
             &region,
             vec![
-                part(Region::commit_all),
-                part(|region| region.follow(Mode::UpdateHeld)),
-                part(|region| {
+                actor(Region::commit_all),
+                actor(|region| region.follow(Mode::UpdateHeld)),
+                actor(|region| {
                     let asked = region.fill(0);
-                    // Each further question has a further record to thank for.
-                    assert!(asked <= LOG.len() + 1, "asked {asked} times");
+                    // Each further request is due to a further record.
+                    assert!(asked <= LOG.len() + 1, "{asked} requests");
                 }),
             ],
         );
@@ -92,33 +106,23 @@ fn a_fill_that_is_overtaken_asks_again_and_ends() {
 #[test]
 fn eviction_at_any_time_loses_no_update_and_keeps_the_counts() {
     explore(8_000, 3, || {
-        // Room for about one row and moka's notes of it.
+        // The budget holds about one row and moka's bookkeeping for it.
         let region = Region::new(&LOG, Residency::Resident, Some(400));
         together(
             &region,
             vec![
-                part(Region::commit_all),
-                part(|region| region.follow(Mode::UpdateHeld)),
-                part(|region| {
-                    region.fill(0);
-                    region.fill(1);
-                }),
-                part(|region| {
-                    region.fill(1);
-                    region.fill(2);
-                }),
-                part(|region| {
+                actor(Region::commit_all),
+                actor(|region| region.follow(Mode::UpdateHeld)),
+                fills(0, 1),
+                fills(1, 2),
+                actor(|region| {
                     region.read(0);
                     region.table.settle();
                     region.read(1);
                 }),
             ],
         );
-        region.equals_the_leader();
-        region.counts_are_exact();
-        region.table.settle();
-        let bytes = region.table.counts(VIEW).bytes;
-        assert!(bytes <= 400, "{bytes} bytes are held and none of them is known to the policy");
+        assert_within_budget(&region);
     });
 }
 
@@ -129,47 +133,37 @@ fn a_full_view_that_becomes_resident_is_evicted_to_its_budget() {
         together(
             &region,
             vec![
-                part(Region::commit_all),
-                part(|region| region.follow(Mode::InsertAll)),
-                part(|region| region.table.set_residency(VIEW, Residency::Resident)),
-                part(|region| {
+                actor(Region::commit_all),
+                actor(|region| region.follow(Mode::InsertAll)),
+                actor(|region| region.table.set_residency(VIEW, Residency::Resident)),
+                actor(|region| {
                     region.table.collect_tombstones(Hlc::new(1_000, 0));
                 }),
-                part(|region| {
+                actor(|region| {
                     region.fill(3);
                 }),
             ],
         );
-        region.equals_the_leader();
-        region.counts_are_exact();
-        region.table.settle();
-        let bytes = region.table.counts(VIEW).bytes;
-        assert!(bytes <= 400, "{bytes} bytes are held and the policy has not heard of some");
+        assert_within_budget(&region);
     });
 }
 
 #[test]
-fn a_view_that_is_dropped_leaves_nothing_whatever_fills_are_out() {
+fn a_dropped_view_leaves_nothing_despite_fills_in_flight() {
     explore(8_000, 3, || {
         let region = Region::new(&LOG, Residency::Resident, Some(600));
         together(
             &region,
             vec![
-                part(Region::commit_all),
-                part(|region| {
-                    // As the one task that follows the leader does: all records, then the change of the catalogue.
+                actor(Region::commit_all),
+                actor(|region| {
+                    // Like the task that follows the leader: all records, then the catalogue change.
                     region.follow(Mode::UpdateHeld);
                     region.table.drop_view(VIEW);
                 }),
-                part(|region| {
-                    region.fill(0);
-                    region.fill(1);
-                }),
-                part(|region| {
-                    region.fill(1);
-                    region.fill(0);
-                }),
-                part(|region| {
+                fills(0, 1),
+                fills(1, 0),
+                actor(|region| {
                     region.table.collect_tombstones(Hlc::new(1_000, 0));
                 }),
             ],

@@ -1,5 +1,5 @@
-//! Compares an answer with a recorded one. Columns are matched by name, as clients do: Feast's own order is a Python
-//! set's. Messages are for people and may differ; the error's class may not.
+//! Compares an answer with a recorded one. Columns are matched by name, like in clients: Feast's own order is that of a
+//! Python set. Messages may differ, but the error's class may not.
 
 use crate::{
     differences::{Expected, Picked},
@@ -9,7 +9,7 @@ use littoral_provision::http::Answer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Whether a value, of the column of this name, is one that we answer otherwise.
+/// Returns whether a value of the column with this name is answered differently on purpose.
 type Pick<'a> = &'a dyn Fn(&str, &Value) -> bool;
 
 /// A column of an answer.
@@ -20,7 +20,8 @@ struct Column {
     event_timestamps: Vec<Value>,
 }
 
-/// What is wrong with the answer; `None` when it is as expected: as `recorded`, but for what is listed.
+/// Returns the difference between the answer and the expected one, if there is one. The expected answer is `recorded`,
+/// with the listed difference.
 #[must_use]
 pub fn mismatch(golden: &Golden, expected: Option<&Expected>, recorded: &Response, answer: &Answer) -> Option<String> {
     let outcome = match expected {
@@ -63,7 +64,7 @@ fn same(golden: &Golden, recorded: &Response, answer: &Answer) -> Result<(), Str
 
 fn client_error(answer: &Answer, class: Option<&str>) -> Result<(), String> {
     check(matches!(answer.status, 400 | 422), || "status 400 or 422 expected".to_owned())?;
-    // Anything but JSON on a 4xx makes the SDK raise a decode error.
+    // A 4xx whose body is not JSON makes the SDK raise a decode error.
     check(!answer.json().is_null(), || "JSON expected".to_owned())?;
     class.map_or(Ok(()), |class| client_class(answer, class))
 }
@@ -73,13 +74,13 @@ fn client_class(answer: &Answer, class: &str) -> Result<(), String> {
     check(got.as_deref() == Some(class), || format!("Feast's class {class} expected, got {got:?}"))
 }
 
-/// The class of Feast's own errors: a JSON string that holds JSON.
+/// Returns the class of Feast's own errors: a JSON string that contains JSON.
 fn error_class(body: &Value) -> Option<String> {
     let inner: Value = serde_json::from_str(body.as_str()?).ok()?;
     (inner["module"] == "feast.errors").then(|| inner["class"].as_str().map(str::to_owned))?
 }
 
-/// Compares reads. `instead` is the status that we give, with a null value, to the values that it picks.
+/// Compares reads. `instead` is the status that we give, with a null value, to the values that it selects.
 fn read_as(recorded: &Response, answer: &Answer, instead: Option<(&str, Pick<'_>)>) -> Result<(), String> {
     check(answer.status == 200, || "status 200 expected".to_owned())?;
     let (theirs, ours) = (columns(&recorded.json())?, columns(&answer.json())?);
@@ -91,7 +92,7 @@ fn read_as(recorded: &Response, answer: &Answer, instead: Option<(&str, Pick<'_>
         let ours = &ours[name];
         if let Some((status, picked)) = instead {
             for row in 0..expected.values.len() {
-                // A row that is not there has no event.
+                // A row that does not exist has no event.
                 let there = expected.event_timestamps[row] != "1970-01-01T00:00:00Z";
                 if there && picked(name, &expected.values[row]) {
                     expected.statuses[row] = json!(status);
@@ -105,13 +106,14 @@ fn read_as(recorded: &Response, answer: &Answer, instead: Option<(&str, Pick<'_>
         }
         check(*ours == expected, || format!("column {name}: {expected:?} expected, got {ours:?}"))?;
     }
-    check(instead.is_none() || replaced > 0, || "nothing differs any more: remove it from the differences".to_owned())?;
+    check(instead.is_none() || replaced > 0, || "there is no difference any more: remove it from the list".to_owned())?;
     let views = |body: &Value| body["metadata"]["feature_view_metadata"][0]["name"].clone();
     let (theirs, ours) = (views(&recorded.json()), views(&answer.json()));
     check(theirs == ours, || format!("view metadata of {theirs} expected, got {ours}"))
 }
 
-/// The recorded server's store kept whole seconds of the rows' event timestamps; we keep what was written.
+/// Restores the fraction of a second: the recorded server's store kept whole seconds of event timestamps, and ours
+/// keeps all.
 fn keep_fraction(theirs: &mut Value, ours: &Value) {
     let whole = ours.as_str().and_then(|ours| Some(format!("{}Z", ours.split_once('.')?.0)));
     if whole.is_some() && theirs.as_str() == whole.as_deref() {

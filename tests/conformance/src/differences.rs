@@ -1,58 +1,58 @@
-//! Where we answer differently from Feast on purpose, each with its reason: what `tests/fixtures/feast/differences.toml`
-//! lists, which says what its words mean.
+//! The deliberate differences from Feast, each with its reason. `tests/fixtures/feast/differences.toml` lists them and
+//! explains its terms.
 
 use crate::golden::fixtures;
 use serde::Deserialize;
 
-/// What we answer to a recorded request.
+/// Our answer to a recorded request.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "expect", rename_all = "snake_case")]
 pub enum Expected {
-    /// A client's mistake, told as one: 400 or 422, with Feast's class where there is one.
+    /// A client's mistake, answered with 400 or 422, and with Feast's class where there is one.
     ClientError {
         /// The class of `feast.errors`.
         class: Option<String>,
     },
-    /// As Feast, but the values that `values` picks have this status and are null.
+    /// Feast's answer, but the values that `values` selects are null and have this status.
     Status {
         /// The status that we give.
         status: String,
-        /// Which values.
+        /// The values.
         values: Picked,
-        /// What stands for null in `null_also_column`.
+        /// The numbers that represent null in `null_also_column`.
         #[serde(default)]
         null_also: Vec<i64>,
-        /// The column in which Feast makes a number of null.
+        /// The column in which Feast replaces null by a number.
         null_also_column: Option<String>,
     },
-    /// What was recorded as the answer to another exchange.
+    /// The recorded answer to another exchange.
     SameAs {
         /// Its name.
         other: String,
     },
-    /// 404: there is no such path here.
+    /// 404: this path does not exist here.
     UnknownPath,
 }
 
-/// Which values of an answer have another status.
+/// The values of an answer that have another status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Picked {
-    /// All of them.
+    /// All values.
     All,
-    /// Those that are null.
+    /// The null values.
     Null,
 }
 
-/// A recorded exchange that we answer otherwise.
+/// A recorded exchange that is answered differently.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Difference {
     /// The exchange.
     pub name: String,
-    /// What we do.
+    /// Our answer.
     #[serde(flatten)]
     pub expected: Expected,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -61,10 +61,10 @@ struct File {
     difference: Vec<Difference>,
 }
 
-/// All of them.
+/// Returns all differences.
 ///
 /// # Errors
-/// What is wrong with the file, for people.
+/// The problem with the file as text.
 pub fn all() -> Result<Vec<Difference>, String> {
     let path = fixtures().join("differences.toml");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -8,15 +8,15 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 /// One exchange with Feast's feature server.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Golden {
-    /// Its file's name without extension. Writes come before the reads that see them.
+    /// The name of its file, without extension. Writes precede the reads that see them.
     pub name: String,
-    /// What was sent.
+    /// The request.
     pub request: Request,
-    /// What came back.
+    /// The response.
     pub response: Response,
 }
 
-/// What was sent.
+/// A request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Request {
     /// The method.
@@ -31,7 +31,7 @@ pub struct Request {
     pub body_text: Option<String>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Response {
     /// The status.
@@ -42,23 +42,23 @@ pub struct Response {
 }
 
 impl Response {
-    /// The body as JSON; null when it is empty.
+    /// Returns the body as JSON; null if it is empty.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(self.body_text.as_deref().unwrap_or_default()).unwrap_or_default()
     }
 }
 
-/// Where the recorded exchanges and all that belongs to them lie.
+/// Returns the directory of the recorded exchanges and their data.
 #[must_use]
 pub fn fixtures() -> PathBuf {
     cache::workspace().join("tests/fixtures/feast")
 }
 
-/// All exchanges, in the order in which they were recorded.
+/// Returns all exchanges, in the order of their recording.
 ///
 /// # Errors
-/// When a file cannot be read or is none.
+/// If a file cannot be read or parsed.
 pub fn all() -> io::Result<Vec<Golden>> {
     let mut files: Vec<_> = fs::read_dir(fixtures().join("golden"))?.collect::<io::Result<_>>()?;
     files.sort_by_key(fs::DirEntry::file_name);

@@ -2,5 +2,5 @@
 
 pub mod compare;
 pub mod differences;
+pub mod fixture;
 pub mod golden;
-pub mod stand;

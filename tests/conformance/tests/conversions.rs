@@ -1,4 +1,5 @@
-//! The same pandas frames through a Feast of its own and into Littoral: values read back alike, but for what is listed.
+//! The same pandas frames through a real Feast and into Littoral: the same values are read back, except for listed
+//! differences.
 
 use littoral_conformance::golden::fixtures;
 use littoral_provision::{Cluster, binary, feast::Environment, missing::require};
@@ -6,14 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
-/// A frame that becomes something else here.
+/// A frame that is converted differently here.
 #[derive(Debug, Deserialize)]
 struct Difference {
     /// Which: `case -> type`.
     case: String,
-    /// What Feast makes of it, as JSON.
+    /// Feast's result as JSON.
     feast: String,
-    /// What Littoral makes of it, as JSON.
+    /// Littoral's result as JSON.
     littoral: String,
     reason: String,
 }
@@ -30,8 +31,8 @@ fn listed() -> Vec<Difference> {
 }
 
 #[test]
-fn frames_become_what_feast_makes_of_them() {
-    let name = "frames_become_what_feast_makes_of_them";
+fn frames_are_converted_like_in_feast() {
+    let name = "frames_are_converted_like_in_feast";
     let Some(environment) = require(name, Environment::install()) else { return };
     let cluster = Cluster::start(0).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/conversions.py");
@@ -57,20 +58,20 @@ fn frames_become_what_feast_makes_of_them() {
                 assert!(difference.reason.len() > 10, "{case}: a difference has a reason");
                 let theirs: Value = serde_json::from_str(&difference.feast).unwrap();
                 if theirs != *feast {
-                    wrong.push(format!("{case}: Feast is listed with {theirs} and gives {feast}"));
+                    wrong.push(format!("{case}: the list has {theirs} for Feast, which returns {feast}"));
                 }
                 serde_json::from_str(&difference.littoral).unwrap()
             }
         };
         if difference.is_some() && expected == *feast {
-            wrong.push(format!("{case} is listed, and both are listed with the same"));
+            wrong.push(format!("{case} is listed with equal results"));
         }
         for (way, became) in ours {
             if *became != expected {
-                wrong.push(format!("{case} by {way}: {expected} expected, got {became}; Feast gives {feast}"));
+                wrong.push(format!("{case} by {way}: {expected} expected, got {became}; Feast returns {feast}"));
             }
         }
     }
-    wrong.extend(listed.keys().map(|case| format!("{case} is listed, and there is no such frame")));
+    wrong.extend(listed.keys().map(|case| format!("{case} is listed, but there is no such frame")));
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

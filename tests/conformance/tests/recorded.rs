@@ -1,14 +1,14 @@
 //! Every recorded exchange with Feast's feature server, replayed against an edge in the order of its recording.
 
-use littoral_conformance::{compare::mismatch, differences, differences::Expected, golden, stand};
+use littoral_conformance::{compare::mismatch, differences, differences::Expected, fixture, golden};
 use littoral_provision::http::Client;
 use serde_json::json;
 
 #[test]
 fn an_edge_answers_as_feast_did() {
-    let cluster = stand::start();
+    let cluster = fixture::start();
     let mut edge = cluster.edges[0].client();
-    let goldens = golden::all().expect("the recorded exchanges are there");
+    let goldens = golden::all().expect("the recorded exchanges can be read");
     assert!(goldens.len() >= 50, "only {} recorded exchanges", goldens.len());
     let differences = differences::all().unwrap();
     let mut mismatches = Vec::new();
@@ -23,7 +23,7 @@ fn an_edge_answers_as_feast_did() {
         let body = golden.request.body_text.clone().unwrap_or_default();
         let mut headers: Vec<(&str, &str)> =
             golden.request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        // A replica is behind by milliseconds; a read that follows a write demands to see it.
+        // A replica is behind by milliseconds; a read that follows a write demands its token.
         headers.extend(token.as_deref().map(|token| ("littoral-at-least", token)));
         let answer = edge
             .send(&golden.request.method, &golden.request.path, &headers, body.as_bytes())
@@ -40,7 +40,7 @@ fn an_edge_answers_as_feast_did() {
     a_late_event_does_not_overwrite(&mut edge, token.as_deref().unwrap_or_default());
 }
 
-/// The recorded push of an older row was taken by Feast's SQLite store; here the latest event wins.
+/// The recorded push of an older row was accepted by Feast's SQLite store; here the latest event wins.
 fn a_late_event_does_not_overwrite(edge: &mut Client, token: &str) {
     let read =
         json!({ "features": ["driver_hourly_stats_fresh:avg_daily_trips"], "entities": { "driver_id": [1001] } });
@@ -52,7 +52,7 @@ fn a_late_event_does_not_overwrite(edge: &mut Client, token: &str) {
 }
 
 #[test]
-fn every_difference_is_of_a_recorded_exchange() {
+fn every_difference_names_a_recorded_exchange() {
     let goldens = golden::all().unwrap();
     for difference in differences::all().unwrap() {
         let recorded = |name: &str| goldens.iter().any(|golden| golden.name == name);

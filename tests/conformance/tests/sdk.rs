@@ -1,6 +1,6 @@
 //! The real Feast SDK, with `online_store: remote`, against an edge.
 
-use littoral_conformance::{golden::fixtures, stand};
+use littoral_conformance::{fixture, golden::fixtures};
 use littoral_provision::{feast::Environment, missing::require};
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ fn feasts_sdk_reads_writes_and_pushes_at_an_edge() {
     let Some(environment) = require("feasts_sdk_reads_writes_and_pushes_at_an_edge", Environment::install()) else {
         return;
     };
-    let cluster = stand::start();
+    let cluster = fixture::start();
     let repo = tempfile::tempdir().unwrap();
     fs::copy(fixtures().join("client_repo/features.py"), repo.path().join("features.py")).unwrap();
     let store = fs::read_to_string(fixtures().join("client_repo/feature_store.yaml")).unwrap();

@@ -1,12 +1,12 @@
-//! What sources say about their rows, beside a real Feast: the same frames, the same file, the same answers.
+//! Compares push sources with a real Feast: the same frames, the same file, the same answers.
 
 use littoral_conformance::golden::fixtures;
 use littoral_provision::{Cluster, binary, feast::Environment, missing::require};
 use std::{fs, path::Path, process::Command};
 
 #[test]
-fn a_real_feast_takes_and_refuses_the_same_frames_and_keeps_the_same_rows() {
-    let name = "a_real_feast_takes_and_refuses_the_same_frames_and_keeps_the_same_rows";
+fn feast_accepts_and_rejects_the_same_frames_and_keeps_the_same_rows() {
+    let name = "feast_accepts_and_rejects_the_same_frames_and_keeps_the_same_rows";
     let Some(environment) = require(name, Environment::install()) else { return };
     let cluster = Cluster::start(1).unwrap();
     let registry = fixtures().join("registry/sources.db");

@@ -1,4 +1,4 @@
-//! The command's configuration, from its source: the command is a program and gives no library.
+//! The command's configuration, built from its source, because the command is a program without a library.
 
 #![allow(dead_code, reason = "reading and checking is what is fuzzed")]
 

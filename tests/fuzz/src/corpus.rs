@@ -1,23 +1,23 @@
-//! Inputs that are kept: `corpus/TARGET/`, seeds from real data and what fuzzing found.
+//! The stored inputs: `corpus/TARGET/` has seeds from real data, and inputs found by fuzzing.
 
 use std::{fs, path::PathBuf};
 
-/// The fixtures of all tests.
+/// Returns the directory of all tests' fixtures.
 #[must_use]
 pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
-/// Where a target's inputs are.
+/// Returns the directory of a target's inputs.
 #[must_use]
 pub fn directory(target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
 }
 
-/// A target's inputs, by name.
+/// Returns a target's inputs, by name.
 ///
 /// # Panics
-/// When they cannot be read.
+/// If they cannot be read.
 #[must_use]
 pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
     let directory = directory(target);
@@ -34,7 +34,7 @@ pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The files of a directory of fixtures with this ending, as seeds.
+/// Returns the files of a directory of fixtures with this extension, as seeds.
 pub(crate) fn files(directory: PathBuf, ending: &str) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(ending));

@@ -1,24 +1,25 @@
-//! Garbage and hostile input, at every place where bytes come in that nobody vouches for.
+//! Feeds garbage and hostile input to every entry point of untrusted bytes.
 //!
-//! A [`Target`] is written once and run in three ways:
+//! A [`Target`] is written once and run in these ways:
 //!
-//! - `cargo test --workspace --test garbage`: on the stable toolchain, in CI. Every target replays its corpus, then goes on for
-//!   a bounded time with changed and crossed inputs of it. `LITTORAL_FUZZ_MS=60000` makes that a minute a target;
-//!   `LITTORAL_FUZZ_SEED` starts elsewhere.
+//! - `cargo test --workspace --test garbage`: on the stable toolchain, in CI. Every target replays its corpus, then
+//!   runs mutated and crossed inputs for a bounded time. `LITTORAL_FUZZ_MS=60000` makes that a minute per target;
+//!   `LITTORAL_FUZZ_SEED` changes the inputs.
 //! - guided by coverage, with nightly and cargo-fuzz:
 //!   ```text
 //!   LITTORAL_FUZZ_TARGET=frames cargo +nightly fuzz run --dev -s none --fuzz-dir tests/fuzz \
 //!       --features coverage-guided target tests/fuzz/corpus/frames -- -max_len=65536
 //!   ```
-//! - an input that failed goes to `corpus/TARGET/regression-WHAT`, and every later run replays it.
+//! - an input that failed is stored as `corpus/TARGET/regression-WHAT`, and every later run replays it.
 //!
-//! Why this harness: libFuzzer needs nightly, and what CI runs must not; engines that run on both leave mutation of a corpus to
-//! nightly. So the targets are plain functions of bytes, and the stable runner has a small mutator of its own.
+//! Why this harness: libFuzzer needs nightly, which CI must not require, and engines that support both leave mutation
+//! to nightly. So the targets are plain functions of bytes, and the stable runner has a small mutator.
 //!
-//! What a target promises: no panic; memory within [`Target::memory`]; what was decoded and encoded again is the same; a
-//! refusal says what is wrong. Bytes behind a checksum are sealed by the target (see [`seal`]), or every change would end there.
+//! A target asserts: no panic; memory within [`Target::memory`]; decoding and encoding again yields the same value; a
+//! rejection states the problem. The target corrects checksums (see [`seal`]), because otherwise every mutation would
+//! fail there.
 
-// The sources that are built in here have unit tests of their own, which run where they belong.
+// The sources that are included here have unit tests, which run in their own crates.
 #![cfg(not(test))]
 
 pub mod corpus;
@@ -31,30 +32,30 @@ mod config;
 #[allow(dead_code, reason = "reading is what is fuzzed")]
 #[path = "../../../host/app/src/definitions_file.rs"]
 mod definitions_file;
+mod fixture;
 mod node;
-mod stand;
 mod targets;
 
 pub use targets::TARGETS;
 
-/// A place where bytes come in.
+/// An entry point of untrusted bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Its name, and that of its corpus.
     pub name: &'static str,
-    /// Takes the bytes and checks what must hold. Panics where it does not.
+    /// Processes the bytes and checks the assertions. Panics if one fails.
     pub run: fn(&[u8]),
-    /// Inputs to begin with, by name.
+    /// Initial inputs, by name.
     pub seeds: fn() -> Vec<(String, Vec<u8>)>,
-    /// The most memory that an input may take: bytes, and bytes for each byte of it.
+    /// The memory limit of an input: a number of bytes, and a number of bytes for each of its bytes.
     pub memory: (usize, usize),
 }
 
 impl Target {
-    /// Runs the target on one input, and holds it to its bound of memory.
+    /// Runs the target on one input, and checks its memory limit.
     ///
     /// # Panics
-    /// Where a promise is broken.
+    /// If an assertion fails.
     pub fn check(&self, input: &[u8]) {
         let (base, each) = self.memory;
         let bound = base + each * input.len();
@@ -68,13 +69,13 @@ impl Target {
     }
 }
 
-/// The target of this name.
+/// Returns the target with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
 
-/// Every target's name.
+/// Returns every target's name.
 #[must_use]
 pub fn names() -> String {
     TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ")

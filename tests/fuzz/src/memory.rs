@@ -1,11 +1,11 @@
-//! An allocator that counts, so that a small input cannot take much memory unseen.
+//! An allocator that counts, to detect a small input that needs much memory.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
 };
 
-/// The system's allocator, which counts what the calling thread holds.
+/// The system's allocator, which counts the memory that the calling thread holds.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -14,8 +14,8 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-/// Runs `work` and tells how much more memory this thread held meanwhile than before, in bytes. Zero where the program's
-/// allocator is another.
+/// Runs `work` and returns by how many bytes this thread's memory grew at most. Returns zero if the program has another
+/// allocator.
 pub fn peak(work: impl FnOnce()) -> usize {
     let before = HELD.get();
     PEAK.set(before);
@@ -24,37 +24,37 @@ pub fn peak(work: impl FnOnce()) -> usize {
 }
 
 fn count(bytes: isize) {
-    // A thread that is ending has no place to count any more.
+    // A thread that is ending has no counter any more.
     let _ = HELD.try_with(|held| {
         held.set(held.get() + bytes);
         let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held.get())));
     });
 }
 
-// SAFETY: every call goes to the system's allocator unchanged.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 #[allow(unsafe_code, reason = "an allocator is unsafe to write; this one only counts")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: the caller keeps the promises of the same function of this allocator.
+        // SAFETY: the caller keeps the contract of the same function of this allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: the caller keeps the promises of the same function of this allocator.
+        // SAFETY: the caller keeps the contract of the same function of this allocator.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
-        // SAFETY: the caller keeps the promises of the same function of this allocator.
+        // SAFETY: the caller keeps the contract of the same function of this allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
-        // SAFETY: the caller keeps the promises of the same function of this allocator.
+        // SAFETY: the caller keeps the contract of the same function of this allocator.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

@@ -1,9 +1,9 @@
-//! Changes inputs, by a seed: what the stable runner does between the corpus and the bound of its time.
+//! Mutates inputs by a seed, for the stable runner.
 
-/// The longest input that is made, in bytes.
+/// The longest generated input, in bytes.
 const LEN_MAX: usize = 64 << 10;
 
-/// Numbers at which code goes wrong.
+/// Numbers that often expose bugs.
 const EDGES: [u64; 14] = [
     0,
     1,
@@ -21,7 +21,7 @@ const EDGES: [u64; 14] = [
     u64::MAX,
 ];
 
-/// Text at which code goes wrong.
+/// Texts that often expose bugs.
 const WORDS: [&str; 24] = [
     "",
     "\0",
@@ -49,20 +49,20 @@ const WORDS: [&str; 24] = [
     ",",
 ];
 
-/// A stream of inputs. The same seed makes the same stream.
+/// A stream of inputs. The same seed yields the same stream.
 #[derive(Debug)]
 pub struct Mutator {
     state: u64,
 }
 
 impl Mutator {
-    /// A stream that begins at `seed`.
+    /// Creates the stream of `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The next input: one of the corpus, changed in a few places, sometimes crossed with another.
+    /// Returns the next input: one of the corpus, changed in a few positions, sometimes crossed with another.
     pub fn next_input(&mut self, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
         let Some((_, chosen)) = corpus.get(self.below(corpus.len())) else { return Vec::new() };
         let mut input = chosen.clone();

@@ -1,10 +1,10 @@
-//! What the configuration's source knows of a process: the settings that every node shares.
+//! The part of the process's settings that the configuration's source needs: those that every node shares.
 
 pub(crate) mod process {
     use crate::config::sections::Shutdown;
     use littoral_runtime::{descriptors::Needs, logging, workers};
 
-    /// Settings of every node's process, as the command has them.
+    /// The settings of every node's process, as in the command.
     #[allow(dead_code, reason = "no process is started")]
     pub struct Common {
         pub name: String,

@@ -1,9 +1,9 @@
-//! Checksums, put right: so that what is behind them is reached by changed bytes too. Every function leaves alone what it does
-//! not recognize; where an input's first byte is odd, targets do not seal at all.
+//! Corrects checksums, so that mutated bytes reach the code behind them. Every function leaves unrecognized bytes
+//! unchanged; if an input's first byte is odd, targets do not correct checksums.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Frames of the wire: `u32 length | u32 checksum | payload`. A length beyond the bytes is cut to them.
+/// Corrects frames of the wire: `u32 length | u32 checksum | payload`. A length beyond the bytes is reduced.
 #[must_use]
 pub fn wire_frames(input: &[u8]) -> Vec<u8> {
     let mut out = input.to_vec();
@@ -22,13 +22,13 @@ pub fn wire_frames(input: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A leader's snapshot: blocks of `kind u32 | len u32 | xxh3 u64 | payload` behind 16 bytes.
+/// Corrects a leader's snapshot: blocks of `kind u32 | len u32 | xxh3 u64 | payload` after 16 bytes.
 #[must_use]
 pub fn snapshot(input: &[u8]) -> Vec<u8> {
     blocks(input, 16, 16, 4, 8)
 }
 
-/// An edge's snapshot: blocks of `kind u8 | len u32 | xxh3 u64 | payload` behind 12 bytes.
+/// Corrects an edge's snapshot: blocks of `kind u8 | len u32 | xxh3 u64 | payload` after 12 bytes.
 #[must_use]
 pub fn edge_snapshot(input: &[u8]) -> Vec<u8> {
     blocks(input, 12, 13, 1, 5)
@@ -49,13 +49,13 @@ fn blocks(input: &[u8], start: usize, header: usize, len_at: usize, sum_at: usiz
     out
 }
 
-/// Bytes of a segment's header that say something; the rest of its page is zeros.
+/// The bytes of a segment's header that have content; the rest of its page is zeros.
 pub const SEGMENT_HEAD: usize = 88;
 const SEGMENT_PAGE: usize = 4_096;
 const FRAME_HEADER: usize = 96;
 
-/// A log's segment from its short form: the header without its page's zeros, then frames. Checksums, salts and padding are
-/// put right.
+/// Expands a log's segment from its short form: the header without the zeros of its page, then frames. Corrects
+/// checksums, salts and padding.
 #[must_use]
 pub fn segment(short: &[u8], sealed: bool) -> Vec<u8> {
     let (head, frames) = short.split_at(short.len().min(SEGMENT_HEAD));
@@ -76,10 +76,10 @@ pub fn segment(short: &[u8], sealed: bool) -> Vec<u8> {
     out
 }
 
-/// A detached tail's first block.
+/// The first block of a detached tail.
 const TAIL_HEAD: usize = 512;
 
-/// A detached tail from its short form: the head without the zeros behind it, then frames, whose salt is given.
+/// Expands a detached tail from its short form: the head without the zeros after it, then frames with the given salt.
 #[must_use]
 pub fn tail(short: &[u8], salt: [u8; 8], sealed: bool) -> Vec<u8> {
     let len = u32_at(short, 12).map_or(8, |len| (len as usize).clamp(8, 256));

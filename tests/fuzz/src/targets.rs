@@ -19,7 +19,7 @@ mod values;
 
 use crate::Target;
 
-/// Every target.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     frames::TARGET,
     frames::UPSTREAM,
@@ -44,13 +44,13 @@ pub const TARGETS: &[Target] = &[
     guest::TARGET,
 ];
 
-/// Splits off an input's first byte: whether checksums are put right, and a number to vary things by.
+/// Splits off an input's first byte: whether to correct checksums, and a number for variation.
 fn choice(input: &[u8]) -> (bool, u8, &[u8]) {
     input.split_first().map_or((true, 0, input), |(first, rest)| (first & 1 == 0, first >> 1, rest))
 }
 
-/// A refusal must say something in one bounded line, without characters that change how it is shown.
+/// Checks that a rejection is a bounded line of text, without characters that change how it is displayed.
 fn check_words(words: &str) {
-    assert!(!words.trim().is_empty(), "a refusal that says nothing");
-    assert!(words.len() <= 8_192, "a refusal of {} bytes", words.len());
+    assert!(!words.trim().is_empty(), "a rejection without text");
+    assert!(words.len() <= 8_192, "a rejection of {} bytes", words.len());
 }

@@ -1,4 +1,4 @@
-//! Runs a target and tells whether it held, without a word about panics that the product catches.
+//! Runs a target and reports whether it passed, without output for panics that the product catches.
 
 use crate::Target;
 use std::{
@@ -14,11 +14,11 @@ thread_local! {
 
 /// Runs the target on one input.
 ///
-/// The product expects panics of one library and catches them. libFuzzer's hook would end the process there, and the usual one
-/// reads debug information, whose memory would count as the target's.
+/// The product expects panics of one library and catches them. libFuzzer's hook would end the process, and the default
+/// hook reads debug information, whose memory would count as the target's.
 ///
 /// # Errors
-/// What the target's last panic said, and where.
+/// The text and location of the target's last panic.
 pub fn of(target: &Target, input: &[u8]) -> Result<(), String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

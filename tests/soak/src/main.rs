@@ -1,4 +1,4 @@
-//! `littoral-soak`: see the library.
+//! The command `littoral-soak`, described in the library.
 
 use clap::Parser;
 use littoral_soak::Plan;
@@ -7,10 +7,10 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 /// Runs real nodes under mixed load, kills and careless clients, and reports what has grown, leaked or been lost.
 #[derive(Parser)]
 struct Arguments {
-    /// How long, in minutes.
+    /// The duration in minutes.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// Chooses the moments of kills and the keys; one of its own when not given.
+    /// Chooses the moments of kills and the keys; random by default.
     #[arg(long)]
     seed: Option<u64>,
     /// Print the report as JSON.
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     } else {
         report.to_string()
     };
-    // A closed standard output is no reason to say that the soak failed.
+    // A closed standard output does not mean that the soak failed.
     let _ = writeln!(std::io::stdout(), "{text}");
     if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

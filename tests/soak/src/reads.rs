@@ -1,4 +1,4 @@
-//! Readers of an edge: by both doors, one row and many, raw and through a module.
+//! Readers of an edge: through both doors, one row and many, raw and through a module.
 
 use crate::{findings::Findings, writes::BATCH_IDS};
 use littoral_cluster::accounts::VIEW;
@@ -21,10 +21,10 @@ pub(crate) const MODULE: &str = "deeds";
 /// Rows of a large read.
 const MANY: i64 = 100;
 
-/// A reader's pause: the soak is about time, not about throughput.
+/// A reader's pause: the soak tests duration, not throughput.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Latencies of whole reads, by the second of the run in which they ended. Bounded: a few hundred a second.
+/// Latencies of complete reads, by the second of the run in which they ended. Bounded: a few hundred per second.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies(Mutex<BTreeMap<u64, Vec<u32>>>);
 
@@ -34,7 +34,7 @@ impl Latencies {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(second).or_default().push(micros);
     }
 
-    /// The 99th percentile of each second that `keep` wants, in microseconds, in order.
+    /// Returns the 99th percentile of each second that `keep` selects, in microseconds, in order.
     pub(crate) fn p99s(&self, keep: impl Fn(u64) -> bool) -> Vec<(u64, u32)> {
         let mut seconds = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let p99 = |times: &mut Vec<u32>| {
@@ -45,19 +45,19 @@ impl Latencies {
     }
 }
 
-/// One edge's readers.
+/// The readers of one edge.
 pub(crate) struct Readers<'a> {
     pub(crate) door: SocketAddr,
     pub(crate) began: Instant,
     pub(crate) stop: &'a AtomicBool,
-    /// Where latencies go, at an edge that is never killed: there every read must be answered.
+    /// Receives latencies if the edge is never killed; every read of it must then be answered.
     pub(crate) latencies: Option<&'a Latencies>,
     pub(crate) count: &'a AtomicU64,
     pub(crate) findings: &'a Findings,
 }
 
 impl Readers<'_> {
-    /// Reads until told to stop.
+    /// Reads until `stop` is set.
     pub(crate) fn run(&self, mut chance: fastrand::Rng) {
         let steady = self.latencies.is_some();
         let mut client = Client::new(self.door).with_timeout(Duration::from_secs(10));
@@ -69,14 +69,14 @@ impl Readers<'_> {
                         latencies.record(self.began.elapsed().as_secs(), begun.elapsed());
                     }
                     self.count.fetch_add(1, Relaxed);
-                    // A module that is being replaced, or an edge that has just started, says so.
+                    // A module that is being replaced, or an edge that has just started, may reject reads.
                     let expected = answer.status == 200 || matches!(answer.status, 409 | 503 | 504);
                     if !expected || (steady && answer.status == 503 && !is_module(&answer)) {
-                        self.findings.add("a read was refused", || format!("{} {}", answer.status, answer.text()));
+                        self.findings.add("a read was rejected", || format!("{} {}", answer.status, answer.text()));
                     }
                 }
                 Err(error) if steady => {
-                    self.findings.add("a read had no answer from an edge that lives", || error.to_string());
+                    self.findings.add("a running edge did not answer a read", || error.to_string());
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }

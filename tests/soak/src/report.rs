@@ -1,38 +1,38 @@
-//! What a soak came to.
+//! The report of a soak.
 
 use crate::watch::Held;
 use serde::Serialize;
 use std::fmt;
 
-/// What a soak came to. It has passed when there are no findings.
+/// The result of a soak. It has passed if there are no findings.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What chose moments and keys: the same again gives the same load and kills, though not the same interleaving.
+    /// The seed of moments and keys: it repeats load and kills, though not the interleaving.
     pub seed: u64,
-    /// How long the load was on, in seconds.
+    /// The duration of the load in seconds.
     pub seconds: f64,
-    /// Reads that were answered.
+    /// Answered reads.
     pub reads: u64,
-    /// Batches that were acknowledged.
+    /// Acknowledged batches.
     pub batches: u64,
-    /// Single rows that were acknowledged, each of which was looked for in the end.
+    /// Acknowledged single rows, each of which was checked in the end.
     pub rows: u64,
-    /// Single rows that got no answer or were refused: sent into a kill.
+    /// Single rows without an answer or rejected, because of a kill.
     pub unanswered: u64,
     /// How often the leader and the second edge were killed.
     pub kills: [u64; 2],
-    /// Releases of the module that were uploaded.
+    /// Uploaded releases of the module.
     pub uploads: u64,
-    /// The median of the calm seconds' 99th percentiles of reads at the steady edge, in microseconds: in the first third
-    /// and in the last.
+    /// The median of the calm seconds' 99th percentiles of reads at the steady edge, in microseconds: in the first
+    /// third and in the last.
     pub p99_us: [u32; 2],
-    /// What the steady edge held: before the load, at the end of the first third, at the end, and when the load was off.
+    /// The steady edge's resources: before the load, at the end of the first third, at the end, and after the load.
     pub edge: Vec<Held>,
-    /// What the leader held after its last kill, and at the end.
+    /// The leader's resources after its last kill, and at the end.
     pub leader: Vec<Held>,
     /// Bytes in the directories of the leader and of the edges.
     pub directory_bytes: Vec<u64>,
-    /// What is wrong.
+    /// The problems found.
     pub findings: Vec<String>,
 }
 
@@ -53,8 +53,8 @@ impl fmt::Display for Report {
         )?;
         let [first, last] = self.p99_us.map(|micros| f64::from(micros) / 1_000.0);
         writeln!(f, "  p99 of reads         {first:.1} ms in the first third, {last:.1} ms in the last")?;
-        for (name, looks) in [("steady edge", &self.edge), ("leader", &self.leader)] {
-            for held in looks {
+        for (name, samples) in [("steady edge", &self.edge), ("leader", &self.leader)] {
+            for held in samples {
                 let mib = held.resident_bytes >> 20;
                 let (second, files, threads, tasks) = (held.second, held.files, held.threads, held.tasks);
                 writeln!(

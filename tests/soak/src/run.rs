@@ -24,32 +24,32 @@ use std::{
 
 /// Writers of single rows.
 const WRITERS: usize = 4;
-/// A kill and an upload, then calm.
+/// The length of a cycle in seconds: a kill and an upload, then calm.
 const CYCLE: u64 = 10;
-/// Seconds of a cycle after which a kill no longer shows in latencies.
+/// Seconds of a cycle after which a kill no longer affects latencies.
 const CALM_AFTER: u64 = 5;
-/// No process may ever hold more.
+/// The memory limit of every process.
 const MEMORY_MAX: u64 = 900 << 20;
-/// What memory may grow by from the first third to the end: a part, and noise of the allocator.
+/// The allowed growth of memory from the first third to the end: a fraction, and noise of the allocator.
 const GROWTH_PARTS: u64 = 4;
 const GROWTH_NOISE: u64 = 64 << 20;
-/// How much slower the last third's tail may be: a factor, and noise of a busy machine.
+/// The allowed slowdown of the last third's tail: a factor, and noise of a busy machine.
 const DRIFT_FACTOR: u32 = 3;
 const DRIFT_NOISE_US: u32 = 40_000;
-/// What a node may hold more after the load than before it.
+/// How much more of a resource a node may use after the load than before it.
 const LEFT_OVER_MAX: u64 = 8;
-/// How long a node may take to let go of what the load used. Idle threads end after ten seconds.
+/// How long a node may take to release the load's resources. Idle threads end after ten seconds.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
-/// The log keeps 8 MiB; besides there are two snapshots, the next segment, and modules.
+/// The log keeps 8 MiB; in addition there are two snapshots, the next segment, and modules.
 const DIRECTORY_MAX: u64 = 128 << 20;
 
-/// Small segments and snapshots, so that trimming and checkpoints go on all the while.
+/// Small segments and snapshots, so that trimming and checkpoints happen throughout.
 const LEADER: &str = "[leader]\nsegment_bytes = 1048576\nsnapshot_log_bytes = 4194304\nretention_bytes_max = 8388608\n";
 
-/// How long and which.
+/// The settings of a soak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// How long the load is on.
+    /// The duration of the load.
     pub duration: Duration,
     /// Chooses moments and keys.
     pub seed: u64,
@@ -58,7 +58,7 @@ pub struct Plan {
 /// Runs a soak.
 ///
 /// # Errors
-/// When it cannot be begun: nodes do not start, or the module cannot be built. What goes wrong later is a finding.
+/// If it cannot be started, because nodes do not start or the module cannot be built. Later problems are findings.
 pub fn run(plan: Plan) -> io::Result<Report> {
     let component = modules::build("misbehaving/deeds").map_err(io::Error::other)?;
     let options =
@@ -148,16 +148,16 @@ struct Soak<'a> {
     began: Instant,
     chance: fastrand::Rng,
     findings: &'a Findings,
-    /// The steady edge, second by second.
+    /// The steady edge's resources, second by second.
     edge: Vec<Held>,
-    /// The leader since its last kill.
+    /// The leader's resources since its last kill.
     leader: Vec<Held>,
     kills: [u64; 2],
     uploads: u64,
 }
 
 impl Soak<'_> {
-    /// Kills and uploads, with calm between them, until the time is over.
+    /// Kills and uploads, with calm in between, until the time is over.
     fn cycles(&mut self, cluster: &mut Cluster, component: &[u8]) {
         let (mut second, end) = (0, self.plan.duration.as_secs().max(1));
         while second < end {
@@ -172,7 +172,7 @@ impl Soak<'_> {
             second = self.began.elapsed().as_secs() + 1;
             let next = self.began + Duration::from_secs(second);
             thread::sleep(next.saturating_duration_since(Instant::now()));
-            self.look(cluster, second);
+            self.sample(cluster, second);
         }
     }
 
@@ -183,26 +183,26 @@ impl Soak<'_> {
         node.kill();
         thread::sleep(Duration::from_millis(self.chance.u64(20..400)));
         if let Err(error) = node.restart() {
-            self.findings.add("a killed node did not come back", || error.to_string());
+            self.findings.add("a killed node did not restart", || error.to_string());
         }
         if leader {
             self.leader.clear();
         }
     }
 
-    fn look(&mut self, cluster: &mut Cluster, second: u64) {
-        for (node, looks) in [(&mut cluster.edges[0], &mut self.edge), (&mut cluster.leader, &mut self.leader)] {
+    fn sample(&mut self, cluster: &mut Cluster, second: u64) {
+        for (node, samples) in [(&mut cluster.edges[0], &mut self.edge), (&mut cluster.leader, &mut self.leader)] {
             match watch::held_by(node, second) {
                 Some(held) if held.resident_bytes > MEMORY_MAX => {
-                    self.findings.add("memory is beyond its bound", || format!("{held:?}"));
+                    self.findings.add("memory exceeds its limit", || format!("{held:?}"));
                 }
-                Some(held) => looks.push(held),
-                None => self.findings.add("a node that lives does not show its metrics", || format!("at {second} s")),
+                Some(held) => samples.push(held),
+                None => self.findings.add("a running node does not return its metrics", || format!("at {second} s")),
             }
         }
     }
 
-    /// Waits until the edge has let go of what the load used.
+    /// Waits until the edge has released the load's resources.
     fn settle(&self, edge: &mut Node, before: Held) -> Option<Held> {
         let deadline = Instant::now() + SETTLE_MAX;
         loop {
@@ -222,7 +222,7 @@ impl Soak<'_> {
         }
     }
 
-    /// The tail of the latencies in the calm seconds of the first and of the last third.
+    /// Compares the tail of the latencies in the calm seconds of the first and the last third.
     fn drift(&self, latencies: &Latencies) -> [u32; 2] {
         let calm = |second: u64| second >= CALM_AFTER && second % CYCLE >= CALM_AFTER;
         let p99s = latencies.p99s(calm);
@@ -238,10 +238,10 @@ impl Soak<'_> {
         [first, last]
     }
 
-    /// Memory from the end of the first third to the end.
+    /// Compares memory at the end of the first third with the end.
     fn growth(&self) {
-        for (name, looks) in [("the steady edge", &self.edge), ("the leader", &self.leader)] {
-            let (Some(early), Some(late)) = (looks.get(looks.len() / 3), looks.last()) else { continue };
+        for (name, samples) in [("the steady edge", &self.edge), ("the leader", &self.leader)] {
+            let (Some(early), Some(late)) = (samples.get(samples.len() / 3), samples.last()) else { continue };
             let bound = early.resident_bytes + early.resident_bytes / GROWTH_PARTS + GROWTH_NOISE;
             if late.resident_bytes > bound {
                 self.findings.add("memory grows", || format!("{name}: {early:?}, then {late:?}"));
@@ -249,7 +249,7 @@ impl Soak<'_> {
         }
     }
 
-    /// Nothing is lost, and the edges are equal to their leader.
+    /// Checks that nothing is lost, and that the edges are equal to their leader.
     fn compare(&self, cluster: &mut Cluster, known: &[load::Account]) {
         self.holds("a write is lost or invented", || {
             load::assert_kept(&mut cluster.leader.client(), known);
@@ -258,14 +258,14 @@ impl Soak<'_> {
         self.holds("an edge does not catch up", || accounts::catch_up(cluster));
         for edge in &cluster.edges {
             self.holds("an edge differs from its leader", || equality::assert_equal(&cluster.leader, edge));
-            self.holds("an edge is not proven equal", || {
+            self.holds("an edge is not verified as equal", || {
                 let found = edge.client().post("/v1/verify", &json!({})).expect("the edge answers").ok().json();
                 assert_eq!(found["equal"], json!(true), "{found}");
             });
         }
     }
 
-    /// What panics is a finding, in its words.
+    /// Turns a panic into a finding with its text.
     fn holds(&self, kind: &'static str, check: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
             let words = panic.downcast_ref::<String>().cloned();
@@ -278,7 +278,7 @@ impl Soak<'_> {
         let nodes = [&cluster.leader].into_iter().chain(&cluster.edges);
         let bytes: Vec<u64> = nodes.map(|node| watch::bytes_below(node.data_dir()).unwrap_or_default()).collect();
         if bytes.iter().any(|bytes| *bytes > DIRECTORY_MAX) {
-            self.findings.add("a directory has outgrown its bound", || format!("{bytes:?} bytes"));
+            self.findings.add("a directory exceeds its limit", || format!("{bytes:?} bytes"));
         }
         bytes
     }

@@ -1,10 +1,10 @@
-//! What a process holds: memory, files, threads, tasks; and what lies in its directory.
+//! The resources of a process: memory, files, threads, tasks; and the size of its directory.
 
 use littoral_provision::Node;
 use serde::Serialize;
 use std::{fs, io, path::Path};
 
-/// One look at a process.
+/// One sample of a process's resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Held {
     /// Seconds since the beginning.
@@ -15,11 +15,11 @@ pub struct Held {
     pub files: u64,
     /// Threads.
     pub threads: u64,
-    /// Tasks of its runtime, as it says itself.
+    /// Tasks of its runtime, from its metrics.
     pub tasks: u64,
 }
 
-/// Looks at a node; `None` when it is gone.
+/// Samples a process; `None` if it has ended.
 pub(crate) fn held(pid: u32, node: &mut littoral_provision::http::Client, second: u64) -> Option<Held> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.count() as u64;
@@ -32,10 +32,10 @@ pub(crate) fn held(pid: u32, node: &mut littoral_provision::http::Client, second
     Some(Held { second, resident_bytes, files, threads, tasks })
 }
 
-/// Bytes of all files below a directory.
+/// Returns the bytes of all files below a directory.
 ///
 /// # Errors
-/// When it cannot be read; files that go away meanwhile are no error.
+/// If it cannot be read. Files that are removed at the same time are no error.
 pub(crate) fn bytes_below(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
@@ -46,7 +46,7 @@ pub(crate) fn bytes_below(dir: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Looks at a node that should be calm.
+/// Samples a node that should be calm.
 pub(crate) fn held_by(node: &mut Node, second: u64) -> Option<Held> {
     let mut client = node.client();
     held(node.process().pid(), &mut client, second)

@@ -1,4 +1,5 @@
-//! Batches, deletions and retried writes; single rows with an account of what was acknowledged are `littoral_cluster::load`'s.
+//! Batches, deletions and retried writes. Single rows with a record of the acknowledged ones are in
+//! `littoral_cluster::load`.
 
 use crate::findings::Findings;
 use littoral_cluster::accounts::{self, VIEW};
@@ -11,13 +12,13 @@ use std::{
     time::Duration,
 };
 
-/// The accounts that batches write and delete. Bounded, so that whatever grows is not rows.
+/// The accounts that batches write and delete. Bounded, so that rows cannot be the cause of growth.
 pub(crate) const BATCH_IDS: Range<i64> = 100_000..102_000;
 
-/// Rows of a batch.
+/// The rows of a batch.
 const BATCH: i64 = 100;
 
-/// Writes batches until told to stop. Every fourth deletes its rows again; every fifth is sent twice under one key.
+/// Writes batches until `stop` is set. Every fourth deletes its rows again; every fifth is sent twice under one key.
 pub(crate) fn batches(
     door: SocketAddr,
     mut chance: fastrand::Rng,
@@ -49,7 +50,7 @@ pub(crate) fn batches(
                 Ok(answer) if answer.status == 200 => drop(count.fetch_add(1, Relaxed)),
                 Ok(answer) if matches!(answer.status, 429 | 503) => {}
                 Ok(answer) => {
-                    findings.add("a batch was refused", || format!("{} {}", answer.status, answer.text()));
+                    findings.add("a batch was rejected", || format!("{} {}", answer.status, answer.text()));
                 }
                 // The leader was killed.
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),

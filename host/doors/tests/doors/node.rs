@@ -281,10 +281,13 @@ impl Node for MemoryNode {
     }
 }
 
-/// Runs modules by their names: outputs are sums of the first input and each parameter.
-pub struct Adder;
+/// Runs every module by this function of the call.
+pub struct Modules<F>(pub F);
 
-impl ModuleRuntime for Adder {
+impl<F> ModuleRuntime for Modules<F>
+where
+    F: Fn(&ModuleCall) -> Result<ModuleOutputs, ModuleError> + Send + Sync + 'static,
+{
     fn inspect(&self, _component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
         Box::pin(async { Ok(ModuleManifest::default()) })
     }
@@ -298,38 +301,41 @@ impl ModuleRuntime for Adder {
     }
 
     fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
-        Box::pin(async move {
-            let module = call.name.to_string();
-            match &*call.name {
-                "trapping" => return Err(ModuleError::Trap { module, reason: "unreachable".into() }),
-                "busy" => return Err(ModuleError::Busy { module, limit: 1 }),
-                "short" => return Ok(Vec::new().into()),
-                "panicking" => panic!("a fault of ours"),
-                _ => {}
-            }
-            let input = &call.inputs[0];
-            let first: Vec<f64> = match &input.data {
-                ColumnData::Float(values) => values.iter().map(|v| f64::from(*v)).collect(),
-                ColumnData::Double(values) => values.clone(),
-                other => panic!("{other:?}"),
-            };
-            let outputs = call.manifest.outputs.iter().zip(&call.params).map(|(output, param)| {
-                let ColumnData::Int64(add) = &param.data else { panic!("{param:?}") };
-                let mut column = Column::with_capacity(output.value_type, call.rows);
-                for row in 0..call.rows {
-                    match input.statuses[row] {
-                        Status::Present => {
-                            column.push(littoral_model::row_body::ValueRef::Double(first[row] + add[row] as f64))
-                        }
-                        Status::Unknown => column.push_absent(Status::Unknown),
-                        _ => column.push(littoral_model::row_body::ValueRef::Null),
-                    }
-                }
-                column
-            });
-            Ok(outputs.collect::<Vec<_>>().into())
-        })
+        Box::pin(async move { (self.0)(call) })
     }
 
     fn retire(&self, _digest: ModuleDigest) {}
+}
+
+/// Runs modules by their names: outputs are sums of the first input and each parameter.
+pub fn add(call: &ModuleCall) -> Result<ModuleOutputs, ModuleError> {
+    let module = call.name.to_string();
+    match &*call.name {
+        "trapping" => return Err(ModuleError::Trap { module, reason: "unreachable".into() }),
+        "busy" => return Err(ModuleError::Busy { module, limit: 1 }),
+        "short" => return Ok(Vec::new().into()),
+        "panicking" => panic!("a fault of ours"),
+        _ => {}
+    }
+    let input = &call.inputs[0];
+    let first: Vec<f64> = match &input.data {
+        ColumnData::Float(values) => values.iter().map(|v| f64::from(*v)).collect(),
+        ColumnData::Double(values) => values.clone(),
+        other => panic!("{other:?}"),
+    };
+    let outputs = call.manifest.outputs.iter().zip(&call.params).map(|(output, param)| {
+        let ColumnData::Int64(add) = &param.data else { panic!("{param:?}") };
+        let mut column = Column::with_capacity(output.value_type, call.rows);
+        for row in 0..call.rows {
+            match input.statuses[row] {
+                Status::Present => {
+                    column.push(littoral_model::row_body::ValueRef::Double(first[row] + add[row] as f64))
+                }
+                Status::Unknown => column.push_absent(Status::Unknown),
+                _ => column.push(littoral_model::row_body::ValueRef::Null),
+            }
+        }
+        column
+    });
+    Ok(outputs.collect::<Vec<_>>().into())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     described,
-    node::{Adder, MemoryNode},
+    node::{MemoryNode, Modules, add},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -54,7 +54,7 @@ impl Door {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let (node, modules) = (Arc::new(node), Arc::new(Adder));
+        let (node, modules) = (Arc::new(node), Arc::new(Modules(add)));
         tokio::spawn(littoral_doors::serve(listener, config, process, node, modules, shutdown.clone()));
         let client = legacy::Client::builder(TokioExecutor::new()).build_http();
         Self { address, _open: shutdown.drop_guard(), client }

@@ -1,4 +1,4 @@
-//! Writes the seeds of every corpus anew. What fuzzing found stays: it has other names.
+//! Writes the seeds of every corpus again. Inputs found by fuzzing have other names and stay.
 
 use std::{fs, io};
 

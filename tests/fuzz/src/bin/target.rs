@@ -1,5 +1,5 @@
-//! One target under libFuzzer: the one that `LITTORAL_FUZZ_TARGET` names. One program for all, as linking each would take
-//! longer than most runs.
+//! Runs the target that `LITTORAL_FUZZ_TARGET` names under libFuzzer. One program has all targets, because linking each
+//! separately would take longer than most runs.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ static ALLOCATOR: Counting = Counting;
 static TARGET: LazyLock<&'static Target> = LazyLock::new(|| {
     let name = std::env::var("LITTORAL_FUZZ_TARGET").unwrap_or_default();
     littoral_fuzz::find(&name).unwrap_or_else(|| {
-        eprintln!("LITTORAL_FUZZ_TARGET names no target: {}", littoral_fuzz::names());
+        eprintln!("LITTORAL_FUZZ_TARGET does not name a target; the targets are: {}", littoral_fuzz::names());
         std::process::exit(2)
     })
 });

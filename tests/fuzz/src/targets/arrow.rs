@@ -16,7 +16,7 @@ pub(super) const TARGET: Target = Target { name: "arrow", run: arrow, seeds, mem
 
 const LIMITS: Limits = Limits { rows_max: 1_000, bytes_max: 1 << 20 };
 
-/// A stream becomes rows of the view, which become the same rows again, or it is refused in words.
+/// A stream becomes rows of the view, which encode and decode to the same rows, or is rejected with a text.
 fn arrow(stream: &[u8]) {
     let view = view();
     match decode_ipc(Bytes::copy_from_slice(stream), &view, EventTime(1), LIMITS) {
@@ -29,13 +29,13 @@ fn arrow(stream: &[u8]) {
             }
             let again = encode(&rows, &view).expect("rows of the view are encoded");
             let larger = Limits { bytes_max: 4 << 20, ..LIMITS };
-            let again = decode_ipc(again.into(), &view, EventTime(1), larger).expect("our own stream is sound");
+            let again = decode_ipc(again.into(), &view, EventTime(1), larger).expect("our own stream is valid");
             assert_eq!(again, rows);
         }
     }
 }
 
-/// A stream of this many rows.
+/// Returns a stream of `count` rows.
 pub(super) fn stream(count: i64) -> Vec<u8> {
     let view = view();
     let mut rows = RowBatch::with_capacity(0, 0);

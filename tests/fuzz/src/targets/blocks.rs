@@ -1,4 +1,4 @@
-//! Blocks of rows and of records, as feed, log and snapshots hold them.
+//! Blocks of rows and of records, as in feed, log and snapshots.
 
 use super::{check_words, frames::payloads};
 use crate::Target;
@@ -38,7 +38,7 @@ fn records(block: &[u8]) {
         match record {
             Err(error) => {
                 check_words(&error.to_string());
-                assert!(filtered.is_err(), "a filter let a broken block pass");
+                assert!(filtered.is_err(), "a filter accepted an invalid block");
                 assert!(records::check_dense(block, first.unwrap_or(1), last.unwrap_or(1)).is_err());
                 return;
             }
@@ -52,7 +52,7 @@ fn records(block: &[u8]) {
             }
         }
     }
-    let filtered = filtered.expect("a sound block is filtered");
+    let filtered = filtered.expect("a valid block is filtered");
     assert!(filtered.len() <= block.len());
     if let (Some(first), Some(last)) = (first, last) {
         assert_eq!(records::check_dense(block, first, last).is_ok(), dense, "{first}..={last}");
@@ -72,7 +72,7 @@ fn record_blocks() -> Vec<(String, Vec<u8>)> {
     blocks("downstream-4", 4)
 }
 
-/// The block at the end of a golden message: what its own length says that it is.
+/// Returns the block at the end of a golden message, by its own length.
 fn blocks(name: &str, variant: u8) -> Vec<(String, Vec<u8>)> {
     use littoral_protocol::frame::Downstream;
     (payloads(name).into_iter())

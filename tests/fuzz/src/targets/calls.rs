@@ -1,4 +1,4 @@
-//! Calls and their answers.
+//! Calls and their replies.
 
 use super::{
     check_words,
@@ -18,8 +18,8 @@ fn requests(payload: &[u8]) {
         Err(error) => check_words(&error.to_string()),
         Ok(request) => {
             let payload = sent(|out| call::push_request(out, &request));
-            let again = call::request(&payload).expect("our own request is sound");
-            // By its bytes: a number that is no number is not equal to itself.
+            let again = call::request(&payload).expect("our own request is valid");
+            // Compared as bytes, because NaN is not equal to itself.
             assert_eq!(sent(|out| call::push_request(out, &again)), payload);
         }
     }
@@ -31,9 +31,9 @@ fn replies(payload: &[u8]) {
     match call::reply(&payload) {
         Err(error) => check_words(&error.to_string()),
         Ok(reply) => {
-            assert_eq!(id.ok(), Some(reply.id), "a reply is given to who asked");
+            assert_eq!(id.ok(), Some(reply.id), "a reply has the id of its request");
             let payload = sent(|out| call::push_reply(out, &reply));
-            let again = call::reply(&payload).expect("our own reply is sound");
+            let again = call::reply(&payload).expect("our own reply is valid");
             assert_eq!(sent(|out| call::push_reply(out, &again)), payload);
         }
     }

@@ -1,4 +1,4 @@
-//! Changes of the catalogue: definitions of views, modules' manifests, services, push sources.
+//! Catalogue changes: definitions of views, modules' manifests, services, push sources.
 
 use super::{check_words, values::TYPES};
 use crate::Target;
@@ -14,8 +14,8 @@ use littoral_model::{
 
 pub(super) const TARGET: Target = Target { name: "catalogue", run: changes, seeds, memory: (2 << 20, 4_096) };
 
-/// Each line is a change, as JSON. What is prepared and applied says nothing new when it is prepared again, and the catalogue is
-/// the same after it went over the wire.
+/// Each line is a change, as JSON. A change that was applied changes nothing when it is prepared again, and the
+/// catalogue survives the wire unchanged.
 fn changes(input: &[u8]) {
     let mut catalogue = small();
     for line in input.split(|byte| *byte == b'\n').take(32) {
@@ -36,7 +36,7 @@ fn changes(input: &[u8]) {
     assert_eq!(postcard::from_bytes(&encoded), Ok(catalogue));
 }
 
-/// A view of every type, a module, a service and a push source.
+/// Returns a view of every type, a module, a service and a push source.
 pub(super) fn small() -> Catalogue {
     let mut catalogue = Catalogue::default();
     for change in small_changes() {

@@ -1,4 +1,4 @@
-//! Claims to a lease, as they lie in a store that others write too.
+//! Claims to a lease, as in a store to which others write too.
 
 use super::check_words;
 use crate::Target;
@@ -7,7 +7,7 @@ use littoral_model::position::{Epoch, Incarnation, Lsn};
 
 pub(super) const TARGET: Target = Target { name: "claim", run: read, seeds, memory: (64 << 10, 64) };
 
-/// A claim that is read keeps its bounds, and written again it is the same.
+/// A claim that decodes is within its bounds, and encodes to the same claim.
 fn read(input: &[u8]) {
     match Claim::decode(input) {
         Err(error) => check_words(&error.to_string()),

@@ -27,7 +27,7 @@ static FILE: LazyLock<tempfile::TempPath> = LazyLock::new(|| {
     tempfile::Builder::new().suffix(".toml").tempfile_in(directory).expect("a temporary file").into_temp_path()
 });
 
-/// A file is taken, or refused with its name, the place and the reason; and it is taken or refused again in the same words.
+/// A file is accepted, or rejected with its name, the location and the reason; loading it again gives the same text.
 fn configuration(input: &[u8]) {
     let path: &Path = &FILE;
     fs::write(path, input).expect("a temporary file is written");

@@ -1,10 +1,10 @@
-//! Requests at the doors: every endpoint, its headers and its body.
+//! Requests to the doors: every endpoint, its headers and its body.
 
 use super::{arrow, catalogue};
 use crate::{
     Target,
     corpus::{files, fixtures},
-    stand::memory::MemoryNode,
+    fixture::memory::{MemoryNode, Modules},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,9 +15,8 @@ use littoral_doors::{Config, Process};
 use littoral_model::{
     catalogue::CatalogueChange,
     column::{Column, Status},
-    module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
-    ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
+    ports::{ModuleCall, ModuleError, ModuleRuntime},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, runtime, time};
@@ -25,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) const TARGET: Target = Target { name: "doors", run: doors, seeds, memory: (48 << 20, 1_024) };
 
-/// A request as text: method and path, headers, an empty line, the body. It is answered, in time, in words when it is refused,
-/// never as a fault of the node's; and the door goes on.
+/// A request as text: method and path, headers, an empty line, the body. It is answered in time, with a text if it is
+/// rejected, and never with an internal error. The door continues to serve.
 fn doors(input: &[u8]) {
     let Some(request) = parse(input) else { return };
     let line = format!("{} {}", request.method(), request.uri());
-    // A runtime for each input: all that it allocated and spawned ends with it.
+    // A runtime for each input, so that everything it allocated and spawned ends with it.
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let answered = time::timeout(Duration::from_secs(30), exchange(request)).await;
@@ -39,7 +38,7 @@ fn doors(input: &[u8]) {
         if status >= 400 && !line.starts_with("HEAD") && status != 431 {
             let json: Result<serde_json::Value, _> = serde_json::from_slice(&body);
             assert!(json.is_ok(), "{line}: {status} {}", String::from_utf8_lossy(&body));
-            assert!(body.len() < 64 << 10, "{line}: a refusal of {} bytes", body.len());
+            assert!(body.len() < 64 << 10, "{line}: a rejection of {} bytes", body.len());
         }
     });
 }
@@ -47,11 +46,11 @@ fn doors(input: &[u8]) {
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn exchange(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), Failure> {
-    let mut answers = exchange_with(node(), Arc::new(Nulls), vec![request]).await?;
+    let mut answers = exchange_with(node(), Arc::new(Modules(nulls)), vec![request]).await?;
     answers.pop().ok_or_else(|| "no answer".into())
 }
 
-/// Asks a node's door one thing after the other, and looks that it goes on.
+/// Sends requests to a node's door one after the other, and checks that it continues to serve.
 pub(super) async fn exchange_with(
     node: MemoryNode,
     modules: Arc<dyn ModuleRuntime>,
@@ -75,7 +74,7 @@ pub(super) async fn exchange_with(
     }
     let health = Request::get("/v1/views").header("host", "localhost").body(Full::default())?;
     let (after, _) = whole(send(address, health).await?).await?;
-    assert_eq!(after, 200, "the door goes on");
+    assert_eq!(after, 200, "the door continues to serve");
     shutdown.cancel();
     serving.await?;
     Ok(answers)
@@ -105,7 +104,7 @@ fn parse(input: &[u8]) -> Option<Request<Full<Bytes>>> {
     let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
     for line in lines.take(32) {
         let (name, value) = line.split_once(':')?;
-        // Those are the connection's, which hyper keeps.
+        // These belong to the connection, which hyper manages.
         if ["host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te"]
             .contains(&name.to_ascii_lowercase().as_str())
         {
@@ -116,7 +115,7 @@ fn parse(input: &[u8]) -> Option<Request<Full<Bytes>>> {
     request.body(Full::new(Bytes::copy_from_slice(body))).ok()
 }
 
-/// A node with a view of every type, a module, a service and a push source.
+/// Returns a node with a view of every type, a module, a service and a push source.
 fn node() -> MemoryNode {
     let node = MemoryNode::default();
     let catalogue = catalogue::small();
@@ -125,39 +124,19 @@ fn node() -> MemoryNode {
     let services = catalogue.service_definitions().map(CatalogueChange::from);
     let sources = catalogue.push_source_definitions().map(CatalogueChange::from);
     for change in views.chain(modules).chain(services).chain(sources) {
-        node.apply(change).expect("the small catalogue is sound");
+        node.apply(change).expect("the small catalogue is valid");
     }
     node
 }
 
-/// Modules that make nulls.
-struct Nulls;
-
-impl ModuleRuntime for Nulls {
-    fn inspect(&self, _component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
-        Box::pin(async { Ok(ModuleManifest::default()) })
-    }
-
-    fn prepare(&self, _digest: ModuleDigest, _component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn is_ready(&self, _digest: ModuleDigest) -> bool {
-        true
-    }
-
-    fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
-        Box::pin(async move {
-            let null = |value_type| {
-                let mut column = Column::with_capacity(value_type, call.rows);
-                (0..call.rows).for_each(|_| column.push_absent(Status::NullValue));
-                column
-            };
-            Ok(call.manifest.outputs.iter().map(|output| null(output.value_type)).collect::<Vec<_>>().into())
-        })
-    }
-
-    fn retire(&self, _digest: ModuleDigest) {}
+/// Runs modules whose outputs are null.
+fn nulls(call: &ModuleCall) -> Result<ModuleOutputs, ModuleError> {
+    let null = |value_type| {
+        let mut column = Column::with_capacity(value_type, call.rows);
+        (0..call.rows).for_each(|_| column.push_absent(Status::NullValue));
+        column
+    };
+    Ok(call.manifest.outputs.iter().map(|output| null(output.value_type)).collect::<Vec<_>>().into())
 }
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
@@ -201,7 +180,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// The exchanges with a real Feast.
+/// Returns the recorded exchanges with a real Feast.
 fn recorded() -> Vec<(String, Vec<u8>)> {
     (files(fixtures().join("feast/golden"), ".json").into_iter())
         .filter_map(|(name, bytes)| {

@@ -24,7 +24,8 @@ static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     made.expect("a temporary directory")
 });
 
-/// A snapshot is read whole or refused with the file's name; what was read is written, and then reads as many rows.
+/// A snapshot loads completely, or is rejected with the file's name. A loaded snapshot is written again, and then has
+/// the same number of rows.
 fn read(input: &[u8]) {
     let (sealed, _, bytes) = choice(input);
     let bytes = if sealed { seal::edge_snapshot(bytes) } else { bytes.to_vec() };
@@ -45,7 +46,7 @@ fn read(input: &[u8]) {
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let region: Region = "eu".parse().unwrap_or(Region::NONE);
     let resume = Resume { position: Position { incarnation: Incarnation(0xabc), lsn: Lsn(9) }, chain: ChainHash(9) };
-    // The fields of the file's head, in their order.
+    // The fields of the file's head, in order.
     let head = (resume, Epoch::FIRST, region, super::catalogue::small(), 3_u64, vec![1_u32], Vec::<u32>::new());
     let mut rows = Vec::new();
     for lsn in 1..4_u64 {

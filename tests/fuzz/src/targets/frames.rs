@@ -1,4 +1,4 @@
-//! The feed's frames and messages, in whatever pieces they come.
+//! The feed's frames and messages, in pieces of any size.
 
 use super::{check_words, choice};
 use crate::{Target, seal};
@@ -12,7 +12,7 @@ pub(super) const UPSTREAM: Target =
 pub(super) const DOWNSTREAM: Target =
     Target { name: "downstream", run: downstream, seeds: || payloads("downstream"), memory: (2 << 20, 256) };
 
-/// However a stream is cut into pieces, the same payloads come out of it, and the same error ends it.
+/// A stream yields the same payloads and the same error however it is split.
 fn frames(input: &[u8]) {
     let (sealed, piece, stream) = choice(input);
     let stream = if sealed { seal::wire_frames(stream) } else { stream.to_vec() };
@@ -60,7 +60,7 @@ fn downstream(payload: &[u8]) {
     }
 }
 
-/// The one payload that is pushed, as the other end gets it.
+/// Returns the one payload that is pushed, as the receiver decodes it.
 pub(super) fn sent(push: impl FnOnce(&mut Outgoing) -> Result<(), Error>) -> Bytes {
     let mut out = Outgoing::default();
     push(&mut out).expect("what was decoded can be encoded");
@@ -68,7 +68,7 @@ pub(super) fn sent(push: impl FnOnce(&mut Outgoing) -> Result<(), Error>) -> Byt
     while let Some(piece) = out.pop() {
         decoder.push(piece);
     }
-    let payload = decoder.next_payload().expect("our own frame is sound").expect("it is whole");
+    let payload = decoder.next_payload().expect("our own frame is valid").expect("it is whole");
     assert_eq!(decoder.next_payload().map_err(|_| ()), Ok(None), "one frame was sent");
     payload
 }
@@ -84,7 +84,7 @@ fn golden() -> Vec<(String, Vec<u8>)> {
     text.lines().filter_map(|line| line.split_once(' ')).map(|(name, hex)| (name.to_owned(), unhex(hex))).collect()
 }
 
-/// The golden frames of this kind, without their headers.
+/// Returns the golden frames of a kind, without their headers.
 pub(super) fn payloads(kind: &str) -> Vec<(String, Vec<u8>)> {
     let of_kind = golden().into_iter().filter(|(name, frame)| name.starts_with(kind) && frame.len() >= 8);
     of_kind.map(|(name, frame)| (name, frame[8..].to_vec())).collect()

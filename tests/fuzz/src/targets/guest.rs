@@ -1,11 +1,14 @@
-//! What a module's `describe` and `transform` may hand back, behind the lifting of its memory: any values that the types of the
-//! WIT package allow.
+//! Values that a module's `describe` and `transform` may return, after they are lifted from its memory: any values that
+//! the types of the WIT package allow.
 //!
-//! No guest runs here. The bytes are a returned value; the sandbox's own judgement says what becomes of it, and what is taken
-//! goes out at the doors.
+//! No guest runs here. The bytes are a returned value. The sandbox's own validation accepts or rejects it, and accepted
+//! values are answered at the doors.
 
 use super::{check_words, doors::exchange_with, values::TYPES};
-use crate::{Target, stand::memory::MemoryNode};
+use crate::{
+    Target,
+    fixture::memory::{MemoryNode, Modules},
+};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -14,7 +17,7 @@ use littoral_model::{
     column::{Column, Status},
     module::{Field, ModuleDigest, ModuleManifest, ModuleRelease},
     module_outputs::ModuleOutputs,
-    ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
+    ports::{ModuleCall, ModuleError},
 };
 use littoral_sandbox::returned::{self, ColumnData, GuestColumn};
 use serde::{Deserialize, Serialize};
@@ -24,7 +27,7 @@ use tokio::{runtime, time};
 
 pub(super) const TARGET: Target = Target { name: "guest", run: guest, seeds, memory: (48 << 20, 4_096) };
 
-/// Rows of a call: few, so that lengths that fit are met often.
+/// The rows of a call: few, so that matching lengths are frequent.
 const ROWS_MAX: usize = 5;
 
 /// Values of one type.
@@ -61,14 +64,14 @@ struct Declared {
     row_wise: bool,
 }
 
-/// What a guest returns.
+/// A value that a guest returns.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 enum Returned {
-    /// Of `transform`: how many rows it was given, which types were declared, and its columns with their statuses.
+    /// From `transform`: the number of rows of the call, the declared types, and the columns with their statuses.
     Columns(u8, Vec<u8>, Vec<(Data, Option<Vec<u8>>)>),
-    /// Of `transform`, when it cannot compute.
+    /// From `transform`, if it cannot compute.
     Failed(bool, String),
-    /// Of `describe`.
+    /// From `describe`.
     Manifest(Declared),
 }
 
@@ -90,8 +93,8 @@ fn guest(input: &[u8]) {
     }
 }
 
-/// Columns that are taken have the declared number, types and lengths, and each of their values is answered at both doors: a
-/// value where the status says present, else null. Others are refused with what is wrong.
+/// Accepted columns have the declared number, types and lengths, and both doors answer each of their values: a value if
+/// the status is present, else null. Other columns are rejected with the reason.
 fn transform(rows: usize, declared: &[u8], columns: Vec<(Data, Option<Vec<u8>>)>) {
     let outputs: Vec<Field> = (declared.iter().take(64).enumerate())
         .map(|(at, number)| Field { name: format!("o{at}"), value_type: value_type(*number) })
@@ -120,21 +123,23 @@ fn answer(rows: usize, manifest: ModuleManifest, columns: Vec<Column>) {
     let names: Vec<String> = manifest.outputs.iter().map(|output| format!("m:{}", output.name)).collect();
     let release =
         ModuleRelease { name: "m".into(), version: "1".into(), digest: ModuleDigest([7; 32]), size: 1, manifest };
-    node.apply(CatalogueChange::PutModule(release)).expect("a module with outputs alone is sound");
+    node.apply(CatalogueChange::PutModule(release)).expect("a module with only outputs is valid");
     let ids: Vec<usize> = (0..rows).collect();
     let body = json!({ "features": names, "entities": { "id": ids } }).to_string();
     let requests = ["/v1/read", "/get-online-features"].map(|path| {
         let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
         request.body(Full::new(Bytes::from(body.clone()))).expect("a request")
     });
-    let modules = Arc::new(Given(columns.clone()));
+    let outputs = columns.clone();
+    let modules =
+        Arc::new(Modules(move |_: &ModuleCall| -> Result<ModuleOutputs, ModuleError> { Ok(outputs.clone().into()) }));
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let answers = runtime.block_on(async {
         let answers = exchange_with(node, modules, requests.into()).await;
         time::timeout(Duration::from_secs(30), std::future::ready(answers)).await
     });
     let answers = answers.expect("in time").expect("answers");
-    // Feast's protocol has no word for what is unknown.
+    // Feast's protocol has no status for unknown rows.
     let unknown = columns.iter().any(|column| column.statuses.contains(&Status::Unknown));
     for ((status, body), list) in answers.iter().zip(["columns", "results"]) {
         if unknown && list == "results" {
@@ -143,7 +148,7 @@ fn answer(rows: usize, manifest: ModuleManifest, columns: Vec<Column>) {
         }
         assert_eq!(*status, 200, "{}", String::from_utf8_lossy(body));
         let answer: Value = serde_json::from_slice(body).expect("an answer is JSON");
-        // A module without inputs needs no entity, so that none is among the columns.
+        // A module without inputs needs no entity, so the columns contain none.
         let made = answer[list].as_array().expect("columns").iter();
         assert_eq!(made.len(), columns.len());
         for (made, column) in made.zip(&columns) {
@@ -156,7 +161,8 @@ fn answer(rows: usize, manifest: ModuleManifest, columns: Vec<Column>) {
     }
 }
 
-/// A declaration is refused in words, or enters the catalogue and is the same when it is read back, or the catalogue says why not.
+/// A declaration is rejected with a text, enters the catalogue and reads back the same, or is rejected by the catalogue
+/// with a reason.
 fn describe(declared: Declared) {
     let field = |(name, number): (String, u8)| returned::Field { name, value_type: guest_type(number) };
     let manifest = returned::Manifest {
@@ -247,29 +253,6 @@ fn column((data, statuses): (Data, Option<Vec<u8>>)) -> GuestColumn {
         _ => returned::Status::Unknown,
     };
     GuestColumn { data, statuses: statuses.map(|statuses| statuses.into_iter().map(status).collect()) }
-}
-
-/// A module that returns what it was given to.
-struct Given(Vec<Column>);
-
-impl ModuleRuntime for Given {
-    fn inspect(&self, _component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
-        Box::pin(async { Ok(ModuleManifest::default()) })
-    }
-
-    fn prepare(&self, _digest: ModuleDigest, _component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn is_ready(&self, _digest: ModuleDigest) -> bool {
-        true
-    }
-
-    fn transform<'a>(&'a self, _call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
-        Box::pin(async { Ok(self.0.clone().into()) })
-    }
-
-    fn retire(&self, _digest: ModuleDigest) {}
 }
 
 fn seeds() -> Vec<(String, Vec<u8>)> {

@@ -1,4 +1,4 @@
-//! A log's segment, as a disk or a hand might have changed it.
+//! A log's segment with arbitrary changes.
 
 use super::{check_words, choice};
 use crate::{Target, seal};
@@ -20,12 +20,12 @@ pub(super) const TARGET: Target = Target { name: "log", run: log, seeds, memory:
 
 const SEGMENT: u64 = 16 << 10;
 
-/// Whatever stands in the segment: the log opens with dense, chained records, or is refused with the file's name.
+/// Whatever the segment contains, the log opens with dense, chained records, or is rejected with the file's name.
 fn log(input: &[u8]) {
     let (sealed, _, short) = choice(input);
     let (storage, name) = written();
-    let file = storage.create(&name, Room::None).expect("memory takes a file");
-    file.write_at(0, &seal::segment(short, sealed)).expect("memory takes bytes");
+    let file = storage.create(&name, Room::None).expect("memory stores a file");
+    file.write_at(0, &seal::segment(short, sealed)).expect("memory stores bytes");
     match Embedded::open(Arc::new(storage), options()) {
         Err(error) => check_words(&error.to_string()),
         Ok(log) => {
@@ -49,7 +49,7 @@ fn log(input: &[u8]) {
             assert_eq!(chain, bounds.chain);
             let mut batch = Batch::after(&bounds, bounds.epoch, 0);
             if batch.push(record(batch.next_lsn(), bounds.epoch)).is_ok() {
-                log.append(batch).expect("a log that opened takes records");
+                log.append(batch).expect("a log that opened accepts records");
             }
         }
     }
@@ -77,7 +77,7 @@ fn record(lsn: Lsn, epoch: Epoch) -> Record<'static> {
     }
 }
 
-/// A log of three batches, and the name of its segment.
+/// Returns a log of three batches, and the name of its segment.
 fn written() -> (Memory, String) {
     let storage = Memory::new();
     {
@@ -88,7 +88,7 @@ fn written() -> (Memory, String) {
             for _ in 0..records {
                 batch.push(record(batch.next_lsn(), bounds.epoch)).expect("it is the next record");
             }
-            log.append(batch).expect("memory takes it");
+            log.append(batch).expect("memory stores it");
         }
     }
     let names = storage.list().expect("memory lists its files");

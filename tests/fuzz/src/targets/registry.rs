@@ -15,7 +15,7 @@ pub(super) const TARGET: Target = Target {
     memory: (4 << 20, 1_024),
 };
 
-/// A registry becomes a plan, the same one each time, whose parts the catalogue takes or refuses in words.
+/// A registry yields a plan, the same each time, whose changes the catalogue accepts or rejects with a text.
 fn registry(bytes: &[u8]) {
     match Plan::read(bytes, None) {
         Err(error) => check_words(&error.to_string()),

@@ -25,13 +25,13 @@ pub(super) const TARGET: Target = Target { name: "snapshot", run: read, seeds, m
 
 const AS_OF: Lsn = Lsn(9);
 
-/// A snapshot reads whole or is refused with the file's name; one that reads is written again with the same content.
+/// A snapshot loads completely, or is rejected with the file's name. A loaded snapshot is written again with the same content.
 fn read(input: &[u8]) {
     let (sealed, _, bytes) = choice(input);
     let bytes = if sealed { seal::snapshot(bytes) } else { bytes.to_vec() };
     let (storage, name) = (Memory::new(), name());
-    let file = storage.create(&name, Room::None).expect("memory takes a file");
-    file.write_at(0, &bytes).expect("memory takes bytes");
+    let file = storage.create(&name, Room::None).expect("memory stores a file");
+    file.write_at(0, &bytes).expect("memory stores bytes");
     match load(&storage) {
         Err(words) => {
             check_words(&words);
@@ -40,9 +40,9 @@ fn read(input: &[u8]) {
         Ok((head, rows, remembered)) => {
             let again = Memory::new();
             let written =
-                snapshot::write(&again, &head, std::iter::once(rows.clone()), &remembered).expect("memory takes it");
+                snapshot::write(&again, &head, std::iter::once(rows.clone()), &remembered).expect("memory stores it");
             assert_eq!(written.rows, rows.len() as u64);
-            let (head_again, rows_again, remembered_again) = load(&again).expect("what we wrote is read");
+            let (head_again, rows_again, remembered_again) = load(&again).expect("our own snapshot is read");
             assert_eq!((head_again, rows_again.len(), remembered_again), (head, rows.len(), remembered));
         }
     }
@@ -124,7 +124,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     let remembered = Remembered { receipts: vec![receipt], origins, lives, conflicts: vec![conflict] };
     let storage = Memory::new();
     let chunks = [vec![row(1, Some(b"body")), row(2, None)], vec![row(3, Some(b""))]];
-    snapshot::write(&storage, &head, chunks.into_iter(), &remembered).expect("memory takes it");
+    snapshot::write(&storage, &head, chunks.into_iter(), &remembered).expect("memory stores it");
     let bytes = storage.bytes(&name()).unwrap_or_default();
     [0_u8, 1].map(|first| (format!("whole-{first}"), [&[first], &bytes[..]].concat())).into()
 }

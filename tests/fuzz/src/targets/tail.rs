@@ -1,4 +1,4 @@
-//! A detached tail: records that a member of a region gave up, as a disk or a hand might have changed them.
+//! A detached tail, the records that a member had to remove, with arbitrary changes.
 
 use super::{check_words, choice};
 use crate::{Target, seal};
@@ -22,19 +22,19 @@ pub(super) const TARGET: Target = Target { name: "tail", run: read, seeds, memor
 
 const NAME: &str = "detached-00000000000000000002-00000000000000000002-00000000000000000006.tail";
 
-/// A tail reads whole, as dense and chained records, or is refused with the file's name.
+/// A tail loads as dense and chained records, or is rejected with the file's name.
 fn read(input: &[u8]) {
     let (sealed, _, short) = choice(input);
     let storage = Memory::new();
-    let file = storage.create(NAME, Room::None).expect("memory takes a file");
-    file.write_at(0, &seal::tail(short, incarnation().to_le_bytes(), sealed)).expect("memory takes bytes");
+    let file = storage.create(NAME, Room::None).expect("memory stores a file");
+    file.write_at(0, &seal::tail(short, incarnation().to_le_bytes(), sealed)).expect("memory stores bytes");
     let listed = match detached::list(&storage) {
         Ok(listed) => listed,
         Err(error) => return refused(&error.to_string()),
     };
     let reader = match detached::read(&storage, NAME) {
         Ok(reader) => reader,
-        Err(error) => panic!("it was listed and does not open: {error}"),
+        Err(error) => panic!("it was listed, but does not open: {error}"),
     };
     assert_eq!(listed, std::slice::from_ref(&reader.detached));
     let tail = reader.detached.clone();
@@ -78,7 +78,7 @@ fn record(lsn: Lsn, epoch: Epoch) -> Record<'static> {
     Record { lsn, epoch, origin, origin_lsn: lsn, hlc, chain: ChainHash::GENESIS, payload }
 }
 
-/// Records of an epoch that follow `bounds`.
+/// Returns records of an epoch that follow `bounds`.
 fn run(bounds: &Bounds, epoch: Epoch, records: u64) -> RecordBlock {
     let mut batch = Batch::after(bounds, epoch, 0);
     let start = batch.mark();
@@ -89,14 +89,14 @@ fn run(bounds: &Bounds, epoch: Epoch, records: u64) -> RecordBlock {
     RecordBlock { first: bounds.tail.next(), last, bytes: batch.since(start).to_vec().into() }
 }
 
-/// A log of two epochs that was cut after its first record.
+/// Returns a log of two epochs that was cut after its first record.
 fn written() -> Memory {
     let storage = Memory::new();
     let log = Embedded::open(Arc::new(storage.reopened()), options()).expect("an empty directory is a new log");
     for (epoch, records) in [(1, 3), (2, 3)] {
-        log.append_block(&run(&log.bounds(), Epoch(epoch), records)).expect("memory takes it");
+        log.append_block(&run(&log.bounds(), Epoch(epoch), records)).expect("memory stores it");
     }
-    log.cut(Lsn(1)).expect("memory takes it").expect("there is something to give up");
+    log.cut(Lsn(1)).expect("memory stores it").expect("there is something to remove");
     storage
 }
 

@@ -6,7 +6,7 @@ use littoral_model::token::Watermark;
 
 pub(super) const TARGET: Target = Target { name: "token", run: token, seeds, memory: (64 << 10, 64) };
 
-/// A token that is read means one thing: written again it is the same watermark, and covers itself.
+/// A token that decodes is unambiguous: it encodes to the same watermark, and covers itself.
 fn token(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match text.parse::<Watermark>() {

@@ -20,7 +20,7 @@ use littoral_model::{
 pub(super) const BODIES: Target = Target { name: "bodies", run: bodies, seeds: packed, memory: (1 << 20, 256) };
 pub(super) const KEYS: Target = Target { name: "keys", run: keys, seeds: packed_keys, memory: (1 << 20, 64) };
 
-/// Every type there is.
+/// All types.
 pub(super) const TYPES: [ValueType; 16] = [
     ValueType::Bool,
     ValueType::Int32,
@@ -40,8 +40,8 @@ pub(super) const TYPES: [ValueType; 16] = [
     ValueType::UnixTimestampList,
 ];
 
-/// What passes the check reads whole, packs again, and packs to the same bytes ever after. What does not pass is read as null
-/// where it is not whole, and never fails.
+/// A body that passes the check unpacks completely, and packs to the same bytes from then on. One that does not pass
+/// unpacks without failing, with nulls for incomplete values.
 fn bodies(body: &[u8]) {
     let values = || (0..TYPES.len()).map(|index| row_body::value_at(body, index, TYPES[index]).to_value());
     let checked = row_body::check(body, TYPES.iter().copied());
@@ -50,15 +50,15 @@ fn bodies(body: &[u8]) {
         return check_words(&error.to_string());
     }
     let packed = pack(&values);
-    assert!(row_body::check(&packed, TYPES.iter().copied()).is_ok(), "what we packed passes the check");
+    assert!(row_body::check(&packed, TYPES.iter().copied()).is_ok(), "our own body passes the check");
     let again: Vec<Value> =
         (0..TYPES.len()).map(|index| row_body::value_at(&packed, index, TYPES[index]).to_value()).collect();
     assert_eq!(pack(&again), packed);
     combined(body);
 }
 
-/// A region's part of such a row, together with another's, makes a row of the view by every policy, also where a type is none
-/// that the policy would take.
+/// One region's part of such a row and another's combine to a row of the view under every policy, even for types that
+/// the policy would reject.
 fn combined(body: &[u8]) {
     for merge in MergePolicy::ALL.into_iter().filter(|policy| policy.combines()) {
         let view = FeatureView { merge, ..super::catalogue::view() };
@@ -86,7 +86,7 @@ fn pack(values: &[Value]) -> Vec<u8> {
 const KEY_TYPES: [ValueType; 5] =
     [ValueType::String, ValueType::Int64, ValueType::Bytes, ValueType::Int32, ValueType::UnixTimestamp];
 
-/// A key that splits is made again of its parts, byte by byte: else one row would have two keys.
+/// A key that splits is rebuilt from its parts byte by byte; otherwise one row would have two keys.
 fn keys(key: &[u8]) {
     if let Some((entity, region)) = parts::split(key) {
         let mut again = entity.to_vec();
@@ -121,7 +121,7 @@ fn packed() -> Vec<(String, Vec<u8>)> {
     let whole: Vec<Value> = values.into_iter().chain((0..8).map(|_| Value::Null)).collect();
     let nulls: Vec<Value> = (0..16).map(|_| Value::Null).collect();
     let mut seeds = vec![("scalars".to_owned(), pack(&whole)), ("nulls".to_owned(), pack(&nulls))];
-    // A list of each type, of one element: its bytes are the element's.
+    // A list of each type with one element, whose bytes are the element's.
     let mut builder = Builder::new(1);
     builder.push_bytes(&[2, 0, 0, 0, b'h', b'i']);
     seeds.extend(builder.finish().ok().map(|body| ("one".to_owned(), body)));

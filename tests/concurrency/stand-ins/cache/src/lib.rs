@@ -1,4 +1,4 @@
-//! What modelled sources take for `moka`.
+//! The stand-in for `moka` in modelled sources.
 
 pub mod notification;
 pub mod sync;

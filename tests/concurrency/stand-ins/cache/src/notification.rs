@@ -1,6 +1,6 @@
 //! `moka::notification`.
 
-/// `moka::notification::RemovalCause`, as far as it is told here.
+/// `moka::notification::RemovalCause`, as far as it is used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemovalCause {
     /// The key was inserted again.

@@ -1,7 +1,8 @@
 //! `moka::sync`: a cache that evicts at random, which allows every choice that moka's policy might make.
 //!
-//! As in moka, whoever inserts or reads does the pending work unless somebody else is at it, and the listener is called with
-//! the key already gone, under the lock of whoever works: a listener that waits for who waits for the cache would show.
+//! As in moka, each insertion or read does the pending work unless another thread does. The listener is called after
+//! the key is removed, under the lock of the worker: a listener that waits for a thread that waits for the cache would
+//! deadlock.
 
 use crate::notification::RemovalCause;
 use littoral_concurrency_locks::Mutex;
@@ -28,28 +29,28 @@ pub struct CacheBuilder<K, V> {
 }
 
 impl<K, V> CacheBuilder<K, V> {
-    /// The greatest sum of weights.
+    /// Sets the greatest sum of weights.
     #[must_use]
     pub fn max_capacity(mut self, capacity: u64) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// How much an entry weighs.
+    /// Sets the weight of an entry.
     #[must_use]
     pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u32 + Send + Sync + 'static) -> Self {
         self.weigher = Some(Box::new(weigher));
         self
     }
 
-    /// Who hears of removals.
+    /// Sets the listener of removals.
     #[must_use]
     pub fn eviction_listener(mut self, listener: impl Fn(Arc<K>, V, RemovalCause) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self
     }
 
-    /// The cache.
+    /// Builds the cache.
     #[must_use]
     pub fn build_with_hasher<S>(self, _hasher: S) -> Cache<K, V, S> {
         Cache { entries: Mutex::default(), working: Mutex::default(), settings: self, hasher: PhantomData }
@@ -57,7 +58,7 @@ impl<K, V> CacheBuilder<K, V> {
 }
 
 impl<K: Clone, V> Cache<K, V, std::hash::RandomState> {
-    /// Begins to describe a cache.
+    /// Creates a builder.
     #[must_use]
     pub fn builder() -> CacheBuilder<K, V> {
         CacheBuilder { capacity: u64::MAX, weigher: None, listener: None }
@@ -65,14 +66,14 @@ impl<K: Clone, V> Cache<K, V, std::hash::RandomState> {
 }
 
 impl<K: Clone + Eq, V: Clone, S> Cache<K, V, S> {
-    /// Reads, which may do pending work.
+    /// Reads, and may do pending work.
     pub fn get(&self, key: &K) -> Option<V> {
         let found = self.entries.lock().iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
         self.work();
         found
     }
 
-    /// Inserts, which may do pending work.
+    /// Inserts, and may do pending work.
     pub fn insert(&self, key: K, value: V) {
         let replaced = {
             let mut entries = self.entries.lock();
@@ -86,14 +87,14 @@ impl<K: Clone + Eq, V: Clone, S> Cache<K, V, S> {
         self.work();
     }
 
-    /// Evicts what is beyond the capacity, unless somebody else does.
+    /// Evicts entries beyond the capacity, unless another thread does.
     fn work(&self) {
         if let Some(_working) = self.working.try_lock() {
             self.evict();
         }
     }
 
-    /// Evicts what is beyond the capacity.
+    /// Evicts entries beyond the capacity.
     pub fn run_pending_tasks(&self) {
         let _working = self.working.lock();
         self.evict();

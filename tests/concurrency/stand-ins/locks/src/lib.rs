@@ -1,5 +1,5 @@
-//! What modelled sources take for `parking_lot`: locks whose order shuttle decides, without poisoning, and a condition variable
-//! that takes its guard by reference.
+//! The stand-in for `parking_lot` in modelled sources: locks whose order shuttle decides, without poisoning, and a
+//! condition variable that takes its guard by reference.
 
 use shuttle::sync::{self, PoisonError};
 pub use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
@@ -27,7 +27,7 @@ pub struct Condvar(sync::Condvar);
 // === impl Mutex ===
 
 impl<T> Mutex<T> {
-    /// A mutex over `value`.
+    /// Creates a mutex over `value`.
     pub fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
     }
@@ -37,7 +37,7 @@ impl<T> Mutex<T> {
         MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// The lock, when it is free.
+    /// Returns the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
     }
@@ -51,7 +51,7 @@ impl<T> fmt::Debug for Mutex<T> {
 
 // === impl MutexGuard ===
 
-const TAKEN: &str = "a guard that waits is not looked at";
+const TAKEN: &str = "a guard is not used while it waits";
 
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
@@ -70,17 +70,17 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 // === impl RwLock ===
 
 impl<T> RwLock<T> {
-    /// A lock over `value`.
+    /// Creates a lock over `value`.
     pub fn new(value: T) -> Self {
         Self(sync::RwLock::new(value))
     }
 
-    /// Waits for a share of the lock.
+    /// Waits for shared access.
     pub fn read(&self) -> sync::RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the whole lock.
+    /// Waits for exclusive access.
     pub fn write(&self) -> sync::RwLockWriteGuard<'_, T> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,25 +95,25 @@ impl<T> fmt::Debug for RwLock<T> {
 // === impl Condvar ===
 
 impl Condvar {
-    /// Nobody waits yet.
+    /// Creates a variable without waiters.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Gives the lock back until notified.
+    /// Releases the lock until notified.
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         if let Some(held) = guard.0.take() {
             guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
         }
     }
 
-    /// Wakes one who waits.
+    /// Wakes one waiter.
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    /// Wakes all who wait.
+    /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }

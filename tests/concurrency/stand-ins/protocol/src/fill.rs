@@ -1,4 +1,4 @@
-//! `littoral_protocol::fill`: the shipped rule, which a test can switch off to show that the models need it.
+//! `littoral_protocol::fill`: the shipped rule, which a test can disable to show that the models need it.
 
 use littoral_model::position::Lsn;
 use littoral_protocol::fill::Stripe as Shipped;
@@ -9,7 +9,7 @@ thread_local! {
     static CHECKED: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Runs `model` with a stripe that admits every answer.
+/// Runs `model` with a stripe that admits every reply.
 pub fn without_the_check(model: impl FnOnce()) {
     struct Again;
     impl Drop for Again {
@@ -27,15 +27,15 @@ pub fn without_the_check(model: impl FnOnce()) {
 pub struct Stripe(Shipped);
 
 impl Stripe {
-    /// As shipped.
+    /// Like the shipped method.
     pub fn publish(&mut self, lsn: Lsn) {
         self.0.publish(lsn);
     }
 
-    /// As shipped, unless switched off.
+    /// Like the shipped method, unless disabled.
     ///
     /// # Errors
-    /// As shipped.
+    /// As the shipped method.
     pub fn admit(&self, as_of: Lsn) -> Result<(), Lsn> {
         if CHECKED.get() { self.0.admit(as_of) } else { Ok(()) }
     }

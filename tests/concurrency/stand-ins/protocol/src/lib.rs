@@ -1,3 +1,3 @@
-//! What modelled sources take for `littoral_protocol`.
+//! The stand-in for `littoral_protocol` in modelled sources.
 
 pub mod fill;

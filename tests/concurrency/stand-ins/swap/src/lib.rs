@@ -1,4 +1,4 @@
-//! What modelled sources take for `arc_swap`: a reference that is read and replaced whole.
+//! The stand-in for `arc_swap` in modelled sources: a reference that is read and replaced as a whole.
 
 use littoral_concurrency_locks::RwLock;
 use std::{fmt, ops::Deref, sync::Arc};
@@ -7,17 +7,17 @@ use std::{fmt, ops::Deref, sync::Arc};
 #[derive(Default)]
 pub struct ArcSwap<T>(RwLock<Arc<T>>);
 
-/// What was there when it was read.
+/// The value at the time of the read.
 #[derive(Debug)]
 pub struct Guard<T>(Arc<T>);
 
 impl<T> ArcSwap<T> {
-    /// What is there now. It stays readable after it is replaced.
+    /// Returns the current value. It stays readable after it is replaced.
     pub fn load(&self) -> Guard<T> {
         Guard(self.0.read().clone())
     }
 
-    /// Replaces what is there.
+    /// Replaces the value.
     pub fn store(&self, value: Arc<T>) {
         *self.0.write() = value;
     }

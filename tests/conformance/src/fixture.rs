@@ -1,4 +1,4 @@
-//! A leader and an edge that hold what the recorded Feast server held.
+//! A leader and an edge with the data of the recorded Feast server.
 
 use crate::golden::fixtures;
 use littoral_provision::{Cluster, binary, cluster::eventually, modules};
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// The views that the recorded exchanges read, and the file that each is filled from.
+/// The views that the recorded exchanges read, with their data files.
 const VIEWS: [(&str, &str); 5] = [
     ("driver_hourly_stats", "driver_hourly_stats"),
     ("driver_hourly_stats_fresh", "driver_hourly_stats"),
@@ -25,13 +25,14 @@ const MODULES: [&str; 2] = ["transformed_conv_rate", "transformed_conv_rate_pyth
 /// edge has everything.
 ///
 /// # Panics
-/// When any of it fails.
+/// If any of it fails.
 #[must_use]
 pub fn start() -> Cluster {
     let cluster = Cluster::start(1).expect("the nodes start");
     let to = cluster.leader.url();
     let registry = fixtures().join("registry/anchor.db");
-    // The first import makes the views and says which modules are wanted; with those there the second makes the rest.
+    // The first import creates the views and reports the missing modules; with those uploaded, the second creates the
+    // rest.
     let first = import(&registry, &to);
     assert!(outcome(&first, "driver_hourly_stats").contains("created"), "{first}");
     for module in MODULES {
@@ -60,15 +61,15 @@ pub fn start() -> Cluster {
 /// Runs a command of the product.
 ///
 /// # Panics
-/// When it fails, with what it said.
+/// If it fails, with its output.
 pub fn littoral(arguments: &[&str]) -> String {
     let done = run(arguments);
     assert!(done.status.success(), "littoral {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
-/// The report of an import. Its exit code says whether everything is there, which it never is: the registry also names
-/// two on-demand views that nothing here reads.
+/// Returns the report of an import. Its exit code is never a success here, because the registry also names two
+/// on-demand views that no exchange reads.
 fn import(registry: &Path, to: &str) -> Value {
     let done = run(&["--json", "import", "feast", &text(registry), "--leader", to]);
     serde_json::from_slice(&done.stdout)
