@@ -1,0 +1,193 @@
+//! Streams of the world of regions: leaders replicate to each other, and the edge follows one of them.
+
+use super::{
+    COUNT, Stream, World,
+    event::{self, Happening},
+    name,
+};
+use crate::publish;
+use littoral_edge_core::follower::{Effect, Fault};
+use littoral_leader_core::{
+    LogCommand,
+    cross_region::{RegionFeed, Step},
+    gives_catalogue,
+};
+use littoral_protocol::frame::Downstream;
+use littoral_wire::{records::ViewFilter, rows};
+
+impl World {
+    /// Delivers one message from one region's leader to another's.
+    pub(super) fn take(&mut self, to: usize, from: usize) -> Result<(), String> {
+        if !self.streams.contains_key(&(to, from)) {
+            let known = self.leaders[to].published.known();
+            let is_home = gives_catalogue(name(from), name(to), Some(name(0)), &known);
+            let feed = RegionFeed::new(name(from), name(to), is_home, &known, &self.epochs[to]);
+            let hello = feed.hello("leader");
+            // An address may be another region's leader than the configured one.
+            let astray = self.puts_back && !self.healing && self.random.one_in(30);
+            let answers = if astray { COUNT - to - from } else { from };
+            self.shown(answers, &hello)?;
+            let source = &self.leaders[answers];
+            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(answers));
+            let (message, publishing) = publish::greet(source, &hello, false);
+            let Some(publishing) = publishing else { return Ok(()) };
+            if let Downstream::Hello(answer) = &message {
+                self.events.note(self.now, || Happening::Greeted {
+                    to,
+                    from: answers,
+                    head: answer.head,
+                    mode: answer.mode,
+                    stood: hello.resume.map(|resume| resume.position),
+                    holds: hello.holds,
+                    forked: answer.forked.map(|fork| fork.position),
+                });
+                if answer.forked.is_some() {
+                    self.ask_for_all(answers, to)?;
+                }
+            }
+            self.streams.insert((to, from), Stream { feed, publishing, filter, rows: 0 });
+            if astray {
+                self.deliver(to, from, message)?;
+                let refused = !self.streams.contains_key(&(to, from));
+                return refused
+                    .then_some(())
+                    .ok_or_else(|| format!("{} follows {} as {}", name(to), name(answers), name(from)));
+            }
+            return self.deliver(to, from, message);
+        }
+        let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
+        match stream.publishing.next(&self.leaders[from]) {
+            Ok(Some(message)) => {
+                let message = filtered(message, &mut stream.filter, &mut stream.rows)?;
+                self.deliver(to, from, message)
+            }
+            Ok(None) => Ok(()),
+            Err(_) => {
+                self.streams.remove(&(to, from));
+                Ok(())
+            }
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: usize, message: Downstream) -> Result<(), String> {
+        let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
+        let leader = &mut self.leaders[to];
+        let step = match stream.feed.receive(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
+            Ok(step) => step,
+            Err(fault) => {
+                self.events.note(self.now, || Happening::StreamEnded { to, from, fault: fault.to_string() });
+                self.streams.remove(&(to, from));
+                return Ok(());
+            }
+        };
+        if let Step::Submit { imports, done, .. } = step {
+            for import in imports {
+                self.events.note(self.now, || Happening::Imported {
+                    to,
+                    from,
+                    head: leader.head().lsn,
+                    records: event::listed(&import.records),
+                    snapshot: import.snapshot,
+                    through: import.through.map(|(lsn, _)| lsn),
+                    seen: import.seen.len(),
+                });
+                let answered = leader.commit(vec![LogCommand::Import(import)], self.now)?.remove(0);
+                // Records that cannot be imported yet are requested again on a new stream.
+                if let Err(error) = answered {
+                    self.events.note(self.now, || Happening::ImportRejected { to, from, reason: error.to_string() });
+                    self.streams.remove(&(to, from));
+                    return Ok(());
+                }
+            }
+            stream.feed.done(&done, &mut self.epochs[to]);
+        }
+        Ok(())
+    }
+
+    /// Delivers one message to the edge, from the publisher that it follows.
+    pub(super) fn follow(&mut self) -> Result<(), String> {
+        let message = match &mut self.edge_at {
+            None => {
+                let at = self.random.below(COUNT as u64) as usize;
+                let hello = self.edge.connected(at, self.now);
+                self.shown(at, &hello)?;
+                let (message, publishing) = publish::greet(&self.leaders[at], &hello, false);
+                self.edge_at = publishing.map(|publishing| (at, publishing));
+                Some(message)
+            }
+            Some((at, publishing)) => match publishing.next(&self.leaders[*at]) {
+                Ok(message) => message,
+                Err(_) => {
+                    self.edge_at = None;
+                    self.edge.disconnected(&Fault::Lost);
+                    None
+                }
+            },
+        };
+        let Some(message) = message else { return Ok(()) };
+        match self.edge.receive(message) {
+            Ok(Effect::Greeted(hello)) => {
+                self.events.note(self.now, || Happening::EdgeGreeted {
+                    region: hello.region,
+                    mode: hello.mode,
+                    head: hello.head,
+                });
+            }
+            Ok(Effect::Rehomed { replica, hello }) => {
+                let point = replica.point.load_full();
+                self.events.note(self.now, || Happening::EdgeRehomed {
+                    region: hello.region,
+                    at: point.resume.position,
+                    head: hello.head,
+                    portable: point.portable_watermark.clone(),
+                    beyond: point.beyond.clone(),
+                });
+                self.rehomed += 1;
+                self.edge_exact = replica.exact_from();
+            }
+            Ok(Effect::Serve { replica, .. }) => {
+                let (at, exact) = (replica.position(), replica.exact_from());
+                self.events.note(self.now, || Happening::EdgeServes { at, exact });
+                self.snapshots += 1;
+                self.edge_exact = replica.exact_from();
+            }
+            Ok(Effect::Applied { block, level, position, .. }) => {
+                self.events.note(self.now, || Happening::EdgeApplied { first: block.first, position, level });
+                if level {
+                    self.edge_exact = block.last;
+                }
+            }
+            Ok(_) => {}
+            Err(violation) => {
+                self.events.note(self.now, || Happening::EdgeEndedStream { violation: violation.to_string() });
+                self.edge_at = None;
+                self.edge.disconnected(&Fault::Violation(violation));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Filters out what the subscriber does not want, like the session of a feed.
+fn filtered(message: Downstream, filter: &mut ViewFilter, sent: &mut u64) -> Result<Downstream, String> {
+    Ok(match message {
+        Downstream::Records { first, last, chain_after, bytes } => {
+            let bytes = filter.apply(&bytes).map_err(|error| error.to_string())?;
+            Downstream::Records { first, last, chain_after, bytes }
+        }
+        Downstream::SnapshotRows { bytes, .. } => {
+            let (mut kept, mut count) = (Vec::new(), 0_u32);
+            for row in rows::iter(&bytes) {
+                let row = row.map_err(|error| error.to_string())?.ok_or("an empty row")?.to_row();
+                if filter.wants_row(&row) {
+                    rows::push(&mut kept, Some(&row)).map_err(|error| error.to_string())?;
+                    count += 1;
+                }
+            }
+            *sent += u64::from(count);
+            Downstream::SnapshotRows { rows: count, bytes: kept.into() }
+        }
+        Downstream::SnapshotEnd { .. } => Downstream::SnapshotEnd { rows: *sent },
+        other => other,
+    })
+}

@@ -1,0 +1,100 @@
+//! Restarts of leaders in the world of regions, and logs that are rolled back to older copies.
+
+use super::{COUNT, DRIFT_MS, World, checks, event::Happening, name};
+use crate::{leader::Leader, publish};
+use littoral_edge_core::follower::Fault;
+use littoral_leader_core::{Import, Imports, LogCommand};
+use littoral_log::{Log as _, storage::Memory};
+use littoral_model::{
+    cluster::ClusterId,
+    position::{Epoch, Incarnation, Position},
+};
+use littoral_protocol::frame::SubscriberHello;
+
+impl World {
+    /// A hello proves to a leader that its log was rolled back; another life of it begins.
+    pub(super) fn shown(&mut self, at: usize, hello: &SubscriberHello) -> Result<(), String> {
+        if !publish::is_put_back(&self.leaders[at], hello) {
+            return Ok(());
+        }
+        self.events.note(self.now, || Happening::PutBackProved { at });
+        let life = Incarnation(self.random.any() | 1 << 63);
+        self.leaders[at]
+            .commit(vec![LogCommand::Begin { life, rolled_back: true }], self.now)?
+            .remove(0)
+            .map_err(|e| e.to_string())?;
+        (self.put_back[at], self.unsure[at]) = (false, false);
+        Ok(())
+    }
+
+    /// Region `of` has records that the log of `at` has lost: requests its whole snapshot.
+    pub(super) fn ask_for_all(&mut self, at: usize, of: usize) -> Result<(), String> {
+        let published = &self.leaders[at].published;
+        let taken = published.origins.get(name(of)).is_some_and(|origin| origin.position != Position::default());
+        let Some(lives) = published.lives.get(name(of)).filter(|_| taken).cloned() else { return Ok(()) };
+        let work = LogCommand::Import(Import::nothing_taken(name(of), lives));
+        self.leaders[at].commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
+        self.streams.remove(&(at, of));
+        Ok(())
+    }
+
+    /// Restores a leader's disk to an older copy: at its next start, or with the whole host, whose process does not
+    /// notice.
+    pub(super) fn put_back(&mut self, at: usize) -> Result<(), String> {
+        let Some(copy) = self.copies[at].clone() else { return Ok(()) };
+        let begins = self.random.one_in(2);
+        self.events.note(self.now, || Happening::PutBack { at, begins });
+        let disk = copy.crash(self.random.any());
+        self.reopen_as(at, disk, begins)?;
+        self.put_back[at] = !begins;
+        self.unsure[at] |= !begins;
+        self.put_backs += 1;
+        Ok(())
+    }
+
+    pub(super) fn reopen(&mut self, at: usize, disk: Memory) -> Result<(), String> {
+        self.reopen_as(at, disk, true)?;
+        self.put_back[at] = false;
+        Ok(())
+    }
+
+    fn reopen_as(&mut self, at: usize, disk: Memory, begins: bool) -> Result<(), String> {
+        self.streams.retain(|(to, from), _| *to != at && *from != at);
+        if self.edge_at.as_ref().is_some_and(|(followed, _)| *followed == at) {
+            self.edge_at = None;
+            self.edge.disconnected(&Fault::Lost);
+        }
+        let (wall, before) = (self.leaders[at].wall, self.leaders[at].head());
+        let log_before = self.leaders[at].log.identity().incarnation;
+        self.leaders[at] = open(at, disk, self.random.any(), begins)?;
+        let log = self.leaders[at].log.identity().incarnation;
+        // This world does not model that the region has the others' records before it announces so.
+        if log != log_before {
+            self.leaders[at].belongs.succeeds = Some(log_before);
+        }
+        self.leaders[at].wall = wall;
+        // A record that no region has any more is lost.
+        for of in 0..COUNT {
+            for write in 0..self.acknowledged[of].len() {
+                let held = self.leaders.iter().any(|leader| checks::has(&leader.table, &self.acknowledged[of][write]));
+                self.acknowledged[of][write].lost |= !held;
+            }
+        }
+        // A number that is not in the log any more is assigned again, in the same life.
+        let (lives, head) = (self.leaders[at].published.lives.clone(), self.leaders[at].head().lsn);
+        for write in self.acknowledged[at].iter_mut().filter(|_| !begins) {
+            write.unknown |= !lives.get(name(at)).is_some_and(|lives| lives.has(write.position, head));
+        }
+        let after = self.leaders[at].head();
+        self.events.note(self.now, || Happening::Restarted { at, before, after });
+        Ok(())
+    }
+}
+
+pub(super) fn open(at: usize, disk: Memory, entropy: u64, begins: bool) -> Result<Leader, String> {
+    let imports = Imports { catalogue_home: Some(name(0)), clock_drift_ms_max: DRIFT_MS, ..Imports::default() };
+    let entropy = entropy.wrapping_mul(31).wrapping_add(at as u64);
+    let mut leader = Leader::open_as(name(at), imports, disk, Epoch::FIRST, entropy, begins)?;
+    leader.belongs.cluster = ClusterId(1);
+    Ok(leader)
+}
