@@ -256,8 +256,7 @@ impl Fleet {
         self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.pardon(now));
     }
 
-    /// Returns the doors whose ejection has ended and the regions that are tried again, since the last call. They
-    /// return slowly.
+    /// Returns the doors whose ejection has ended and the regions that are tried again, since the last call. They return slowly.
     pub fn returns(&mut self, now: Moment) -> Vec<Event> {
         let mut events = Vec::new();
         for (region, record) in &mut self.ejected_regions {

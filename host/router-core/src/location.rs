@@ -56,8 +56,7 @@ pub struct Location {
     pub coordinates: Option<Coordinates>,
     /// The source.
     pub source: Source,
-    /// The length of the prefix of the client's address to which the location applies; `None` if it is not from an
-    /// address.
+    /// The length of the prefix of the client's address to which the location applies; `None` if it is not from an address.
     pub prefix: Option<u8>,
 }
 

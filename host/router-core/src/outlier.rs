@@ -32,8 +32,7 @@ pub struct Config {
     pub return_ms: u64,
 }
 
-/// The weights of failed requests in a row. A node that rejects requests may accept the next one, so more rejections
-/// are needed.
+/// The weights of failed requests in a row. A node that rejects requests may accept the next one, so more rejections are needed.
 const FAILURE: u32 = 3;
 const REFUSAL: u32 = 1;
 
@@ -128,8 +127,7 @@ impl Outlier {
     #[must_use]
     pub fn record(&mut self, outcome: Outcome, now: Moment, config: &Config) -> bool {
         if self.is_ejected(now) {
-            // Requests that were in flight, or that had no other door, prove nothing new, except that the door was
-            // unreachable.
+            // Requests that were in flight, or that had no other door, prove nothing new, except that the door was unreachable.
             if outcome == Outcome::Unreached && self.outage == Outage::Lost {
                 self.outage = Outage::Unreachable;
             }

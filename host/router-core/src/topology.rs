@@ -1,5 +1,4 @@
-//! A topology: the regions, their locations, their roles, and their doors. Routers, `littoral dev` and drills use the
-//! same file.
+//! A topology: the regions, their locations, their roles, and their doors. Routers, `littoral dev` and drills use the same file.
 
 mod check;
 
@@ -81,8 +80,7 @@ pub struct Region {
     /// nearest region. The share grows gradually when a region returns.
     #[serde(default = "whole")]
     pub weight: u8,
-    /// The door of its leader, "host:port", which receives writes. Without one, its edges receive them and forward
-    /// them.
+    /// The door of its leader, "host:port", which receives writes. Without one, its edges receive them and forward them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// The peer address of its leader, "host:port", for its edges and other regions.

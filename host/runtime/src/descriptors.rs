@@ -76,8 +76,7 @@ fn fits(number: RawFd, below: u64) -> bool {
     u64::try_from(number).is_ok_and(|number| number < below)
 }
 
-/// Raises the soft limit to the hard one, or to `needed` where the system rejects that. Returns the limit that then
-/// applies.
+/// Raises the soft limit to the hard one, or to `needed` where the system rejects that. Returns the limit that then applies.
 fn raise(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = |limit: Option<u64>| limit.unwrap_or(u64::MAX);

@@ -1,9 +1,8 @@
 //! Caches compiled modules on disk, so that a restarted host need not compile them again.
 //!
-//! A file holds `xxh3-128 of the rest | native code`. Its name contains the component's digest and what the code was
-//! compiled for. Native code runs unchecked, so the directory must be ours alone, and a file that does not match its
-//! checksum is compiled again. The checksum detects damage; a user who can write to the directory controls the host
-//! anyway.
+//! A file holds `xxh3-128 of the rest | native code`. Its name contains the component's digest and what the code was compiled for.
+//! Native code runs unchecked, so the directory must be ours alone, and a file that does not match its checksum is compiled again.
+//! The checksum detects damage; a user who can write to the directory controls the host anyway.
 
 use littoral_model::module::ModuleDigest;
 use std::{

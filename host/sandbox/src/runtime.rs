@@ -132,8 +132,7 @@ impl Calls {
         self.make(release, call).await.map(|made| ModuleOutputs::from(made.columns))
     }
 
-    /// Like [`Calls::transform`], but also reports whether the call was bounded; the call then has its columns again
-    /// too.
+    /// Like [`Calls::transform`], but also reports whether the call was bounded; the call then has its columns again too.
     pub(crate) async fn make(&self, release: &Release, call: &mut ModuleCall) -> Result<Made, ModuleError> {
         call::transform(release, call, &self.config, || self.shed()).await
     }
@@ -206,8 +205,7 @@ impl ModuleRuntime for Runtime {
         if let Err(error) = release.check(call) {
             return Box::pin(async move { counted(&module, Err(error)) });
         }
-        // Boxed separately: a request that waits for a shared call needs a fraction of the memory of one that makes a
-        // call.
+        // Boxed separately: a request that waits for a shared call needs a fraction of the memory of one that makes a call.
         if self.calls.shares(call) {
             return Box::pin(async move { counted(&module, sharing::transform(&self.calls, &release, call).await) });
         }

@@ -1,5 +1,4 @@
-//! The versions of the WIT package that components may be built for, as one trait, so that the code of a call exists
-//! once.
+//! The versions of the WIT package that components may be built for, as one trait, so that the code of a call exists once.
 //!
 //! The versions differ in few types: since 0.2.0 a status can state that a row is unknown, and a module can fail for
 //! that reason. Values are moved between the host's columns and a guest's, not copied.

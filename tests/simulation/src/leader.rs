@@ -1,5 +1,4 @@
-//! A leader: the product's log over a failing disk, and its core, driven in one thread as the product's threads drive
-//! it.
+//! A leader: the product's log over a failing disk, and its core, driven in one thread as the product's threads drive it.
 
 use crate::{
     event::SnapshotOutcome,

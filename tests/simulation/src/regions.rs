@@ -54,8 +54,7 @@ struct Acknowledged {
     position: Position,
     /// The log was rolled back, and no other region had the write.
     lost: bool,
-    /// A log that was rolled back while it ran has accepted it before a peer proved the rollback: two records have its
-    /// number.
+    /// A log that was rolled back while it ran has accepted it before a peer proved the rollback: two records have its number.
     unknown: bool,
     view: ViewId,
     key: Vec<u8>,

@@ -70,8 +70,7 @@ struct Writer {
 }
 
 impl World {
-    /// Some clients write, in one batch of the leader, or in two, of which the second is built while the first is being
-    /// written.
+    /// Some clients write, in one batch of the leader, or in two, of which the second is built while the first is being written.
     pub(crate) fn write(&mut self) -> Result<(), String> {
         let (works, mut writers) = self.next_works()?;
         let built = self.leader.build(works, self.now);
