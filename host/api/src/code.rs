@@ -1,185 +1,352 @@
 //! Error codes: stable words by which programs distinguish errors. They are in [`crate::Problem`] and in the header
-//! [`crate::headers::ERROR`].
+//! [`crate::headers::ERROR`]. This table is the only place that defines them: `littoral errors` prints it and
+//! `host/ERRORS.md` is generated from it.
 
-/// A frame has two columns for one name of the view.
-pub const AMBIGUOUS_COLUMN: &str = "ambiguous_column";
-/// The answer would be larger than allowed.
-pub const ANSWER_TOO_LARGE: &str = "answer_too_large";
-/// The body did not arrive as announced.
-pub const BODY_BROKEN: &str = "body_broken";
-/// The body did not arrive in time.
-pub const BODY_TIMEOUT: &str = "body_timeout";
-/// The body is larger than allowed.
-pub const BODY_TOO_LARGE: &str = "body_too_large";
-/// The client closed its side of the connection during the request.
-pub const CLIENT_LEFT: &str = "client_left";
-/// A column is among the entities and among the parameters.
-pub const COLUMN_GIVEN_TWICE: &str = "column_given_twice";
-/// The component of a module is larger than allowed.
-pub const COMPONENT_TOO_LARGE: &str = "component_too_large";
-/// The write is durable, but its concern was not reached in time.
-pub const CONCERN_NOT_REACHED: &str = "concern_not_reached";
-/// A door did not answer a write, which it may have accepted.
-pub const DOOR_LOST: &str = "door_lost";
-/// The router could reach no door.
-pub const DOORS_LOST: &str = "doors_lost";
-/// The body has no component.
-pub const EMPTY_MODULE: &str = "empty_module";
-/// The event timestamp is too far in the future.
-pub const FUTURE_EVENT: &str = "future_event";
-/// A loopback door rejects the `Host` of the request.
-pub const HOST_NOT_ALLOWED: &str = "host_not_allowed";
-/// The idempotency key belongs to another write.
-pub const IDEMPOTENCY_MISMATCH: &str = "idempotency_mismatch";
-/// A fault of the node. Its log describes it.
-pub const INTERNAL: &str = "internal";
-/// The write or the definition is invalid.
-pub const INVALID: &str = "invalid";
-/// The query has an invalid IP address.
-pub const INVALID_ADDRESS: &str = "invalid_address";
-/// The body is JSON, but not what the endpoint accepts.
-pub const INVALID_BODY: &str = "invalid_body";
-/// The write concern is invalid.
-pub const INVALID_CONCERN: &str = "invalid_concern";
-/// The cursor was not returned by an earlier page.
-pub const INVALID_CURSOR: &str = "invalid_cursor";
-/// The freshness demand is invalid.
-pub const INVALID_DEMAND: &str = "invalid_demand";
-/// A value of a read is not of its column's type.
-pub const INVALID_ENTITY: &str = "invalid_entity";
-/// The query's `from` is invalid.
-pub const INVALID_FROM: &str = "invalid_from";
-/// A header is invalid.
-pub const INVALID_HEADER: &str = "invalid_header";
-/// The idempotency key is invalid.
-pub const INVALID_IDEMPOTENCY_KEY: &str = "invalid_idempotency_key";
-/// The body is not JSON.
-pub const INVALID_JSON: &str = "invalid_json";
-/// The query's `limit` is invalid.
-pub const INVALID_LIMIT: &str = "invalid_limit";
-/// The query's `log` is invalid.
-pub const INVALID_LOG: &str = "invalid_log";
-/// The part is not a region.
-pub const INVALID_PART: &str = "invalid_part";
-/// The request has no path.
-pub const INVALID_PATH: &str = "invalid_path";
-/// The coordinates are invalid.
-pub const INVALID_PLACE: &str = "invalid_place";
-/// The push's `to` is invalid.
-pub const INVALID_PUSH_MODE: &str = "invalid_push_mode";
-/// A feature reference is invalid.
-pub const INVALID_REFERENCE: &str = "invalid_reference";
-/// A row of the write is invalid.
-pub const INVALID_ROW: &str = "invalid_row";
-/// The Arrow stream is invalid.
-pub const INVALID_ROWS: &str = "invalid_rows";
-/// The release of a module is missing or invalid.
-pub const INVALID_VERSION: &str = "invalid_version";
-/// The definition of a view is invalid.
-pub const INVALID_VIEW: &str = "invalid_view";
-/// The wait is invalid.
-pub const INVALID_WAIT: &str = "invalid_wait";
-/// The leader is needed and cannot be reached.
-pub const LEADER_UNAVAILABLE: &str = "leader_unavailable";
-/// The frame lacks a column of the view.
-pub const MISSING_COLUMN: &str = "missing_column";
-/// The read lacks a join key of a view.
-pub const MISSING_JOIN_KEY: &str = "missing_join_key";
-/// The read lacks a parameter of a module.
-pub const MISSING_REQUEST_DATA: &str = "missing_request_data";
-/// All instances of the module are in use.
-pub const MODULE_BUSY: &str = "module_busy";
-/// The module returned an error.
-pub const MODULE_FAILED: &str = "module_failed";
-/// The module's release is not compiled at this node yet.
-pub const MODULE_NOT_READY: &str = "module_not_ready";
-/// The module exceeded its memory.
-pub const MODULE_OUT_OF_MEMORY: &str = "module_out_of_memory";
-/// The component was rejected.
-pub const MODULE_REFUSED: &str = "module_refused";
-/// The module exceeded its time.
-pub const MODULE_TIMEOUT: &str = "module_timeout";
-/// The module trapped.
-pub const MODULE_TRAP: &str = "module_trap";
-/// The module returned other columns than it declares.
-pub const MODULE_WRONG_SHAPE: &str = "module_wrong_shape";
-/// Two columns of the answer would have one name.
-pub const NAME_COLLISION: &str = "name_collision";
-/// The body and the path have different names.
-pub const NAME_MISMATCH: &str = "name_mismatch";
-/// The read has no entity.
-pub const NO_ENTITIES: &str = "no_entities";
-/// The read has no feature.
-pub const NO_FEATURES: &str = "no_features";
-/// The node keeps no conflict ledger.
-pub const NO_LEDGER: &str = "no_ledger";
-/// The process records no metrics.
-pub const NO_METRICS: &str = "no_metrics";
-/// A push can only go to the online store.
-pub const NO_OFFLINE_STORE: &str = "no_offline_store";
-/// The write has no row.
-pub const NO_ROWS: &str = "no_rows";
-/// The node keeps no detached tails.
-pub const NO_TAILS: &str = "no_tails";
-/// The node is not an edge.
-pub const NOT_AN_EDGE: &str = "not_an_edge";
-/// The log could not store the write.
-pub const NOT_DURABLE: &str = "not_durable";
-/// The data is not fresh.
-pub const NOT_FRESH: &str = "not_fresh";
-/// The freshness demand was not met in time.
-pub const NOT_FRESH_ENOUGH: &str = "not_fresh_enough";
-/// The node does not hold every row of the view.
-pub const NOT_HELD_WHOLE: &str = "not_held_whole";
-/// The node is not the leader.
-pub const NOT_LEADER: &str = "not_leader";
-/// The node has no data yet, or is draining.
-pub const NOT_READY: &str = "not_ready";
-/// The router has no door left for the request.
-pub const NOTHING_LEFT: &str = "nothing_left";
-/// The edge has rejected no such log.
-pub const NOTHING_TO_ADOPT: &str = "nothing_to_adopt";
-/// Pages of the request's `Origin` may not use the door.
-pub const ORIGIN_NOT_ALLOWED: &str = "origin_not_allowed";
-/// The node is at one of its bounds.
-pub const OVERLOADED: &str = "overloaded";
-/// Too few regions answered a read of a quorum.
-pub const QUORUM_NOT_REACHED: &str = "quorum_not_reached";
-/// The read has too many rows or values.
-pub const READ_TOO_LARGE: &str = "read_too_large";
-/// No door answered within the time limit.
-pub const ROUTER_TIMEOUT: &str = "router_timeout";
-/// The node is starting.
-pub const STARTING: &str = "starting";
-/// The log no longer has the records of the token.
-pub const TOKEN_LOST: &str = "token_lost";
-/// The read has too many features.
-pub const TOO_MANY_FEATURES: &str = "too_many_features";
-/// Too many requests wait for freshness or durability.
-pub const TOO_MANY_WAITING: &str = "too_many_waiting";
-/// The columns have different lengths.
-pub const UNEQUAL_LENGTHS: &str = "unequal_lengths";
-/// There is no such conflict.
-pub const UNKNOWN_CONFLICT: &str = "unknown_conflict";
-/// There is no such feature.
-pub const UNKNOWN_FEATURE: &str = "unknown_feature";
-/// There is no such module.
-pub const UNKNOWN_MODULE: &str = "unknown_module";
-/// There is no such path.
-pub const UNKNOWN_PATH: &str = "unknown_path";
-/// There is no such push source.
-pub const UNKNOWN_PUSH_SOURCE: &str = "unknown_push_source";
-/// The topology has no such region.
-pub const UNKNOWN_REGION: &str = "unknown_region";
-/// There is no such feature service.
-pub const UNKNOWN_SERVICE: &str = "unknown_service";
-/// The node keeps no such detached tail.
-pub const UNKNOWN_TAIL: &str = "unknown_tail";
-/// There is no such feature view.
-pub const UNKNOWN_VIEW: &str = "unknown_view";
-/// A reference names a version of a view.
-pub const UNSUPPORTED_VERSION: &str = "unsupported_version";
-/// The write has too many rows or bytes.
-pub const WRITE_TOO_LARGE: &str = "write_too_large";
-/// The path does not support the method.
-pub const WRONG_METHOD: &str = "wrong_method";
+/// An error code and what its reader needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The code, as answers carry it.
+    pub word: &'static str,
+    /// The HTTP statuses that accompany it.
+    pub statuses: &'static [u16],
+    /// What happened.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// Defines a constant for each code, and the table [`ALL`].
+macro_rules! codes {
+    ($($name:ident = $word:literal, [$($status:literal),+], $meaning:literal, $remedy:literal;)+) => {
+        $(#[doc = $meaning] pub const $name: &str = $word;)+
+
+        /// All codes, in alphabetical order.
+        pub const ALL: &[Code] =
+            &[$(Code { word: $word, statuses: &[$($status),+], meaning: $meaning, remedy: $remedy }),+];
+    };
+}
+
+/// Renders the table as Markdown, for `host/ERRORS.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let rows = ALL.iter().map(|Code { word, statuses, meaning, remedy }| {
+        let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
+        format!("| `{word}` | {} | {meaning} | {remedy} |\n", statuses.join(", "))
+    });
+    format!("| code | status | meaning | remedy |\n|---|---|---|---|\n{}", rows.collect::<String>())
+}
+
+/// Finds a code by its word.
+#[must_use]
+pub fn find(word: &str) -> Option<&'static Code> {
+    ALL.binary_search_by(|code| code.word.cmp(word)).ok().map(|at| &ALL[at])
+}
+
+/// Whether the table lists `status` for the code `word`. Debug builds check it for every error.
+#[must_use]
+pub fn accompanies(word: &str, status: u16) -> bool {
+    find(word).is_some_and(|code| code.statuses.contains(&status))
+}
+
+codes! {
+    AMBIGUOUS_COLUMN = "ambiguous_column", [422],
+        "A frame has two columns for one name of the view.",
+        "Remove or rename one of the two columns.";
+    ANSWER_TOO_LARGE = "answer_too_large", [413, 400],
+        "The answer would be larger than allowed.",
+        "Request fewer rows or features, or raise `door.answer_bytes_max`.";
+    BODY_BROKEN = "body_broken", [400],
+        "The body did not arrive as announced.",
+        "Send the request again. If it recurs, look for a proxy that cuts requests short.";
+    BODY_TIMEOUT = "body_timeout", [408],
+        "The body did not arrive in time.",
+        "Send the body without pauses, or raise `door.body_timeout_ms`.";
+    BODY_TOO_LARGE = "body_too_large", [413],
+        "The body is larger than allowed.",
+        "Split the request, or raise the limit that the message names.";
+    CLIENT_LEFT = "client_left", [412, 408],
+        "The client closed its side of the connection during the request.",
+        "Nothing: the client no longer waits for this answer.";
+    COLUMN_GIVEN_TWICE = "column_given_twice", [400],
+        "A column is among the entities and among the parameters.",
+        "Give each column once, either under `entities` or under `params`.";
+    COMPONENT_TOO_LARGE = "component_too_large", [413],
+        "The component of a module is larger than allowed.",
+        "Build the module for size, or raise `door.module_bytes_max` and `leader.module_bytes_max`.";
+    CONCERN_NOT_REACHED = "concern_not_reached", [504],
+        "The write is durable, but its concern was not reached in time.",
+        "The write is stored. Wait with the token of the answer, or check the regions or members that the message names.";
+    DOOR_LOST = "door_lost", [502],
+        "A door did not answer a write, which it may have accepted.",
+        "Repeat the write with the same idempotency key: the door may have accepted it.";
+    DOORS_LOST = "doors_lost", [503],
+        "The router could reach no door.",
+        "Retry shortly. Check that the doors of the topology run and can be reached from the router.";
+    EMPTY_MODULE = "empty_module", [400],
+        "The body has no component.",
+        "Send the bytes of the component as the body.";
+    FUTURE_EVENT = "future_event", [422],
+        "The event timestamp is too far in the future.",
+        "Correct the event timestamp or the clock of its source, or raise `leader.future_ms_max`.";
+    HOST_NOT_ALLOWED = "host_not_allowed", [403],
+        "A loopback door rejects the `Host` of the request.",
+        "Use a loopback name, or add the name to `door.hosts`.";
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch", [409],
+        "The idempotency key belongs to another write.",
+        "Use a new idempotency key for a different write.";
+    INTERNAL = "internal", [500],
+        "A fault of the node. Its log describes it.",
+        "Search the log of the node for the error, and report it.";
+    INVALID = "invalid", [422],
+        "The write or the definition is invalid.",
+        "Correct what the message names.";
+    INVALID_ADDRESS = "invalid_address", [400],
+        "The query has an invalid IP address.",
+        "Send an IPv4 or IPv6 address.";
+    INVALID_BODY = "invalid_body", [400, 422],
+        "The body is JSON, but not what the endpoint accepts.",
+        "Compare the body with /v1/openapi.json.";
+    INVALID_CONCERN = "invalid_concern", [400],
+        "The write concern is invalid.",
+        "Use `local`, `quorum` or `regions=N`.";
+    INVALID_CURSOR = "invalid_cursor", [400],
+        "The cursor was not returned by an earlier page.",
+        "Use the `next` cursor of the previous page unchanged, or start without a cursor.";
+    INVALID_DEMAND = "invalid_demand", [400],
+        "The freshness demand is invalid.",
+        "Correct the header or member that the message names.";
+    INVALID_ENTITY = "invalid_entity", [422],
+        "A value of a read is not of its column's type.",
+        "Send a value of the type that the message names.";
+    INVALID_FROM = "invalid_from", [400],
+        "The query's `from` is invalid.",
+        "Use the `next` position of the previous page, or start without `from`.";
+    INVALID_HEADER = "invalid_header", [400],
+        "A header is invalid.",
+        "Correct the header that the message names.";
+    INVALID_IDEMPOTENCY_KEY = "invalid_idempotency_key", [400],
+        "The idempotency key is invalid.",
+        "Use 1 to 128 visible ASCII characters.";
+    INVALID_JSON = "invalid_json", [400, 422],
+        "The body is not JSON.",
+        "Correct the JSON at the line and column that the message names.";
+    INVALID_LIMIT = "invalid_limit", [400],
+        "The query's `limit` is invalid.",
+        "Use a number in the range that the message names.";
+    INVALID_LOG = "invalid_log", [400],
+        "The query's `log` is invalid.",
+        "Use the name of the log that the status of the edge shows.";
+    INVALID_PART = "invalid_part", [400],
+        "The part is not a region.",
+        "Use the name of a region.";
+    INVALID_PATH = "invalid_path", [400],
+        "The request has no path.",
+        "Send a path that begins with a slash.";
+    INVALID_PLACE = "invalid_place", [400],
+        "The coordinates are invalid.",
+        "Send `LATITUDE,LONGITUDE` in degrees.";
+    INVALID_PUSH_MODE = "invalid_push_mode", [422],
+        "The push's `to` is invalid.",
+        "Push to `online`.";
+    INVALID_REFERENCE = "invalid_reference", [400],
+        "A feature reference is invalid.",
+        "Write a reference as `view:feature`.";
+    INVALID_ROW = "invalid_row", [422],
+        "A row of the write is invalid.",
+        "Correct the row and column that the message names. No row of the write was stored.";
+    INVALID_ROWS = "invalid_rows", [422],
+        "The Arrow stream is invalid.",
+        "Send one Arrow IPC stream with the columns of the view.";
+    INVALID_VERSION = "invalid_version", [400],
+        "The release of a module is missing or invalid.",
+        "Give the release as `?release=V`.";
+    INVALID_VIEW = "invalid_view", [400],
+        "The definition of a view is invalid.",
+        "Correct the definition as the message states.";
+    INVALID_WAIT = "invalid_wait", [400],
+        "The wait is invalid.",
+        "Use a whole number of milliseconds.";
+    LEADER_UNAVAILABLE = "leader_unavailable", [503],
+        "The leader is needed and cannot be reached.",
+        "Retry shortly. If it continues, check the leader and the network between it and this node.";
+    MISSING_COLUMN = "missing_column", [422],
+        "The frame lacks a column of the view.",
+        "Add the column that the message names.";
+    MISSING_JOIN_KEY = "missing_join_key", [400],
+        "The read lacks a join key of a view.",
+        "Add the join key that the message names to the entities.";
+    MISSING_REQUEST_DATA = "missing_request_data", [404],
+        "The read lacks a parameter of a module.",
+        "Add the parameter that the message names to the entities or to `params`.";
+    MODULE_BUSY = "module_busy", [503],
+        "All instances of the module are in use.",
+        "Retry shortly. If it continues, raise `modules.calls_per_module` or `modules.instances_max`.";
+    MODULE_FAILED = "module_failed", [422],
+        "The module returned an error.",
+        "Read the message, which comes from the module.";
+    MODULE_NOT_READY = "module_not_ready", [503],
+        "The module's release is not compiled at this node yet.",
+        "Retry shortly, or push with `--wait`.";
+    MODULE_OUT_OF_MEMORY = "module_out_of_memory", [500],
+        "The module exceeded its memory.",
+        "Send fewer rows, make the module use less memory, or raise `modules.memory_bytes`.";
+    MODULE_REFUSED = "module_refused", [422],
+        "The component was rejected.",
+        "Correct the module as the message states; `littoral module inspect FILE` shows what it declares.";
+    MODULE_TIMEOUT = "module_timeout", [500],
+        "The module exceeded its time.",
+        "Send fewer rows, make the module faster, or raise `modules.deadline_ms` or `modules.wall_ms`.";
+    MODULE_TRAP = "module_trap", [500],
+        "The module trapped.",
+        "Correct the module; the message shows where it trapped.";
+    MODULE_WRONG_SHAPE = "module_wrong_shape", [500],
+        "The module returned other columns than it declares.",
+        "Correct the module: it must return the columns and the number of rows that it declares.";
+    NAME_COLLISION = "name_collision", [400],
+        "Two columns of the answer would have one name.",
+        "Request one of the two, or set `full_feature_names`.";
+    NAME_MISMATCH = "name_mismatch", [400],
+        "The body and the path have different names.",
+        "Use one name in the path and in the body.";
+    NO_ENTITIES = "no_entities", [400],
+        "The read has no entity.",
+        "Add at least one entity.";
+    NO_FEATURES = "no_features", [400],
+        "The read has no feature.",
+        "Add at least one feature or a feature service.";
+    NO_LEDGER = "no_ledger", [404],
+        "The node keeps no conflict ledger.",
+        "Send the request to the door of a leader.";
+    NO_METRICS = "no_metrics", [404],
+        "The process records no metrics.",
+        "Start the process with metrics.";
+    NO_OFFLINE_STORE = "no_offline_store", [422],
+        "A push can only go to the online store.",
+        "Push to `online` only.";
+    NO_ROWS = "no_rows", [400],
+        "The write has no row.",
+        "Add at least one row or deletion.";
+    NO_TAILS = "no_tails", [404],
+        "The node keeps no detached tails.",
+        "Send the request to the door of a member or an edge with a data directory.";
+    NOT_AN_EDGE = "not_an_edge", [404],
+        "The node is not an edge.",
+        "Send the request to the door of an edge.";
+    NOT_DURABLE = "not_durable", [503],
+        "The log could not store the write.",
+        "Repeat the write with the same idempotency key. Check the disk of the leader: its log names the error.";
+    NOT_FRESH = "not_fresh", [503],
+        "The data is not fresh.",
+        "Wait until the edge has caught up with its leader. The node serves reads in the meantime.";
+    NOT_FRESH_ENOUGH = "not_fresh_enough", [412],
+        "The freshness demand was not met in time.",
+        "Retry, demand less, or allow a longer wait (`littoral-wait-ms`).";
+    NOT_HELD_WHOLE = "not_held_whole", [409],
+        "The node does not hold every row of the view.",
+        "Send the request to the leader or to an edge that holds the view in full.";
+    NOT_LEADER = "not_leader", [503],
+        "The node is not the leader.",
+        "Retry shortly: another member is being promoted or this one is losing the lease.";
+    NOT_READY = "not_ready", [503],
+        "The node has no data yet, or is draining.",
+        "Retry at another node, or wait until this one is ready.";
+    NOTHING_LEFT = "nothing_left", [503],
+        "The router has no door left for the request.",
+        "Retry shortly. Check the health of the doors with `littoral status ROUTER`.";
+    NOTHING_TO_ADOPT = "nothing_to_adopt", [409],
+        "The edge has rejected no such log.",
+        "Check the name of the log with `littoral status EDGE`.";
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed", [403],
+        "Pages of the request's `Origin` may not use the door.",
+        "Add the web site to `door.origins` if its pages may use this door.";
+    OVERLOADED = "overloaded", [503],
+        "The node is at one of its bounds.",
+        "Retry after the time in `retry-after`. If it continues, add nodes or raise the limit that the message names.";
+    QUORUM_NOT_REACHED = "quorum_not_reached", [503],
+        "Too few regions answered a read of a quorum.",
+        "Retry, or read with another consistency. Check the regions that the message names.";
+    READ_TOO_LARGE = "read_too_large", [413],
+        "The read has too many rows or values.",
+        "Request fewer rows or features, or raise `door.read_rows_max` or `door.read_values_max`.";
+    ROUTER_TIMEOUT = "router_timeout", [504],
+        "No door answered within the time limit.",
+        "Retry. Check the latency of the doors with `littoral status ROUTER`.";
+    STARTING = "starting", [503],
+        "The node is starting.",
+        "Retry shortly; the message shows how far the start is.";
+    TOKEN_LOST = "token_lost", [412],
+        "The log no longer has the records of the token.",
+        "Discard the token. The write that it stands for is lost or was stored again under another token.";
+    TOO_MANY_FEATURES = "too_many_features", [400],
+        "The read has too many features.",
+        "Split the read.";
+    TOO_MANY_WAITING = "too_many_waiting", [503],
+        "Too many requests wait for freshness or durability.",
+        "Retry after the time in `retry-after`, demand less freshness, or raise `door.waiting_requests_max`.";
+    UNEQUAL_LENGTHS = "unequal_lengths", [400, 422],
+        "The columns have different lengths.",
+        "Send as many values in every column.";
+    UNKNOWN_CONFLICT = "unknown_conflict", [404],
+        "There is no such conflict.",
+        "List the conflicts with `littoral conflicts list`: the ledger may have dropped it.";
+    UNKNOWN_FEATURE = "unknown_feature", [400],
+        "There is no such feature.",
+        "List the features with `littoral view show VIEW`.";
+    UNKNOWN_MODULE = "unknown_module", [404],
+        "There is no such module.",
+        "List the modules with `littoral module list`.";
+    UNKNOWN_PATH = "unknown_path", [404],
+        "There is no such path.",
+        "Compare the path with /v1/openapi.json.";
+    UNKNOWN_PUSH_SOURCE = "unknown_push_source", [404, 422],
+        "There is no such push source.",
+        "List the push sources with `littoral push-source list`.";
+    UNKNOWN_REGION = "unknown_region", [400],
+        "The topology has no such region.",
+        "Use a region of the topology.";
+    UNKNOWN_SERVICE = "unknown_service", [404],
+        "There is no such feature service.",
+        "List the services with `littoral service list`.";
+    UNKNOWN_TAIL = "unknown_tail", [404],
+        "The node keeps no such detached tail.",
+        "List the detached tails with `littoral tails list`.";
+    UNKNOWN_VIEW = "unknown_view", [404],
+        "There is no such feature view.",
+        "List the views with `littoral view list`. A definition reaches an edge within seconds.";
+    UNSUPPORTED_VERSION = "unsupported_version", [400],
+        "A reference names a version of a view.",
+        "Leave the version out of the reference.";
+    WRITE_TOO_LARGE = "write_too_large", [413],
+        "The write has too many rows or bytes.",
+        "Split the write.";
+    WRONG_METHOD = "wrong_method", [405],
+        "The path does not support the method.",
+        "Use a method that the `allow` header lists.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_word() {
+        assert!(ALL.is_sorted_by(|a, b| a.word < b.word), "the table is in alphabetical order");
+        assert!(ALL.iter().all(|code| find(code.word) == Some(code)));
+        assert_eq!(find("nonsense"), None);
+    }
+
+    #[test]
+    fn the_page_shows_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ERRORS.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (begin, end) =
+            ("<!-- table: written by `cargo test -p littoral-api` with LITTORAL_BLESS=1 -->\n", "<!-- end -->\n");
+        let (before, rest) = page.split_once(begin).unwrap();
+        let (held, after) = rest.split_once(end).unwrap();
+        if std::env::var_os("LITTORAL_BLESS").is_some() {
+            std::fs::write(path, format!("{before}{begin}{}{end}{after}", markdown())).unwrap();
+            return;
+        }
+        assert_eq!(held, markdown(), "host/ERRORS.md is outdated: run this test with LITTORAL_BLESS=1");
+    }
+}

@@ -63,6 +63,8 @@ pub enum Command {
     Import(commands::import::Args),
     /// Check configuration files.
     Config(commands::config::Args),
+    /// Explain error codes: what happened and what to do.
+    Errors(commands::errors::Args),
     /// Measure speed and memory next to this machine's floor.
     #[cfg(feature = "lab")]
     Bench(littoral_lab::bench::Args),

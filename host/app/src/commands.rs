@@ -7,6 +7,7 @@ pub mod definitions;
 #[cfg(feature = "lab")]
 pub mod dev;
 pub mod edge;
+pub mod errors;
 pub mod import;
 pub mod ingest;
 pub mod leader;
@@ -62,6 +63,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Drill(args) => littoral_lab::drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Config(args) => config::run(&args, json),
+        Command::Errors(args) => errors::run(&args, json),
         #[cfg(feature = "lab")]
         Command::Bench(args) => Ok(littoral_lab::bench::main(&args, json)),
         Command::ModuleCompile(args) => module_compile::run(&args),

@@ -37,6 +37,7 @@ enum Feast {
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(code::accompanies(code, status.as_u16()), "the table of codes lists {code} without {status}");
         Self { status, code, message: message.into(), row: None, feast: Feast::Class("FeastError") }
     }
 

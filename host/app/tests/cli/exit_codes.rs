@@ -79,3 +79,15 @@ fn what_is_no_component_is_1_and_says_what_it_is() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("not WebAssembly"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn an_error_code_is_explained() {
+    let output = run(&["errors", "token_lost"]);
+    let printed = text(&output.stdout);
+    assert!(output.status.success() && printed.contains("412") && printed.contains("Discard the token."), "{printed}");
+    let all: serde_json::Value = serde_json::from_slice(&run(&["errors", "--json"]).stdout).unwrap();
+    assert!(all.as_array().is_some_and(|codes| codes.iter().any(|code| code["code"] == "overloaded")), "{all}");
+    let output = run(&["errors", "no_such_code"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("there is no error code 'no_such_code'"), "{}", text(&output.stderr));
+}

@@ -32,6 +32,7 @@ impl From<body::Error> for Failure {
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(code::accompanies(code, status.as_u16()), "the table of codes lists {code} without {status}");
         Self { status, code, message: message.into() }
     }
 
