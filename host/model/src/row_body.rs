@@ -249,6 +249,7 @@ fn push_element(tail: &mut Vec<u8>, element: &[u8]) {
 // === reading ===
 
 /// Returns the number of values in a body; 0 for bytes that are not a body.
+#[inline]
 #[must_use]
 pub fn value_count(body: &[u8]) -> usize {
     body.first_chunk::<2>().map_or(0, |n| usize::from(u16::from_le_bytes(*n)))
@@ -278,15 +279,18 @@ fn try_value_at(body: &[u8], index: usize, value_type: ValueType) -> Option<Valu
         ValueType::UnixTimestamp => ValueRef::UnixTimestamp(bits as i64),
         ValueType::Float => ValueRef::Float(f32::from_bits(bits as u32)),
         ValueType::Double => ValueRef::Double(f64::from_bits(bits)),
-        variable => {
-            let start = (slots + 8 * count).checked_add(bits as u32 as usize)?;
-            let bytes = body.get(start..start.checked_add((bits >> 32) as usize)?)?;
-            match variable.element() {
-                Some(element) => ValueRef::List(ListRef { element, bytes }),
-                None if variable == ValueType::Bytes => ValueRef::Bytes(bytes),
-                None => ValueRef::String(std::str::from_utf8(bytes).ok()?),
-            }
-        }
+        variable => return variable_value(body.get(slots + 8 * count..)?, bits, variable),
+    })
+}
+
+/// Returns the value of variable length that a slot refers to. Apart from [`try_value_at`], so that scalars are inlined.
+fn variable_value(tail: &[u8], slot: u64, value_type: ValueType) -> Option<ValueRef<'_>> {
+    let start = slot as u32 as usize;
+    let bytes = tail.get(start..start.checked_add((slot >> 32) as usize)?)?;
+    Some(match value_type.element() {
+        Some(element) => ValueRef::List(ListRef { element, bytes }),
+        None if value_type == ValueType::Bytes => ValueRef::Bytes(bytes),
+        None => ValueRef::String(std::str::from_utf8(bytes).ok()?),
     })
 }
 

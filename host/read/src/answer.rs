@@ -56,14 +56,15 @@ impl<X> Answer<X> {
         self.scratch.block(lookup)
     }
 
-    /// Returns the value of a feature in a row with this status. Null unless the row is present.
+    /// Returns the status and the value of a feature in every row. The value is null unless the row is present.
     #[inline]
-    #[must_use]
-    pub fn value(&self, feature: FeatureRef, row: usize, status: Status) -> ValueRef<'_> {
-        match self.scratch.row(feature.lookup, row) {
-            Some(row) if status == Status::Present => row.value(feature.feature, feature.value_type),
-            _ => ValueRef::Null,
-        }
+    pub fn column(&self, feature: FeatureRef) -> impl Iterator<Item = (Status, ValueRef<'_>)> {
+        let FeatureRef { lookup, feature, value_type } = feature;
+        let rows = self.scratch.rows(lookup);
+        self.block(lookup).statuses.iter().enumerate().map(move |(row, status)| match rows.get(row) {
+            Some(Some(row)) if *status == Status::Present => (*status, row.value(feature, value_type)),
+            _ => (*status, ValueRef::Null),
+        })
     }
 
     /// Returns an output of a module.

@@ -71,6 +71,12 @@ impl Scratch {
         self.answer.rows.get(lookup)?.get(row)?.as_ref()
     }
 
+    /// Returns the rows of a lookup.
+    #[inline]
+    pub(crate) fn rows(&self, lookup: usize) -> &[Option<Row>] {
+        self.answer.rows.get(lookup).map_or(&[], Vec::as_slice)
+    }
+
     pub(crate) fn block(&self, lookup: usize) -> &Block {
         &self.blocks[lookup]
     }

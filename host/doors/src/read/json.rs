@@ -167,12 +167,11 @@ impl Writing<'_> {
 
     fn feature_values(&self, out: &mut Vec<u8>, cell: FeatureRef) -> bool {
         let mut nulls = false;
-        for (row, status) in self.answer.block(cell.lookup).statuses.iter().enumerate() {
+        for (row, (status, value)) in self.answer.column(cell).enumerate() {
             if row > 0 {
                 out.push(b',');
             }
-            let value = self.answer.value(cell, row, *status);
-            nulls |= *status == Status::Present && matches!(value, ValueRef::Null);
+            nulls |= status == Status::Present && matches!(value, ValueRef::Null);
             push_value(out, value);
         }
         nulls
@@ -195,13 +194,12 @@ impl Writing<'_> {
                     out.extend_from_slice(&self.blocks[cell.lookup].statuses);
                     return;
                 }
-                for (row, status) in self.answer.block(cell.lookup).statuses.iter().enumerate() {
+                for (row, (status, value)) in self.answer.column(cell).enumerate() {
                     if row > 0 {
                         out.push(b',');
                     }
-                    let is_null =
-                        *status == Status::Present && matches!(self.answer.value(cell, row, *status), ValueRef::Null);
-                    push_status(out, if is_null { Status::NullValue } else { *status });
+                    let is_null = status == Status::Present && matches!(value, ValueRef::Null);
+                    push_status(out, if is_null { Status::NullValue } else { status });
                 }
             }
             Output::Made { call, output } => {
