@@ -39,7 +39,7 @@ async fn older_publisher(received: mpsc::Sender<Bytes>) -> String {
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
         let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
-            let told = received.clone();
+            let received = received.clone();
             async move {
                 let status = if request.uri().path() == FEED_PATH { StatusCode::NOT_FOUND } else { StatusCode::OK };
                 if request.uri().path() != FEED_PATH_V3 {
@@ -120,7 +120,7 @@ async fn a_subscriber_of_the_older_release_learns_that_it_must_be_upgraded_first
     let response = older.send_request(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    let body = String::from_utf8_lossy(&said).into_owned();
+    let body = String::from_utf8_lossy(&body).into_owned();
     assert!(body.contains("upgrade the subscriber") && body.contains("before their publishers"), "{body}");
     // Other subscribers are still served.
     let mut newer = client::connect(&served.client()).await.unwrap();

@@ -106,7 +106,7 @@ async fn beyond_its_quota_a_release_is_busy_and_others_are_not() {
             tokio::spawn(async move { module.deed_on(rows, "lookup", 0).await })
         })
         .collect();
-    rows.asked(2).await;
+    rows.waiting(2).await;
     let busy = ModuleError::Busy { module: module.name.to_string(), limit: 2 };
     assert_eq!(module.deed("behave", 1).await, Err(busy));
     crate::examples::conv_rate(&other).await;

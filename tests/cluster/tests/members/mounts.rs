@@ -89,7 +89,7 @@ fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
     let Some(mounts) = require(name, Mounts::new(dir.path())) else { return };
     let store = format!("dir:{}", mounts.place.join("lease").display());
     let mut region = Region::start_by(dir, &store, &mounts.mounted());
-    let lookout = super::Lookout::over(&region);
+    let watch = super::LeaderWatch::over(&region);
     let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
     let wait_for_writes = |what: &str| writers.wait_for_more(what, WAIT_MAX, 20);
     wait_for_writes("writes are acknowledged");
@@ -129,6 +129,6 @@ fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
     wait_for_writes("writes continue");
     let known = writers.stop();
     region.assert_kept(&known);
-    let epochs = lookout.end();
+    let epochs = watch.end();
     assert!((2..=4).contains(&epochs), "the leader changed {epochs} times");
 }

@@ -138,7 +138,11 @@ fn an_edge_starts_over_a_narrow_link() {
     eprintln!("narrow bootstrap: {rows} rows over {width} bytes a second took {took:.1?}, with writes throughout");
     assert!(took >= least, "the link was not narrow: {took:?}");
     let log = rig.leader.process().log();
-    assert_eq!(log.matches("a subscriber has joined").count(), 1, "an edge that keeps reading is not disconnected:\n{log}");
+    assert_eq!(
+        log.matches("a subscriber has joined").count(),
+        1,
+        "an edge that keeps reading is not disconnected:\n{log}"
+    );
     sleep(Duration::from_millis(1_500));
     // The tail needs far less than the bandwidth.
     rig.settles(Duration::from_millis(200));
