@@ -16,6 +16,7 @@ pub struct ModuleInfo {
     pub release: String,
     /// The release under its former member name.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("deprecated" = true)))]
     pub version: String,
     /// The content address of the component, as 64 hexadecimal digits.
     #[serde(deserialize_with = "digest")]

@@ -65,6 +65,7 @@ pub struct TailRecord {
     /// When it was accepted, in milliseconds since 1970.
     pub written_at_ms: i64,
     /// When its event happened.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
     pub event_timestamp: String,
     /// Its values by feature. `None` for a deletion, and if the view is unknown.
     pub values: Option<Map<String, Value>>,

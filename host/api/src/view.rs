@@ -70,6 +70,7 @@ struct Source {
 pub struct View {
     /// The identifier in the log. Left out of a definition that is sent.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     id: ViewId,
     /// The name.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -34,7 +34,8 @@ impl Schemas {
         let mut settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(plain));
         settings.definitions_path = "/components/schemas".into();
         let requests = settings.clone().for_deserialize().into_generator();
-        Self { requests, answers: settings.for_serialize().into_generator() }
+        let answers = settings.for_serialize().with_transform(RecursiveTransform(without_default)).into_generator();
+        Self { requests, answers }
     }
 
     /// Returns the schema of a type of a request, or a reference to it.
@@ -61,6 +62,11 @@ fn plain(schema: &mut Schema) {
         let paragraphs: Vec<String> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
         *text = paragraphs.join("\n\n").replace("`None`", "null");
     }
+}
+
+/// Removes a default, which is for clients that read answers of older nodes.
+fn without_default(schema: &mut Schema) {
+    schema.remove("default");
 }
 
 fn build() -> Value {

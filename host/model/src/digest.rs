@@ -201,6 +201,7 @@ pub struct ViewVerification {
     /// The view.
     pub view: String,
     /// `full`, `resident`, or `leader` for a view that is not held here.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["full", "resident", "leader"])))]
     pub residency: String,
     /// The number of rows held here, without tombstones.
     pub rows: u64,

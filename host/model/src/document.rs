@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub struct ViewDocument {
     /// Assigned by the leader; ignored when a definition is written.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("readOnly" = true)))]
     id: ViewId,
     /// The view's name; optional where the request path contains it.
     #[serde(default)]

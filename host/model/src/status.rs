@@ -122,6 +122,7 @@ pub struct ViewStatus {
     /// The view.
     pub name: String,
     /// `full` or `resident`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["full", "resident"])))]
     pub residency: String,
     /// The number of rows held, without tombstones.
     pub rows: u64,
