@@ -5,7 +5,7 @@ use crate::{
     ledger::Ledger,
     log_state::LogState,
     outranked_rows::{OutrankedRows, RowRecord},
-    published,
+    published::{self, Records},
     rehoming::RehomingPoints,
 };
 use bytes::Bytes;
@@ -120,8 +120,8 @@ impl State {
 
     /// Returns the receipt of a write that is durable from `first` to `last`.
     #[must_use]
-    pub fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {
-        published::receipt(self.identity.region, first, self.position(last), duplicate)
+    pub fn receipt(&self, records: Records) -> WriteReceipt {
+        published::receipt(self.identity.region, records, self.position(records.last))
     }
 
     /// Applies a record of the log, except for receipts. Returns how many conflicts between regions it revealed.

@@ -252,7 +252,7 @@ impl Sequencer {
             return Err(WriteError::NotDurable(error.to_string()));
         }
         self.durable(pending);
-        Ok(durable.range().1)
+        Ok(durable.records().last)
     }
 
     /// Returns the state as of the last durable record.

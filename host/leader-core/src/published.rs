@@ -26,6 +26,17 @@ pub struct Head {
     pub hlc: Hlc,
 }
 
+/// The records of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// The first.
+    pub first: Lsn,
+    /// The last.
+    pub last: Lsn,
+    /// Whether the write repeats an earlier one, whose records these are.
+    pub duplicate: bool,
+}
+
 /// Everything that is durable and applied, as of one record.
 #[derive(Clone, Debug)]
 pub struct Published {
@@ -88,15 +99,15 @@ impl Published {
     }
 }
 
-/// Returns the receipt of a write whose records are `first` to `last`.
+/// Returns the receipt of a write in the log of `region`; `position` is that of its last record.
 #[must_use]
-pub fn receipt(region: Region, first: Lsn, last: Position, duplicate: bool) -> WriteReceipt {
+pub fn receipt(region: Region, records: Records, position: Position) -> WriteReceipt {
     WriteReceipt {
-        first,
-        position: last,
-        token: Watermark::at(region, last.incarnation, last.lsn),
+        first: records.first,
+        position,
+        token: Watermark::at(region, position.incarnation, position.lsn),
         concern: WriteConcern::Local,
-        duplicate,
+        duplicate: records.duplicate,
         outranked: littoral_model::outranked::Outranked::default(),
     }
 }

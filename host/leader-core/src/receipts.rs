@@ -1,6 +1,6 @@
 //! Idempotency keys and the writes that they stand for. Bounded by number and age; durable as records and in snapshots.
 
-use crate::{commit::Durable, outranked_rows::OutrankedRows};
+use crate::{commit::Durable, outranked_rows::OutrankedRows, published::Records};
 use littoral_model::{
     hlc::Hlc,
     mutation::{Mutation, active},
@@ -111,7 +111,7 @@ impl Receipts {
 
     /// Returns the outranked rows of a write that was just applied, or of the earlier write that a retry has found.
     pub fn outranked(&mut self, durable: &Durable, outranked_rows: &OutrankedRows) -> Outranked {
-        let (first, last, duplicate) = durable.range();
+        let Records { first, last, duplicate } = durable.records();
         if duplicate {
             return self.outranked_before(last);
         }

@@ -62,15 +62,34 @@ impl RehomingPoints {
     }
 }
 
-/// Returns the record after which a replica can continue that has each region's records up to `theirs`, given the lineages that it
-/// knows. Returns `None` if it needs a snapshot.
+/// This region's log.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnLog<'a> {
+    /// The region.
+    pub region: Region,
+    /// The last applied record.
+    pub head: Position,
+    /// The positions of other regions' records in it.
+    pub origins: &'a Origins,
+    /// The lineages that this region knows.
+    pub lives: &'a RegionLineages,
+}
+
+/// A replica of another region's log that is to continue in this one.
+#[derive(Clone, Copy, Debug)]
+pub struct Replica<'a> {
+    /// The position of each region's records in it.
+    pub watermark: &'a Watermark,
+    /// The lineages that it knows.
+    pub lives: &'a RegionLineages,
+}
+
+/// Returns the record after which a replica can continue that has each region's records up to its watermark, given the lineages
+/// that it knows. Returns `None` if it needs a snapshot.
 #[must_use]
-pub fn resume_point(
-    (own, head): (Region, Position),
-    (theirs, their_lives): (&Watermark, &RegionLineages),
-    (origins, lives): (&Origins, &RegionLineages),
-    points: &RehomingPoints,
-) -> Option<Lsn> {
+pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoints) -> Option<Lsn> {
+    let OwnLog { region: own, head, origins, lives } = log;
+    let Replica { watermark: theirs, lives: their_lives } = replica;
     let position = |(incarnation, lsn)| Position { incarnation, lsn };
     let has = match theirs.get(own).map(position) {
         Some(has) => has,
@@ -146,7 +165,8 @@ mod tests {
         points: &RehomingPoints,
     ) -> Option<Lsn> {
         let none = RegionLineages::default();
-        super::resume_point(own, (theirs, &none), (origins, &none), points)
+        let log = OwnLog { region: own.0, head: own.1, origins, lives: &none };
+        super::resume_point(log, Replica { watermark: theirs, lives: &none }, points)
     }
 
     fn point(a: u64, b: Option<(Incarnation, u64)>) -> Option<u64> {

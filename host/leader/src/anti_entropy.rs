@@ -1,20 +1,19 @@
-//! The leader's side of anti-entropy: digests of its views as of one record, and a check that its rows are still what was written.
+//! The leader's side of anti-entropy: checkpoints, and the scrub.
 //!
-//! The apply thread takes checkpoints between two batches, so that they are exactly as of its last record. It also starts and finishes
-//! the scrub; the scrub thread adds up the rows in between, while writes continue.
+//! The apply thread takes checkpoints between two batches, so that they are exact as of its last record. It also starts and finishes
+//! the scrub; the scrub thread adds up the hashes of the rows in between, while writes continue.
 //!
-//! Invariant: the leader gives out no rows of a view whose rows have changed in memory. The view's sums still describe what was written,
-//! so edges that hold that stay as they are, but the leader could only repair them with rows that it cannot trust. It writes no snapshot
+//! Invariant: the leader sends no rows of a view whose rows have changed in memory. The view's sums still describe what was written, so
+//! edges that hold that stay as they are, but the leader could repair them only with rows that it cannot trust. It writes no snapshot
 //! either: a restart restores the rows from the last snapshot and the log.
 
-use crate::shared::{Job, Shared, Submission};
+use crate::{
+    shared::Shared,
+    write_path::{Job, WriteResult},
+};
+use arc_swap::ArcSwap;
 use littoral_model::{
-    catalogue::Catalogue,
-    digest::Checkpoints,
-    hlc::Hlc,
-    position::Lsn,
-    view::ViewId,
-    write::{WriteError, WriteReceipt},
+    catalogue::Catalogue, digest::Checkpoints, hlc::Hlc, position::Lsn, view::ViewId, write::WriteError,
 };
 use littoral_replica::{Finding, Scrub};
 use parking_lot::Mutex;
@@ -26,26 +25,26 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{oneshot::error::TryRecvError, watch};
 
 /// The shortest pause of the scrub thread, however often checkpoints are configured.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// How long the maintenance thread and the scrub thread wait for the apply thread.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
-/// How often they check for the answer: none of it is urgent.
-const TURN_WAIT_STEP: Duration = Duration::from_millis(1);
+const RESULT_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often they check for the result: none of it is urgent.
+const RESULT_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A scrub that goes from thread to thread.
+/// Passes a scrub between threads.
 pub(crate) type Slot = Arc<Mutex<Option<Scrub>>>;
 
 /// What the apply thread does between two batches.
 #[derive(Debug)]
 pub(crate) enum Task {
-    /// Takes digests.
+    /// Takes a checkpoint.
     Checkpoint,
-    /// Starts to check the rows.
+    /// Starts a scrub.
     BeginScrub(Slot),
-    /// Judges the sums.
+    /// Compares the sums of a scrub.
     FinishScrub(Slot),
 }
 
@@ -53,8 +52,7 @@ pub(crate) enum Task {
 #[derive(Debug, Default)]
 pub(crate) struct AntiEntropyState {
     checkpoints: watch::Sender<Checkpoints>,
-    suspect: Mutex<BTreeSet<ViewId>>,
-    any_suspect: AtomicBool,
+    suspect: ArcSwap<BTreeSet<ViewId>>,
 }
 
 impl AntiEntropyState {
@@ -65,40 +63,49 @@ impl AntiEntropyState {
 
     /// Returns whether rows have changed in memory.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.any_suspect.load(Relaxed)
+        !self.suspect.load().is_empty()
     }
 
     /// Returns whether rows of this view have changed in memory.
     pub(crate) fn suspects(&self, view: ViewId) -> bool {
-        self.is_suspect() && self.suspect.lock().contains(&view)
+        self.suspect.load().contains(&view)
+    }
+
+    /// Marks a view as suspect. Returns whether it was not before.
+    fn add_suspect(&self, view: ViewId) -> bool {
+        let mut is_new = false;
+        self.suspect.rcu(|suspect| {
+            let mut suspect = BTreeSet::clone(suspect);
+            is_new = suspect.insert(view);
+            suspect
+        });
+        is_new
     }
 }
 
-/// Carries out a task on the apply thread: everything up to `lsn` is applied.
+/// Carries out a task on the apply thread, which has applied every record up to `lsn`.
 pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catalogue) {
+    let (state, table) = (&shared.anti_entropy, &shared.applied.table);
     match task {
         Task::Checkpoint => {
             let at = Hlc::new(shared.now_ms(), 0);
-            let checkpoint =
-                littoral_leader_core::anti_entropy::checkpoint(&shared.table, catalogue, lsn, at, |view| {
-                    shared.anti_entropy.suspects(view)
-                });
-            shared.anti_entropy.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
+            let suspects = |view| state.suspects(view);
+            let checkpoint = littoral_leader_core::anti_entropy::checkpoint(table, catalogue, lsn, at, suspects);
+            state.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
             metrics::counter!("littoral_leader_checkpoints_total").increment(1);
         }
-        Task::BeginScrub(slot) => *slot.lock() = shared.table.begin_scrub(),
+        Task::BeginScrub(slot) => *slot.lock() = table.begin_scrub(),
         Task::FinishScrub(slot) => {
             let Some(scrub) = slot.lock().take() else { return };
-            for spoilt in scrub.finish(Finding::Keep) {
-                shared.anti_entropy.any_suspect.store(true, Relaxed);
+            for corrupted in scrub.finish(Finding::Keep) {
                 metrics::gauge!("littoral_leader_rows_spoilt").set(1.0);
-                if shared.anti_entropy.suspect.lock().insert(spoilt.view) {
+                if state.add_suspect(corrupted.view) {
                     tracing::error!(
-                        view = spoilt.view.0,
-                        buckets = ?spoilt.buckets,
+                        view = corrupted.view.0,
+                        buckets = ?corrupted.buckets,
                         "rows have changed in this leader's memory without being written: check the host's memory, and restart \
-                         this leader, which restores them from its snapshot and its log; until then it gives out no rows of the \
-                         view for repairs and writes no snapshot"
+                         this leader, which restores them from its snapshot and its log; until then it sends no rows of the view \
+                         for repairs and writes no snapshot"
                     );
                 }
             }
@@ -109,19 +116,19 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
 /// Takes a checkpoint. Called by the maintenance thread.
 pub(crate) fn take_checkpoint(shared: &Shared) {
     // A leader that stops, or is overloaded, skips this one.
-    let _ = submit(shared, Job::Task(Task::Checkpoint));
+    let _ = run_blocking(shared, Job::Task(Task::Checkpoint));
 }
 
-/// The scrub thread: checks the rows repeatedly until `stop`, at the pace that the table allows.
+/// Runs the scrub thread: scrubs repeatedly until `stop`, at the pace that the table allows.
 pub(crate) fn run(shared: &Shared, stop: &AtomicBool) {
-    let every = Duration::from_millis(shared.config.checkpoint_interval_ms);
+    let interval = Duration::from_millis(shared.config.checkpoint_interval_ms);
     let mut next = Instant::now();
     while !stop.load(Relaxed) {
-        match next.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            Some(left) => std::thread::park_timeout(left),
-            None if every.is_zero() => std::thread::park(),
+        match next.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+            Some(rest) => std::thread::park_timeout(rest),
+            None if interval.is_zero() => std::thread::park(),
             None => {
-                next = Instant::now() + every.max(SHORTEST_PAUSE);
+                next = Instant::now() + interval.max(PAUSE_MIN);
                 scrub(shared, stop);
             }
         }
@@ -130,42 +137,37 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool) {
 
 fn scrub(shared: &Shared, stop: &AtomicBool) {
     let slot = Slot::default();
-    let begun = submit(shared, Job::Task(Task::BeginScrub(slot.clone())));
+    let begun = run_blocking(shared, Job::Task(Task::BeginScrub(slot.clone())));
     let Some(mut scrub) = slot.lock().take() else { return };
     if begun.is_err() {
         return;
     }
     let started = Instant::now();
     while let Some(rest) = scrub.slice() {
-        let rested = Instant::now() + rest;
-        while let Some(left) = rested.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        let resumes_at = Instant::now() + rest;
+        while let Some(rest) = resumes_at.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
             if stop.load(Relaxed) {
                 return;
             }
-            std::thread::park_timeout(left);
+            std::thread::park_timeout(rest);
         }
     }
     *slot.lock() = Some(scrub);
-    if submit(shared, Job::Task(Task::FinishScrub(slot))).is_ok() {
+    if run_blocking(shared, Job::Task(Task::FinishScrub(slot))).is_ok() {
         metrics::histogram!("littoral_leader_scrub_seconds").record(started.elapsed().as_secs_f64());
     }
 }
 
-/// Submits a job and waits until it is done, without a runtime.
-pub(crate) fn submit(shared: &Shared, job: Job) -> Result<WriteReceipt, WriteError> {
-    let (reply, mut answer) = oneshot::channel();
-    shared.queue.push(Submission { job, reply }, 0).map_err(|_| WriteError::Overloaded)?;
-    let deadline = Instant::now() + TURN_WAIT_MAX;
+/// Submits a job and waits for its result, without a runtime.
+pub(crate) fn run_blocking(shared: &Shared, job: Job) -> WriteResult {
+    let mut response = shared.writes.submit(job, 0)?;
+    let deadline = Instant::now() + RESULT_WAIT_MAX;
     loop {
-        match answer.try_recv() {
+        match response.try_recv() {
+            Err(TryRecvError::Empty) if Instant::now() >= deadline => return Err(WriteError::Overloaded),
+            Err(TryRecvError::Empty) => std::thread::sleep(RESULT_CHECK_INTERVAL),
+            Err(TryRecvError::Closed) => return Err(WriteError::NotLeader("it is shutting down".to_owned())),
             Ok(done) => return done,
-            Err(oneshot::error::TryRecvError::Closed) => {
-                return Err(WriteError::NotLeader("it is shutting down".to_owned()));
-            }
-            Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= deadline => {
-                return Err(WriteError::Overloaded);
-            }
-            Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(TURN_WAIT_STEP),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Batches that are durable in this node's log and wait to be committed, applied and acknowledged.
 //!
 //! The commit thread appends them here in the order of their records. The replication advances what is committed. The apply thread
-//! takes what is committed and answers the writes once their rows are visible.
+//! applies the committed batches and answers their writes once the rows are visible.
 //!
 //! A batch that is committed when it is appended keeps its rows and is applied from memory. Any other batch drops them, and its
 //! records are read back from the log: until they are committed, another leader may replace them.
 
-use crate::{anti_entropy::Task, shared::Reply};
-use littoral_leader_core::{Durable, Head};
+use crate::{anti_entropy::Task, write_path::Responder};
+use littoral_leader_core::{Durable, Head, Records};
 use littoral_model::{
     position::{Epoch, Lsn},
     write::WriteError,
@@ -15,14 +15,21 @@ use littoral_model::{
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 
-/// Batches with their rows that may wait for the apply thread. The commit thread waits for room.
+/// How many batches with their rows may wait for the apply thread. The commit thread waits while as many do.
 const BATCHES_IN_MEMORY_MAX: usize = 4;
 
 /// A write that is answered once it is visible.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct WaitingWrite {
     pub(crate) content: Content,
-    pub(crate) reply: Reply,
+    pub(crate) responder: Responder,
+}
+
+/// A task of the apply thread, and where its result is sent.
+#[derive(Debug)]
+pub(crate) struct WaitingTask {
+    pub(crate) task: Task,
+    pub(crate) responder: Responder,
 }
 
 /// The records of a write.
@@ -31,19 +38,15 @@ pub(crate) enum Content {
     /// They are applied from memory.
     InMemory(Durable),
     /// They are applied from the log.
-    InLog {
-        first: Lsn,
-        last: Lsn,
-        /// Whether the write repeats one whose records are in the log already.
-        duplicate: bool,
-    },
+    InLog(Records),
 }
 
 impl Content {
-    fn forget_rows(&mut self) {
-        if let Self::InMemory(durable) = self {
-            let (first, last, duplicate) = durable.range();
-            *self = Self::InLog { first, last, duplicate };
+    /// Returns the numbers of the write's records.
+    pub(crate) fn records(&self) -> Records {
+        match self {
+            Self::InMemory(durable) => durable.records(),
+            Self::InLog(records) => *records,
         }
     }
 }
@@ -57,7 +60,7 @@ pub(crate) struct AppendedBatch {
     pub(crate) last: Lsn,
     /// What is applied from memory; `None` when the records are read back from the log, or there are none.
     pub(crate) in_memory: Option<InMemory>,
-    pub(crate) writes: Vec<Written>,
+    pub(crate) writes: Vec<WaitingWrite>,
 }
 
 /// The extent of a batch that is applied from memory.
@@ -78,11 +81,11 @@ pub(crate) enum Next {
     Answers,
 }
 
-/// The apply thread has ended.
+/// The error after the apply thread has ended.
 #[derive(Debug)]
-pub(crate) struct NobodyApplies;
+pub(crate) struct ApplyThreadEnded;
 
-/// See the module.
+/// The batches that wait, in the order of their records.
 #[derive(Debug)]
 pub struct CommitWaiters {
     state: Mutex<State>,
@@ -97,13 +100,13 @@ struct State {
     in_memory: usize,
     /// Writes whose batches were not committed when they were appended.
     uncommitted: usize,
-    tasks: Vec<(Task, Reply)>,
+    tasks: Vec<WaitingTask>,
     closed: bool,
-    nobody_applies: bool,
+    apply_thread_ended: bool,
 }
 
 impl CommitWaiters {
-    /// Waiters of a log that is committed up to `committed`. At most `writes_max` writes wait for the replication.
+    /// Creates the waiters of a log that is committed up to `committed`. At most `writes_max` writes wait for the replication.
     pub(crate) fn new(committed: Lsn, writes_max: usize) -> Self {
         let state = State { committed, ..State::default() };
         Self { state: Mutex::new(state), changed: Condvar::new(), writes_max }
@@ -128,10 +131,10 @@ impl CommitWaiters {
             state.uncommitted = 0;
             (failed, std::mem::take(&mut state.tasks))
         };
-        let replies = failed.into_iter().flat_map(|batch| batch.writes).map(|write| write.reply);
-        for reply in replies.chain(tasks.into_iter().map(|(_, reply)| reply)) {
+        let writes = failed.into_iter().flat_map(|batch| batch.writes).map(|write| write.responder);
+        for responder in writes.chain(tasks.into_iter().map(|task| task.responder)) {
             // The writer may have stopped waiting.
-            let _ = reply.send(Err(error.clone()));
+            let _ = responder.send(Err(error.clone()));
         }
     }
 
@@ -140,16 +143,16 @@ impl CommitWaiters {
         self.state.lock().committed
     }
 
-    /// Returns whether no further write may wait for the replication, with `more` about to.
+    /// Returns whether no further write may wait for the replication, given that `more` are about to.
     pub(crate) fn is_full(&self, more: usize) -> bool {
         self.state.lock().uncommitted + more >= self.writes_max
     }
 
-    /// Adds a batch. Waits for room when it is applied from memory.
-    pub(crate) fn push(&self, batch: AppendedBatch) -> Result<(), NobodyApplies> {
+    /// Adds a batch. If it is applied from memory, waits until fewer than the maximum wait.
+    pub(crate) fn push(&self, batch: AppendedBatch) -> Result<(), ApplyThreadEnded> {
         let mut state = self.state.lock();
         if let Some(InMemory { head, .. }) = batch.in_memory {
-            while state.in_memory >= BATCHES_IN_MEMORY_MAX && !state.nobody_applies {
+            while state.in_memory >= BATCHES_IN_MEMORY_MAX && !state.apply_thread_ended {
                 self.changed.wait(&mut state);
             }
             state.in_memory += 1;
@@ -157,8 +160,8 @@ impl CommitWaiters {
         } else {
             state.uncommitted += batch.writes.len();
         }
-        if state.nobody_applies {
-            return Err(NobodyApplies);
+        if state.apply_thread_ended {
+            return Err(ApplyThreadEnded);
         }
         state.batches.push_back(batch);
         self.changed.notify_all();
@@ -166,12 +169,12 @@ impl CommitWaiters {
     }
 
     /// Adds a task for the apply thread.
-    pub(crate) fn push_task(&self, task: Task, reply: Reply) {
-        self.state.lock().tasks.push((task, reply));
+    pub(crate) fn push_task(&self, task: WaitingTask) {
+        self.state.lock().tasks.push(task);
         self.changed.notify_all();
     }
 
-    /// Waits until the apply thread, which has applied everything up to `applied`, has something to do. `None` when nothing more comes.
+    /// Waits until the apply thread, which has applied everything up to `applied`, has something to do. `None` when no more batches arrive.
     pub(crate) fn next(&self, applied: Lsn) -> Option<Next> {
         let mut state = self.state.lock();
         loop {
@@ -181,7 +184,7 @@ impl CommitWaiters {
             if let Some(InMemory { head, .. }) = in_memory.filter(|batch| batch.first == applied.next())
                 && let Some(batch) = state.batches.pop_front()
             {
-                self.leaves(&mut state, &batch);
+                self.note_removed(&mut state, &batch);
                 return Some(Next::Batch(batch, head));
             }
             if state.committed > applied {
@@ -198,7 +201,7 @@ impl CommitWaiters {
         }
     }
 
-    fn leaves(&self, state: &mut State, batch: &AppendedBatch) {
+    fn note_removed(&self, state: &mut State, batch: &AppendedBatch) {
         match batch.in_memory {
             Some(_) => {
                 state.in_memory -= 1;
@@ -213,32 +216,32 @@ impl CommitWaiters {
         let mut state = self.state.lock();
         let mut applied = Vec::new();
         while let Some(mut batch) = state.batches.pop_front_if(|first| first.last <= lsn) {
-            self.leaves(&mut state, &batch);
-            batch.writes.iter_mut().for_each(|write| write.content.forget_rows());
+            self.note_removed(&mut state, &batch);
+            batch.writes.iter_mut().for_each(|write| write.content = Content::InLog(write.content.records()));
             applied.push(batch);
         }
         applied
     }
 
     /// Returns the tasks that wait.
-    pub(crate) fn tasks(&self) -> Vec<(Task, Reply)> {
+    pub(crate) fn tasks(&self) -> Vec<WaitingTask> {
         std::mem::take(&mut self.state.lock().tasks)
     }
 
-    /// Ends the apply thread once it has done everything that is here.
+    /// Ends the apply thread once it has applied and answered everything that waits.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Notes that the apply thread has ended: nothing is answered any more.
-    pub(crate) fn nobody_applies(&self) {
+    /// Notes that the apply thread has ended: no further batch is accepted.
+    pub(crate) fn apply_thread_ended(&self) {
         let (batches, tasks) = {
             let mut state = self.state.lock();
-            state.nobody_applies = true;
+            state.apply_thread_ended = true;
             (std::mem::take(&mut state.batches), std::mem::take(&mut state.tasks))
         };
-        // Dropping the replies wakes the waiting writes.
+        // Dropping the responders wakes the waiting writes.
         drop((batches, tasks));
         self.changed.notify_all();
     }
@@ -253,12 +256,12 @@ mod tests {
     type Answer = oneshot::Receiver<Result<littoral_model::write::WriteReceipt, WriteError>>;
 
     fn batch(first: u64, last: u64, in_memory: bool) -> (AppendedBatch, Answer) {
-        let (reply, answer) = oneshot::channel();
+        let (responder, answer) = oneshot::channel();
         let (first, last) = (Lsn(first), Lsn(last));
         let head = Head { lsn: last, chain: ChainHash::GENESIS, hlc: Hlc::new(1, 0) };
-        let content = Content::InLog { first, last, duplicate: false };
+        let content = Content::InLog(Records { first, last, duplicate: false });
         let in_memory = in_memory.then_some(InMemory { first, head });
-        (AppendedBatch { epoch: Epoch(1), last, in_memory, writes: vec![Written { content, reply }] }, answer)
+        (AppendedBatch { epoch: Epoch(1), last, in_memory, writes: vec![WaitingWrite { content, responder }] }, answer)
     }
 
     #[test]
@@ -300,7 +303,7 @@ mod tests {
         let waiters = CommitWaiters::new(Lsn(0), 2);
         let (batch, mut answer) = batch(1, 1, true);
         waiters.push(batch).unwrap();
-        waiters.nobody_applies();
+        waiters.apply_thread_ended();
         assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));
         assert!(waiters.push(self::batch(2, 2, true).0).is_err());
     }

@@ -1,4 +1,4 @@
-//! How a leader is set up.
+//! The configuration of a leader.
 
 use littoral_feed::client::host_and_port;
 use littoral_leader_core::Imports;
@@ -6,10 +6,10 @@ use littoral_model::{position::Incarnation, region::Region};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Descriptors that are kept free for the log, however small its segments are.
+/// The maximum number of descriptors that are reserved for the log, however small its segments are.
 const SEGMENTS_KEPT_FREE_MAX: u64 = 1_024;
 
-/// Connections to another region's leader or another member, one that is being replaced among them.
+/// The number of connections to another region's leader or another member, including one that is being replaced.
 const CONNECTIONS_TO_ANOTHER: u64 = 4;
 
 /// The leader's configuration. Every key has a default except those that only the operator knows.
@@ -18,19 +18,19 @@ const CONNECTIONS_TO_ANOTHER: u64 = 4;
 pub struct Config {
     /// The node's name in status, logs and metrics. Default: `leader`.
     pub name: String,
-    /// The region whose leader this is. A log that was begun for another region is refused. Default: `local`.
+    /// The leader's region. A log that was created for another region is rejected. Default: `local`.
     pub region: Region,
-    /// Where the log, its snapshots and the modules are kept. Default: `.littoral/leader`.
+    /// The directory of the log, its snapshots and the modules. Default: `.littoral/leader`.
     pub data_dir: PathBuf,
-    /// One segment file of the log, in bytes; it is reserved on disk when it is begun. Default: 64 MiB.
+    /// The size of a segment file of the log, in bytes; it is reserved on disk when the segment starts. Default: 64 MiB.
     pub segment_bytes: u64,
-    /// The log's newest part that is also kept in memory for edges that follow closely, in bytes. Default: 32 MiB.
+    /// The size of the log's newest records that are also kept in memory for edges that follow closely, in bytes. Default: 32 MiB.
     pub tail_cache_bytes: usize,
-    /// A group commit ends at about this many bytes. Default: 1 MiB.
+    /// The approximate maximum size of a group commit, in bytes. Default: 1 MiB.
     pub batch_bytes_max: usize,
-    /// Writes that may wait for a group commit; further ones are refused as overload. Default: 16384.
+    /// How many writes may wait for a group commit; further ones are rejected as overload. Default: 16384.
     pub queue_requests_max: usize,
-    /// Bytes of writes that may wait; one larger write is taken when none waits. Default: 64 MiB.
+    /// How many bytes of writes may wait; one larger write is accepted when no other waits. Default: 64 MiB.
     pub queue_bytes_max: usize,
     /// The largest write, in bytes of keys and values. Default: 32 MiB.
     pub request_bytes_max: usize,
@@ -40,56 +40,55 @@ pub struct Config {
     pub module_bytes_max: usize,
     /// How far an event timestamp may be ahead of this host's clock, in milliseconds. Default: 60000.
     pub future_ms_max: u64,
-    /// Idempotency keys that are remembered; the oldest goes first. Default: 100000.
+    /// How many idempotency keys are remembered; the oldest is forgotten first. Default: 100000.
     pub idempotency_keys_max: usize,
     /// How long an idempotency key is remembered, in seconds. Default: 86400, a day.
     pub idempotency_retention_s: u64,
     /// A snapshot is written after this many bytes of log. Default: 256 MiB.
     pub snapshot_log_bytes: u64,
-    /// The log is trimmed beyond this size, in bytes, as far as snapshots cover it. Default: 1 GiB.
+    /// The log is trimmed to this size, in bytes, as far as snapshots cover it. Default: 1 GiB.
     pub retention_bytes_max: u64,
-    /// The log is trimmed beyond this age, in seconds, as far as snapshots cover it. Default: 86400, a day.
+    /// Records older than this are trimmed, in seconds, as far as snapshots cover them. Default: 86400, a day.
     pub retention_s_max: u64,
-    /// How long a tombstone is held, in seconds: a late write of an older event must still meet it. Default: 604800, a
-    /// week.
+    /// How long a tombstone is kept, in seconds. A late write of an older event must still find it. Default: 604800, a week.
     pub tombstone_retention_s: u64,
-    /// How often edges are told digests of every view, by which each proves its rows equal, in milliseconds; the
-    /// leader's own rows are checked as often. Zero: only when somebody asks. Default: 10000.
+    /// The interval of checkpoints, in milliseconds: the leader sends digests of every view, with which each edge compares its rows. The
+    /// leader scrubs its own rows at the same interval. Zero: only on request. Default: 10000.
     pub checkpoint_interval_ms: u64,
-    /// Parts of the table of rows with a lock of their own. Default: 1024.
+    /// The number of shards of the table of rows, each with its own lock. Default: 1024.
     pub shards: usize,
-    /// How far ahead of this host's clock another region's may be, in milliseconds: records of one further ahead are not
-    /// taken until the clocks agree. Default: 2000.
+    /// How far another region's clock may be ahead of this host's, in milliseconds. Records of a clock further ahead are not replicated
+    /// until the clocks agree. Default: 2000.
     pub clock_drift_ms_max: u64,
-    /// How long a write waits for other regions or members that it asks for, in milliseconds, unless it says itself.
-    /// Default: 2000.
+    /// How long a write waits for the other regions or members that its concern names, in milliseconds, unless the write sets a time
+    /// itself. Default: 2000.
     pub concern_wait_ms: u32,
-    /// The longest that a write may ask to wait for them, in milliseconds; longer waits are shortened to it. Default: 30000.
+    /// The longest such wait that a write may set, in milliseconds; longer waits are shortened to it. Default: 30000.
     pub concern_wait_ms_max: u32,
-    /// Conflicts between regions that are remembered; the oldest goes first. Default: 10000.
+    /// How many conflicts between regions are remembered; the oldest is forgotten first. Default: 10000.
     pub conflicts_max: usize,
-    /// The other regions. Not among the leader's own keys of the file.
+    /// The other regions. They are not among the leader's own keys of the file.
     #[serde(skip)]
     pub regions: Vec<OtherRegion>,
-    /// The region that changes of the catalogue go to; this one when there is none. Not among the leader's own keys either.
+    /// The catalogue home; `None` means this region. Not among the leader's own keys either.
     #[serde(skip)]
     pub catalogue_home: Option<Region>,
-    /// The log is new, and so is all of its cluster: nothing that another region may hold is waited for. Not a key at all.
+    /// Whether the log and its whole cluster are new, so that the leader waits for no other region. Set by a flag, not by a key.
     #[serde(skip)]
     pub init: bool,
-    /// Those that keep the region's log, this one among them by its name. None: this leader keeps it alone. Not among the leader's
-    /// own keys either.
+    /// The members that keep the region's log, including this one. Empty: this leader keeps the log alone. Not among the leader's own
+    /// keys either.
     #[serde(skip)]
     pub members: Vec<MemberAddress>,
 }
 
-/// `[[regions]]`: another region, whose records this leader takes.
+/// `[[regions]]`: another region, whose records this leader replicates.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherRegion {
     /// Its name.
     pub name: Region,
-    /// Peer listeners where its leader may be found, tried in order.
+    /// The peer listeners of its leader or its members, tried in order.
     pub peers: Vec<String>,
 }
 
@@ -144,12 +143,12 @@ impl Default for Config {
 pub struct InvalidConfig {
     /// The key at fault.
     pub key: &'static str,
-    /// What is wrong with it and what would do.
+    /// What is wrong with it, and what is valid.
     pub reason: String,
 }
 
 impl Config {
-    /// What one write may be.
+    /// Returns the limits of one write.
     pub(crate) fn limits(&self) -> littoral_leader_core::Limits {
         littoral_leader_core::Limits {
             request_bytes_max: self.request_bytes_max,
@@ -158,24 +157,24 @@ impl Config {
         }
     }
 
-    /// How other regions' records are taken.
+    /// Returns the settings for importing other regions' records.
     pub(crate) fn imports(&self, log: Incarnation) -> Imports {
         let Self { catalogue_home, clock_drift_ms_max, .. } = *self;
         Imports { catalogue_home, log, clock_drift_ms_max }
     }
 
-    /// This leader's region, and the others that it takes records of.
+    /// Returns this leader's region and the others that it replicates from.
     pub(crate) fn all_regions(&self) -> impl Iterator<Item = Region> {
         std::iter::once(self.region).chain(self.regions.iter().map(|other| other.name))
     }
 
-    /// The region that changes of the catalogue go to, when it is another.
+    /// Returns the catalogue home if it is another region.
     pub(crate) fn catalogue_elsewhere(&self) -> Option<Region> {
         self.catalogue_home.filter(|home| *home != self.region)
     }
 
-    /// How many files and connections to other leaders are to be kept free for the leader. Each segment of the log is an open
-    /// file, also those that retention keeps or that no snapshot covers yet.
+    /// Returns how many descriptors the leader needs for files and for connections to other leaders. Each segment of the log is an open
+    /// file, including those that retention keeps or that no snapshot covers yet.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
         let uncovered = self.snapshot_log_bytes.saturating_mul(3);
@@ -185,54 +184,54 @@ impl Config {
     }
 
     fn check_regions(&self) -> Result<(), InvalidConfig> {
-        let refuse = |key, reason: String| Err(InvalidConfig { key, reason });
+        let invalid = |key, reason: String| Err(InvalidConfig { key, reason });
         for (index, other) in self.regions.iter().enumerate() {
             if other.name == self.region {
-                return refuse("regions", format!("names '{}', which is this leader's own region", other.name));
+                return invalid("regions", format!("names '{}', which is this leader's own region", other.name));
             }
             if self.regions[..index].iter().any(|earlier| earlier.name == other.name) {
-                return refuse("regions", format!("names '{}' twice", other.name));
+                return invalid("regions", format!("names '{}' twice", other.name));
             }
             if other.peers.is_empty() {
-                return refuse(
+                return invalid(
                     "regions",
-                    format!("gives no peers for '{}'; write peers = [\"host:7071\"]", other.name),
+                    format!("lists no peers for '{}'; write peers = [\"host:7071\"]", other.name),
                 );
             }
         }
         match self.catalogue_home {
-            None if !self.regions.is_empty() => refuse(
+            None if !self.regions.is_empty() => invalid(
                 "catalogue_home",
                 "must name one of the regions, the same one at every leader: changes of the catalogue go there".into(),
             ),
             Some(home) if home != self.region && !self.regions.iter().any(|other| other.name == home) => {
-                refuse("catalogue_home", format!("is '{home}', which is neither this region nor one of [[regions]]"))
+                invalid("catalogue_home", format!("is '{home}', which is neither this region nor one of [[regions]]"))
             }
             _ => Ok(()),
         }
     }
 
     fn check_members(&self) -> Result<(), InvalidConfig> {
-        let refuse = |reason: String| Err(InvalidConfig { key: "members", reason });
+        let invalid = |reason: String| Err(InvalidConfig { key: "members", reason });
         for (index, member) in self.members.iter().enumerate() {
             if member.name.is_empty() || member.name.len() > 64 || member.name.chars().any(char::is_control) {
-                return refuse(format!(
+                return invalid(format!(
                     "names '{}'; a member's name has from 1 to 64 bytes and no control characters",
                     member.name.escape_debug()
                 ));
             }
             if self.members[..index].iter().any(|earlier| earlier.name == member.name) {
-                return refuse(format!("names '{}' twice", member.name));
+                return invalid(format!("names '{}' twice", member.name));
             }
             if host_and_port(&member.peer).is_none() {
-                return refuse(format!(
-                    "gives '{}' the peer '{}'; write peer = \"host:7071\"",
+                return invalid(format!(
+                    "has the peer '{1}' for '{0}'; write peer = \"host:7071\"",
                     member.name, member.peer
                 ));
             }
         }
         if !self.members.is_empty() && !self.members.iter().any(|member| member.name == self.name) {
-            return refuse(format!("does not name this member, '{}': leader.name must be one of them", self.name));
+            return invalid(format!("does not name this member, '{}': leader.name must be one of them", self.name));
         }
         Ok(())
     }
@@ -245,19 +244,19 @@ impl Config {
         self.problems().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Everything that cannot work.
+    /// Returns everything that is invalid.
     #[must_use]
     pub fn problems(&self) -> Vec<InvalidConfig> {
         let mut problems = Vec::new();
-        let mut refuse = |key, reason: String| problems.push(InvalidConfig { key, reason });
+        let mut invalid = |key, reason: String| problems.push(InvalidConfig { key, reason });
         if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
-            refuse("name", "must be 1 to 128 bytes long, without control characters".into());
+            invalid("name", "must be 1 to 128 bytes long, without control characters".into());
         }
         if self.region == Region::NONE {
-            refuse("region", "must name a region".into());
+            invalid("region", "must name a region".into());
         }
         if self.data_dir.as_os_str().is_empty() {
-            refuse("data_dir", "must name a directory".into());
+            invalid("data_dir", "must name a directory".into());
         }
         for (key, value, least) in [
             ("segment_bytes", self.segment_bytes, 64 << 10),
@@ -272,14 +271,14 @@ impl Config {
             ("shards", self.shards as u64, 1),
         ] {
             if value < least {
-                refuse(key, format!("is {value}, must be at least {least}"));
+                invalid(key, format!("is {value}, must be at least {least}"));
             }
         }
         if self.request_bytes_max > 1 << 30 {
-            refuse("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
+            invalid("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
         }
         if self.row_bytes_max > self.request_bytes_max {
-            refuse(
+            invalid(
                 "row_bytes_max",
                 format!("is {}, more than request_bytes_max ({})", self.row_bytes_max, self.request_bytes_max),
             );
@@ -295,13 +294,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_works_and_unknown_keys_do_not() {
+    fn the_default_is_valid_and_unknown_keys_are_rejected() {
         Config::default().check().unwrap();
         assert!(toml::from_str::<Config>("segment_size = 3").unwrap_err().to_string().contains("segment_size"));
     }
 
     #[test]
-    fn a_bad_value_is_named_with_its_remedy() {
+    fn an_invalid_value_is_reported_with_a_remedy() {
         let config: Config = toml::from_str("row_bytes_max = 999999999").unwrap();
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("row_bytes_max: is 999999999, more than request_bytes_max (33554432)"), "{error}");

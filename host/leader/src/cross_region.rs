@@ -1,12 +1,12 @@
-//! Other regions: their leaders' records are taken into this region's log, and they say what of ours is durable with them.
+//! Other regions: replicates their leaders' records into this region's log, and tracks which of this region's records they have durably.
 //!
 //! ```text
-//! leader of B ─▶ feed: what originated in B ─▶ take: check ─▶ queue ─▶ commit, as B's records in our log
-//!     ▲                                                                  │ durable
-//!     └───────────────────── applied up to LSN ◀─────────────────────────┘
+//! leader of B ─▶ feed: records that originated in B ─▶ follow: check ─▶ queue ─▶ commit, as B's records in our log
+//!     ▲                                                                   │ durable
+//!     └───────────────────── applied up to LSN ◀──────────────────────────┘
 //! ```
 //!
-//! Each region is followed by one task. It goes on where the log says that it stands, so a restart loses and repeats nothing.
+//! One task follows each region. It continues from the position that the log states, so a restart loses and repeats nothing.
 
 mod concern;
 mod follow;
@@ -24,7 +24,7 @@ use littoral_model::{
 };
 use std::collections::BTreeMap;
 
-/// What the leader knows of other regions.
+/// The leader's view of other regions.
 #[derive(Debug, Default)]
 pub(crate) struct CrossRegion {
     links: BTreeMap<Region, Link>,
@@ -37,12 +37,12 @@ impl CrossRegion {
         Self { links, replicated: ReplicatedPositions::default() }
     }
 
-    /// The other regions.
+    /// Returns the other regions.
     pub(crate) fn regions(&self) -> impl Iterator<Item = Region> + '_ {
         self.links.keys().copied()
     }
 
-    /// How many other regions there are.
+    /// Returns the number of other regions.
     pub(crate) fn len(&self) -> usize {
         self.links.len()
     }
@@ -51,7 +51,7 @@ impl CrossRegion {
         self.links.get(&region)
     }
 
-    /// The way to another region's leader.
+    /// Returns the connection to another region's leader, for changes of the catalogue.
     pub(crate) fn calls(&self, region: Region) -> Result<CallClient, WriteError> {
         let calls = self.link(region).and_then(Link::calls);
         calls.ok_or_else(|| {
@@ -62,21 +62,24 @@ impl CrossRegion {
         })
     }
 
+    /// Raises a watermark to the positions up to which other regions' records are applied.
     pub(crate) fn add_to(&self, watermark: &mut Watermark, lives: &RegionLineages) {
         for (region, link) in &self.links {
             let applied = link.applied();
-            // Of a log that was put back meanwhile nothing is named that is lost there.
-            if applied.lsn > Lsn::NONE && lives.get(*region).is_some_and(|lives| lives.has(applied, applied.lsn)) {
+            // A position that the other log has lost by a rollback is not named.
+            if applied.lsn > Lsn::NONE
+                && lives.get(*region).is_some_and(|lineage| lineage.has(applied, applied.lsn))
+            {
                 lives.raise(watermark, *region, applied);
             }
         }
     }
 
     pub(crate) fn status(&self) -> Vec<RegionStatus> {
-        let mut all: Vec<_> = self.links.iter().map(|(region, link)| link.status(*region)).collect();
-        for region in &mut all {
-            region.taken = self.replicated.by(region.region).map(|position| position.lsn);
-        }
-        all
+        let status = |(region, link): (&Region, &Link)| RegionStatus {
+            taken: self.replicated.by(*region).map(|position| position.lsn),
+            ..link.status(*region)
+        };
+        self.links.iter().map(status).collect()
     }
 }

@@ -1,5 +1,5 @@
 //! The disk thread: appends large batches while the commit thread builds the next one. When a batch is durable, this thread appends
-//! the batch that was built meanwhile itself: two changes of threads between two batches would leave the disk idle.
+//! the batch that was built in the meantime itself: two changes of threads between two batches would leave the disk idle.
 
 use crate::{
     commit::{Appender, Ended, Outcome, Pending},
@@ -8,7 +8,7 @@ use crate::{
 use littoral_log::Batch;
 use std::sync::{Arc, mpsc::Receiver};
 
-/// A batch for the disk, and what is answered once it is durable.
+/// A batch for the disk thread, and what is answered once it is durable.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) batch: Batch,
@@ -24,7 +24,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// Runs until the commit thread has ended.
     pub(crate) fn run(self) {
-        let _exit = DiskExitGuard { stage: &self.stage, queue: &self.appender.shared.queue };
+        let _exit = DiskExitGuard { stage: &self.stage, queue: &self.appender.shared.writes.queue };
         while let Ok(sent) = self.sent.recv() {
             let mut sent = Some(sent);
             while let Some(batch) = sent.take() {
@@ -40,16 +40,16 @@ impl Disk {
     /// Notes the outcome of the batch under way, and returns the next batch, if there is one.
     fn proceed(&self, outcome: Outcome) -> Result<Option<Sent>, Ended> {
         let shared = &*self.appender.shared;
-        let mut core = shared.core.lock();
+        let mut sequencer = shared.writes.sequencer.lock();
         let mut batches = self.stage.lock();
-        self.appender.arrived(&mut core, &mut batches, outcome)?;
+        self.appender.settle(&mut sequencer, &mut batches, outcome)?;
         let sent = match batches.next.take() {
             Some(next) => {
                 if next.bytes >= shared.config.batch_bytes_max {
                     // The batch was full, and the commit thread waits for room.
-                    shared.queue.nudge();
+                    shared.writes.queue.nudge();
                 }
-                self.appender.finish(&mut core, &mut batches, next)?
+                self.appender.finish(&mut sequencer, &mut batches, next)?
             }
             None => None,
         };

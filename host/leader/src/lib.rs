@@ -1,7 +1,7 @@
-//! The leader of a region: accepts writes, makes them durable in groups, applies them, acknowledges them, and feeds edges.
+//! The leader of a region: accepts writes, makes them durable in groups, applies them, acknowledges them, and publishes them to edges.
 //!
 //! ```text
-//! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, numbers, chain
+//! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, LSNs, chain
 //!                                                │
 //!                                             disk thread: one append, one fsync; the commit thread appends small batches
 //!                                                │
@@ -11,13 +11,15 @@
 //! [`Replication`] is the seam to whatever makes the log the log of the region: [`start`] keeps it alone, and `littoral-members` keeps
 //! it with other members.
 //!
-//! Invariants: no record is acknowledged before it is durable, or visible or fed before it is committed; records are applied in the
-//! order of their numbers; a write is taken whole or not at all; a write that the disk rejects leaves no trace, and reads continue.
+//! Invariants: no record is acknowledged before it is durable, or visible or published before it is committed; records are applied in
+//! the order of their LSNs; a write is accepted as a whole or not at all; a write that the disk rejects leaves no trace, and reads
+//! continue.
 
 #![warn(clippy::unwrap_used)]
 
 mod affiliation;
 mod anti_entropy;
+mod applied;
 mod apply;
 mod commit;
 mod commit_waiters;
@@ -39,6 +41,8 @@ mod rollout;
 mod shared;
 mod stage;
 mod start;
+mod threads;
+mod write_path;
 mod write_target;
 
 pub use commit_waiters::CommitWaiters;

@@ -3,10 +3,7 @@
 //! A replication appends records of another leader, discards records that were never committed, and starts its own leadership. All of
 //! that excludes the commit thread, which holds the same [`AppendLock`].
 
-use crate::{
-    handle::Handle,
-    shared::{Job, Shared, Submission},
-};
+use crate::{handle::Handle, shared::Shared, write_path::Job};
 use bytes::Bytes;
 use littoral_leader_core::{LogCommand, Published, Sequencer, receipts::bytes_hash};
 use littoral_log::{Identity, Log, storage::Storage};
@@ -18,7 +15,7 @@ use littoral_model::{
 };
 use parking_lot::MutexGuard;
 use std::{fmt, io, sync::Arc};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// The log and the state of this node. Cheap to clone.
 #[derive(Clone)]
@@ -54,25 +51,25 @@ impl LocalLog {
     /// Returns the storage of the log and its snapshots.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
-        &self.0.storage
+        &self.0.snapshots.storage
     }
 
     /// Returns what is applied.
     #[must_use]
     pub fn published(&self) -> Arc<Published> {
-        self.0.published.load_full()
+        self.0.applied.load_full()
     }
 
     /// Returns the last record that is applied, now and whenever that changes.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<Position> {
-        self.0.head.subscribe()
+        self.0.applied.head()
     }
 
     /// Returns whether the log accepts no more writes because it is being closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.queue.is_closed()
+        self.0.writes.queue.is_closed()
     }
 
     /// Returns whether a module's component is stored here. Blocks for the disk.
@@ -92,40 +89,35 @@ impl LocalLog {
     /// Excludes every other append. Blocks while one is under way, so call it on a thread that may block.
     #[must_use]
     pub fn append_lock(&self) -> AppendLock<'_> {
-        AppendLock { shared: &self.0, core: self.0.core.lock() }
+        AppendLock { shared: &self.0, sequencer: self.0.writes.sequencer.lock() }
     }
 
     /// Appends rows and deletions of a detached tail, under their old versions. `piece` is their idempotency key.
     ///
     /// # Errors
-    /// Why they were not taken.
+    /// Why they were rejected.
     pub async fn merge(&self, piece: String, records: Bytes) -> Result<WriteReceipt, WriteError> {
-        let content = bytes_hash(&records);
-        let (reply, answer) = oneshot::channel();
-        let bytes = records.len();
-        let job = Job::Append(LogCommand::Merge { records, piece, content });
-        self.0.queue.push(Submission { job, reply }, bytes).map_err(|_| WriteError::Overloaded)?;
-        let gone = |_| Err(WriteError::LeaderUnavailable("the leader stopped before it answered".to_owned()));
-        answer.await.unwrap_or_else(gone)
+        let (content, bytes) = (bytes_hash(&records), records.len());
+        self.0.writes.run(Job::Append(LogCommand::Merge { records, piece, content }), bytes).await
     }
 }
 
 /// Excludes every other append to this node's log.
 pub struct AppendLock<'a> {
     shared: &'a Shared,
-    core: MutexGuard<'a, Sequencer>,
+    sequencer: MutexGuard<'a, Sequencer>,
 }
 
 impl fmt::Debug for AppendLock<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppendLock").field("epoch", &self.core.epoch()).finish_non_exhaustive()
+        f.debug_struct("AppendLock").field("epoch", &self.sequencer.epoch()).finish_non_exhaustive()
     }
 }
 
 impl AppendLock<'_> {
-    /// Gives records the number `epoch` from now on. `lives` are those of the log up to its last record, applied or not.
+    /// Gives records the epoch `epoch` from now on. `lives` are those of the log up to its last record, applied or not.
     pub fn lead(&mut self, epoch: Epoch, lives: RegionLineages) {
-        self.core.lead(epoch, self.shared.log.bounds().hlc, lives);
+        self.sequencer.lead(epoch, self.shared.log.bounds().hlc, lives);
     }
 
     /// Appends the record that begins a life of the log. Blocks for the disk.
@@ -135,17 +127,17 @@ impl AppendLock<'_> {
     pub fn begin_life(&mut self) -> Result<Lsn, WriteError> {
         let log = &self.shared.log;
         let append = |batch| log.append(batch).map(drop);
-        self.core.begin_now(&log.bounds(), self.shared.draw_life(), self.shared.now_ms(), append)
+        self.sequencer.begin_now(&log.bounds(), self.shared.generate_life(), self.shared.now_ms(), append)
     }
 
     /// Checks writes against what is applied from now on, which must be everything in the log.
     pub fn open(&mut self) {
-        self.core.open(self.shared.published.load_full().known());
+        self.sequencer.open(self.shared.applied.load_full().known());
         self.shared.affiliation.leads(self.shared);
     }
 
     /// Forgets the idempotency keys of writes past `after`, whose records were discarded.
     pub fn forget_writes(&mut self, after: Lsn) {
-        self.shared.receipts.lock().cut(after);
+        self.shared.writes.receipts.lock().cut(after);
     }
 }

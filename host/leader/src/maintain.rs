@@ -1,128 +1,123 @@
 //! The maintenance thread: snapshots, trimming, old tombstones, retired modules, and files made ready ahead of time.
 
-use crate::{
-    anti_entropy,
-    shared::{Job, Shared},
-};
+use crate::{anti_entropy, shared::Shared, write_path::Job};
 use littoral_leader_core::LogCommand;
 use littoral_log::{
     Retention,
     snapshot::{self, Remembered},
+    storage::Storage,
 };
 use littoral_model::{hlc::Hlc, lineage::RegionLineages, origin::Origins, position::Lsn};
 use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 /// How often the thread runs without being woken.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// How often the log's durable tail is recorded.
-const MARK_EVERY: Duration = Duration::from_secs(2);
+const MARK_INTERVAL: Duration = Duration::from_secs(2);
 /// The shortest pause, however often checkpoints are configured.
-const SHORTEST_PARK: Duration = Duration::from_millis(5);
+const PARK_MIN: Duration = Duration::from_millis(5);
 /// How often the disk is checked for the files of the log and its snapshots.
-const LOOK_FOR_FILES_EVERY: Duration = Duration::from_secs(1);
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the log is trimmed.
-const TRIM_EVERY: Duration = Duration::from_secs(10);
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 /// How long after a failure a snapshot is retried.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The longest rest while a snapshot is written, however slow the disk is.
 const REST_MAX: Duration = Duration::from_millis(200);
 /// Rows in one chunk of a snapshot.
 const ROWS_PER_CHUNK: usize = 2_048;
+
+/// The snapshots of a log.
+pub(crate) struct Snapshots {
+    /// Stores the log and its snapshots.
+    pub(crate) storage: Arc<dyn Storage>,
+    newest: AtomicU64,
+}
+
+impl Snapshots {
+    pub(crate) fn new(storage: Arc<dyn Storage>, newest: Lsn) -> Self {
+        Self { storage, newest: AtomicU64::new(newest.0) }
+    }
+
+    /// Returns the position of the newest durable snapshot; [`Lsn::NONE`] if there is none.
+    pub(crate) fn newest(&self) -> Lsn {
+        Lsn(self.newest.load(Relaxed))
+    }
+}
 
 /// Runs until `stop`. The log already has `replayed` bytes after the last snapshot.
 pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
     let mut snapshot_at = shared.config.snapshot_log_bytes.saturating_sub(replayed);
     let mut trim_at = Instant::now();
     let mut retry_at = Instant::now();
-    let mut prove_at = Instant::now();
+    let mut checkpoint_at = Instant::now();
     let mut mark_at = Instant::now();
-    let mut look_at = Instant::now();
+    let mut file_check_at = Instant::now();
     while !stop.load(Relaxed) {
-        if Instant::now() >= look_at {
-            look_for_log(shared);
+        if Instant::now() >= file_check_at {
+            shared.writes.health.files_missing(shared.log.missing_files());
             if snapshot_is_gone(shared) {
                 snapshot_at = 0;
             }
-            look_at = Instant::now() + LOOK_FOR_FILES_EVERY;
+            file_check_at = Instant::now() + FILE_CHECK_INTERVAL;
         }
         shared.log.prepare();
         begin_life(shared);
-        let appended = shared.appended_bytes.load(Relaxed);
+        let appended = shared.writes.appended_bytes();
         if appended >= snapshot_at && Instant::now() >= retry_at {
             if take_snapshot(shared, &|| stop.load(Relaxed)) {
                 snapshot_at = appended + shared.config.snapshot_log_bytes;
                 trim_at = Instant::now();
             } else {
-                retry_at = Instant::now() + RETRY_AFTER;
+                retry_at = Instant::now() + RETRY_DELAY;
             }
         }
         if Instant::now() >= trim_at {
             trim(shared);
-            trim_at = Instant::now() + TRIM_EVERY;
+            trim_at = Instant::now() + TRIM_INTERVAL;
         }
         if Instant::now() >= mark_at {
             mark(shared);
-            mark_at = Instant::now() + MARK_EVERY;
+            mark_at = Instant::now() + MARK_INTERVAL;
         }
-        if shared.config.checkpoint_interval_ms > 0 && Instant::now() >= prove_at {
-            prove_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
+        if shared.config.checkpoint_interval_ms > 0 && Instant::now() >= checkpoint_at {
+            checkpoint_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
             anti_entropy::take_checkpoint(shared);
         }
         std::thread::park_timeout(
-            LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)),
+            CHECK_INTERVAL.min(checkpoint_at.saturating_duration_since(Instant::now()).max(PARK_MIN)),
         );
     }
     // No record is appended any more.
     mark(shared);
 }
 
-/// Logs when files of the log are missing, and when they are back. The log rejects writes in between.
-fn look_for_log(shared: &Shared) {
-    let missing = shared.log.missing_files();
-    let mut gone = shared.files_gone.lock();
-    match (&*gone, &missing) {
-        (None, Some(missing)) => {
-            tracing::error!(
-                missing,
-                "files of the log are missing: writes are rejected until they are back unchanged, or this leader is stopped and \
-                 its data directory restored"
-            );
-            metrics::gauge!("littoral_leader_log_files_missing").set(1.0);
-        }
-        (Some(_), None) => {
-            tracing::info!("the files of the log are back, and writes are accepted again");
-            metrics::gauge!("littoral_leader_log_files_missing").set(0.0);
-            // The next write finds out whether anything else is wrong with the disk.
-            shared.trouble.lock().take();
-        }
-        _ => {}
-    }
-    *gone = missing;
-}
-
 /// Returns whether the last snapshot is missing from the disk. The next start may need one, because the log before it is trimmed, so
 /// another is written.
 fn snapshot_is_gone(shared: &Shared) -> bool {
-    let last = Lsn(shared.snapshot_lsn.load(Relaxed));
+    let last = shared.snapshots.newest();
     // A disk that cannot be read shows nothing about its files.
-    let Ok(there) = snapshot::newest(&*shared.storage) else { return false };
-    if last == Lsn::NONE || there.contains(&last) {
+    let Ok(stored) = snapshot::newest(&*shared.snapshots.storage) else { return false };
+    if last == Lsn::NONE || stored.contains(&last) {
         return false;
     }
     tracing::warn!(as_of = last.0, "the last snapshot is missing from the data directory; writing another one");
-    shared.snapshot_lsn.store(0, Relaxed);
+    shared.snapshots.newest.store(0, Relaxed);
     true
 }
 
 /// Starts the life of the log that could not be started when the log was opened, because the disk was full or failed.
 fn begin_life(shared: &Shared) {
-    if shared.core.lock().is_unbegun() {
-        let life = shared.draw_life();
+    if shared.writes.sequencer.lock().is_unbegun() {
+        let life = shared.generate_life();
         // A disk that is still full rejects it; it is retried.
-        let _ = anti_entropy::submit(shared, Job::Append(LogCommand::Begin { life, rolled_back: false }));
+        let _ = anti_entropy::run_blocking(shared, Job::Append(LogCommand::Begin { life, rolled_back: false }));
     }
 }
 
@@ -167,23 +162,23 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
     }
     collect_tombstones(shared);
     // First the position, then the rows: rows may be newer than it, never older.
-    let published = shared.published.load_full();
+    let published = shared.applied.load_full();
     let as_of = published.position.lsn;
     let epoch = shared.log.history().epoch_at(as_of).unwrap_or_else(|| shared.epoch());
-    if as_of.0 == shared.snapshot_lsn.load(Relaxed) {
+    if as_of == shared.snapshots.newest() {
         return true;
     }
-    let receipts = shared.receipts.lock().through(as_of);
+    let receipts = shared.writes.receipts.lock().through(as_of);
     let (origins, lives) = (Origins::clone(&published.origins), RegionLineages::clone(&published.lives));
     // Later conflicts are found again when the log is replayed.
-    let conflicts = shared.ledger.lock().iter().cloned().collect();
+    let conflicts = shared.applied.conflicts();
     let remembered = Remembered { receipts, origins, lives, conflicts };
-    let head = littoral_recovery::snapshot_head(&published, shared.identity, epoch, shared.table.len() as u64);
+    let head = littoral_recovery::snapshot_head(&published, shared.identity, epoch, shared.applied.table.len() as u64);
     let begun = Instant::now();
-    let chunks = Paced { chunks: shared.table.chunks(ROWS_PER_CHUNK), given: None, hurried };
-    match snapshot::write(&*shared.storage, &head, chunks, &remembered) {
+    let chunks = Paced { chunks: shared.applied.table.chunks(ROWS_PER_CHUNK), given: None, hurried };
+    match snapshot::write(&*shared.snapshots.storage, &head, chunks, &remembered) {
         Ok(written) => {
-            shared.snapshot_lsn.store(as_of.0, Relaxed);
+            shared.snapshots.newest.store(as_of.0, Relaxed);
             metrics::histogram!("littoral_leader_snapshot_seconds").record(begun.elapsed().as_secs_f64());
             metrics::gauge!("littoral_leader_snapshot_bytes").set(written.bytes as f64);
             let ms = begun.elapsed().as_millis() as u64;
@@ -201,7 +196,7 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
 
 /// Removes old snapshots, and the part of the log that the older of the two remaining ones covers.
 pub(crate) fn trim(shared: &Shared) {
-    let through = match snapshot::prune(&*shared.storage) {
+    let through = match snapshot::prune(&*shared.snapshots.storage) {
         Ok(lsn) => lsn,
         Err(error) => {
             tracing::warn!(%error, "old snapshots could not be removed");
@@ -223,14 +218,14 @@ pub(crate) fn trim(shared: &Shared) {
 fn collect_tombstones(shared: &Shared) {
     let age_ms = shared.config.tombstone_retention_s.saturating_mul(1_000);
     let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
-    if shared.table.tombstones_before(before) > 0 {
+    if shared.applied.table.tombstones_before(before) > 0 {
         // A leader that stops, or whose disk rejects writes, collects them later.
-        let _ = anti_entropy::submit(shared, Job::Append(LogCommand::Collect(before)));
+        let _ = anti_entropy::run_blocking(shared, Job::Append(LogCommand::Collect(before)));
     }
 }
 
 fn collect_modules(shared: &Shared) {
-    match shared.modules.collect(|| shared.published.load().catalogue.clone()) {
+    match shared.modules.collect(|| shared.applied.load().catalogue.clone()) {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "removed components that no module uses any more"),
         Err(error) => tracing::warn!(%error, "retired components could not be removed"),

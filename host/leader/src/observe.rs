@@ -1,12 +1,12 @@
 //! The leader's status, shortfalls and gauges.
 
 use crate::{replication::RowFreshness, shared::Shared};
-use littoral_model::status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+use littoral_model::{
+    lineage::RegionLineages,
+    position::Lsn,
+    status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus},
 };
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -21,10 +21,9 @@ fn ms_up(span: Duration) -> u64 {
     span.as_micros().div_ceil(1_000) as u64
 }
 
-/// Returns the role of this node, and how far its rows are behind the leader at most.
-fn role(shared: &Shared) -> (Role, Option<Duration>) {
-    let RowFreshness { leads, staleness } = shared.freshness(&shared.published.load());
-    (if leads { Role::Leader } else { Role::Follower }, staleness)
+/// Returns the role that the status shows.
+fn role(RowFreshness { leads, .. }: RowFreshness) -> Role {
+    if leads { Role::Leader } else { Role::Follower }
 }
 
 /// Returns why writes that reach this node are rejected.
@@ -33,37 +32,35 @@ fn not_writable(shared: &Shared) -> Option<String> {
         let forwards = shared.replication.role().borrow().leader().is_some_and(|leader| leader.calls.is_connected());
         return (!forwards).then(|| "no member is known to lead".to_owned());
     }
-    let missing = shared.files_gone.lock().as_ref().map(|missing| format!("files of the log are missing: {missing}"));
-    let trouble = || shared.trouble.lock().as_ref().map(|trouble| format!("the log rejects writes: {trouble}"));
-    missing.or_else(trouble).or_else(|| shared.affiliation.may_write(shared).err())
+    shared.writes.health.reason().or_else(|| shared.affiliation.may_write(shared).err())
 }
 
 pub(crate) fn shortfalls(shared: &Shared) -> Shortfalls {
-    let (role, staleness) = role(shared);
-    let fresh = role == Role::Leader || staleness.is_some_and(|staleness| staleness <= FOLLOWER_LAG_MAX);
+    let RowFreshness { leads, staleness } = shared.freshness(&shared.applied.load());
+    let is_fresh = leads || staleness.is_some_and(|staleness| staleness <= FOLLOWER_LAG_MAX);
     Shortfalls {
-        not_fresh: (!fresh).then(|| "this member does not hear a leader".to_owned()),
+        not_fresh: (!is_fresh).then(|| "this member does not hear a leader".to_owned()),
         not_writable: not_writable(shared),
     }
 }
 
 pub(crate) fn status(shared: &Shared) -> NodeStatus {
-    let published = shared.published.load_full();
+    let published = shared.applied.load_full();
     let catalogue = &published.catalogue;
     let views = catalogue.views().map(|view| {
-        let counts = shared.table.counts(view.id);
+        let counts = shared.applied.table.counts(view.id);
         ViewStatus { name: view.name.clone(), residency: "full".to_owned(), rows: counts.rows, bytes: counts.bytes }
     });
     let modules = catalogue.modules().map(|module| ModuleStatus {
         name: module.name.clone(),
         version: module.version.clone(),
         digest: module.digest.to_string(),
-        ready: shared.runtime.is_ready(module.digest),
+        ready: shared.modules.sandbox.is_ready(module.digest),
     });
     let bounds = shared.log.bounds();
-    let (role, staleness) = role(shared);
-    // A member that joins with an empty log has nothing to answer with before it hears a leader.
-    let is_empty = role == Role::Follower && staleness.is_none() && published.position.lsn.0 == 0;
+    let freshness = shared.freshness(&published);
+    // A member that joins with an empty log has no rows before it hears a leader.
+    let is_empty = !freshness.leads && freshness.staleness.is_none() && published.position.lsn == Lsn::NONE;
     let not_ready_reason = match shared.affiliation.has_all(shared) {
         _ if is_empty => "this member has no records yet and does not hear a leader".to_owned(),
         Err(reason) => reason,
@@ -71,16 +68,16 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     };
     let mut gauges = BTreeMap::from([
         ("log_bytes".to_owned(), shared.log.bytes() as f64),
-        ("log_bytes_appended".to_owned(), shared.appended_bytes.load(Relaxed) as f64),
-        ("commits".to_owned(), shared.commit_count.load(Relaxed) as f64),
+        ("log_bytes_appended".to_owned(), shared.writes.appended_bytes() as f64),
+        ("commits".to_owned(), shared.writes.batches() as f64),
         ("log_oldest_lsn".to_owned(), bounds.oldest.0 as f64),
-        ("snapshot_lsn".to_owned(), shared.snapshot_lsn.load(Relaxed) as f64),
-        ("queue_depth".to_owned(), shared.queue.len() as f64),
+        ("snapshot_lsn".to_owned(), shared.snapshots.newest().0 as f64),
+        ("queue_depth".to_owned(), shared.writes.queue.len() as f64),
     ]);
     gauges.extend(shared.replication.gauges());
     NodeStatus {
         name: shared.config.name.clone(),
-        role,
+        role: role(freshness),
         region: shared.identity.region,
         ready: not_ready_reason.is_empty(),
         not_ready_reason,
@@ -88,10 +85,10 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         epoch: shared.epoch(),
         position: published.position,
         head: published.position,
-        staleness_ms: staleness.map(ms_up),
+        staleness_ms: freshness.staleness.map(ms_up),
         writable: not_writable(shared).is_none(),
         watermark: shared.watermark(),
-        lives: littoral_model::lineage::RegionLineages::clone(&published.lives),
+        lives: RegionLineages::clone(&published.lives),
         regions: shared.cross_region.status(),
         views: views.collect(),
         modules: modules.collect(),

@@ -14,8 +14,8 @@ pub(crate) enum PushError {
 
 /// Why a wait for items has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// Items were taken, of this many bytes in all.
+pub(crate) enum Wakeup {
+    /// Items were removed, of this many bytes in total.
     Items(usize),
     /// [`Queue::nudge`] was called.
     Nudge,
@@ -24,8 +24,14 @@ pub(crate) enum Came {
 }
 
 #[derive(Debug)]
+struct Item<T> {
+    content: T,
+    bytes: usize,
+}
+
+#[derive(Debug)]
 struct State<T> {
-    waiting: VecDeque<(T, usize)>,
+    waiting: VecDeque<Item<T>>,
     bytes: usize,
     closed: bool,
     nudged: bool,
@@ -34,7 +40,7 @@ struct State<T> {
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    came: Condvar,
+    changed: Condvar,
     items_max: usize,
     bytes_max: usize,
 }
@@ -42,11 +48,11 @@ pub(crate) struct Queue<T> {
 impl<T> Queue<T> {
     pub(crate) fn new(items_max: usize, bytes_max: usize) -> Self {
         let state = State { waiting: VecDeque::new(), bytes: 0, closed: false, nudged: false };
-        Self { state: Mutex::new(state), came: Condvar::new(), items_max, bytes_max }
+        Self { state: Mutex::new(state), changed: Condvar::new(), items_max, bytes_max }
     }
 
-    /// Adds `item` of `bytes` bytes. An item that is larger than the whole bound is accepted when no other waits.
-    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), PushError> {
+    /// Adds an item of `bytes` bytes. An item that is larger than the whole bound is accepted when no other waits.
+    pub(crate) fn push(&self, content: T, bytes: usize) -> Result<(), PushError> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(PushError::Closed);
@@ -56,52 +62,52 @@ impl<T> Queue<T> {
             return Err(PushError::Full);
         }
         state.bytes += bytes;
-        state.waiting.push_back((item, bytes));
+        state.waiting.push_back(Item { content, bytes });
         let first = state.waiting.len() == 1;
         drop(state);
         if first {
-            self.came.notify_one();
+            self.changed.notify_one();
         }
         Ok(())
     }
 
     /// Waits for items and moves them to `into`: at least one, then as many as make about `bytes_max` bytes. A nudge is returned
     /// before items are; when `bytes_max` is zero, only a nudge ends the wait.
-    pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Came {
+    pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Wakeup {
         let mut state = self.state.lock();
         loop {
             if std::mem::take(&mut state.nudged) {
-                return Came::Nudge;
+                return Wakeup::Nudge;
             }
             if bytes_max > 0 && !state.waiting.is_empty() {
                 break;
             }
             if bytes_max > 0 && state.closed {
-                return Came::End;
+                return Wakeup::End;
             }
-            self.came.wait(&mut state);
+            self.changed.wait(&mut state);
         }
-        let mut taken = 0;
-        while taken < bytes_max
-            && let Some((item, bytes)) = state.waiting.pop_front()
+        let mut total = 0;
+        while total < bytes_max
+            && let Some(Item { content, bytes }) = state.waiting.pop_front()
         {
             state.bytes -= bytes;
-            taken += bytes;
-            into.push(item);
+            total += bytes;
+            into.push(content);
         }
-        Came::Items(taken)
+        Wakeup::Items(total)
     }
 
     /// Ends the current wait, or the next one.
     pub(crate) fn nudge(&self) {
         self.state.lock().nudged = true;
-        self.came.notify_one();
+        self.changed.notify_one();
     }
 
-    /// Rejects further items. Items that wait are still taken.
+    /// Rejects further items. Items that wait are still returned.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
-        self.came.notify_all();
+        self.changed.notify_all();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -118,21 +124,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_bounds_hold_and_one_large_item_passes_alone() {
+    fn both_bounds_are_enforced_and_one_large_item_is_accepted_alone() {
         let queue = Queue::new(2, 10);
         queue.push(1, 100).unwrap();
         assert_eq!(queue.push(2, 1), Err(PushError::Full));
         let mut taken = Vec::new();
-        assert_eq!(queue.next(&mut taken, 5), Came::Items(100));
+        assert_eq!(queue.next(&mut taken, 5), Wakeup::Items(100));
         queue.push(2, 4).unwrap();
         queue.push(3, 4).unwrap();
         assert_eq!(queue.push(4, 1), Err(PushError::Full));
-        assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
+        assert_eq!(queue.next(&mut taken, 4), Wakeup::Items(4));
         assert_eq!(taken, [1, 2]);
         queue.close();
         assert_eq!(queue.push(5, 1), Err(PushError::Closed));
-        assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
-        assert_eq!(queue.next(&mut taken, 4), Came::End);
+        assert_eq!(queue.next(&mut taken, 4), Wakeup::Items(4));
+        assert_eq!(queue.next(&mut taken, 4), Wakeup::End);
         assert_eq!(taken, [1, 2, 3]);
     }
 
@@ -142,11 +148,11 @@ mod tests {
         queue.push(1, 1).unwrap();
         queue.nudge();
         let mut taken = Vec::new();
-        assert_eq!(queue.next(&mut taken, 5), Came::Nudge);
-        assert_eq!(queue.next(&mut taken, 5), Came::Items(1));
+        assert_eq!(queue.next(&mut taken, 5), Wakeup::Nudge);
+        assert_eq!(queue.next(&mut taken, 5), Wakeup::Items(1));
         queue.close();
         queue.nudge();
-        assert_eq!(queue.next(&mut taken, 0), Came::Nudge);
-        assert_eq!(queue.next(&mut taken, 5), Came::End);
+        assert_eq!(queue.next(&mut taken, 0), Wakeup::Nudge);
+        assert_eq!(queue.next(&mut taken, 5), Wakeup::End);
     }
 }

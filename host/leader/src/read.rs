@@ -11,10 +11,10 @@ use littoral_protocol::demand::{self, Unmet};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// The first pause before an unmet demand is checked again, besides whenever records are applied. It doubles after each try, up to
-/// [`RETRY_AFTER_MAX`].
-const RETRY_AFTER: Duration = Duration::from_millis(10);
-const RETRY_AFTER_MAX: Duration = Duration::from_millis(160);
+/// The first pause before an unmet demand is checked again; it is also checked whenever records are applied. The pause doubles after
+/// each try, up to [`RETRY_DELAY_MAX`].
+const RETRY_DELAY: Duration = Duration::from_millis(10);
+const RETRY_DELAY_MAX: Duration = Duration::from_millis(160);
 
 /// What is published, and how fresh it is.
 struct View {
@@ -24,18 +24,19 @@ struct View {
 
 impl View {
     fn of(shared: &Shared) -> Self {
-        let published = shared.published.load_full();
+        let published = shared.applied.load_full();
         let freshness = shared.freshness(&published);
         Self { published, freshness }
     }
 
+    /// Returns why the rows here do not meet the demand of a read; `None` if they do.
     fn unmet(&self, request: &ReadRequest) -> Option<Unmet> {
         let replication::RowFreshness { leads, staleness } = self.freshness;
         let Published { watermark, lives, .. } = &*self.published;
         demand::unmet(&request.demand, &demand::Standing { watermark, lives, staleness, leads })
     }
 
-    /// Reads the rows. The position was taken before: the rows may be newer than it, never older.
+    /// Reads the rows. The position was loaded before: the rows may be newer than it, never older.
     fn fill(&self, shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer, degraded: Option<Degraded>) {
         rows(shared, request, answer);
         let replication::RowFreshness { leads, staleness } = self.freshness;
@@ -51,8 +52,8 @@ impl View {
     }
 }
 
-/// Answers at once when the rows here meet the demand.
-pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+/// Answers from memory if the rows here meet the demand. Returns whether they do.
+pub(crate) fn local(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
     if shared.affiliation.has_all(shared).is_err() {
         return false;
     }
@@ -64,12 +65,12 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
     is_met
 }
 
-/// Answers, and waits or forwards to the leader as the demand allows.
+/// Answers a read, after waiting or by forwarding it to the leader as the demand allows.
 pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     shared.affiliation.has_all(shared).map_err(ReadError::NotAllHere)?;
     let on_unmet = request.demand.on_unmet;
     let deadline = Instant::now() + request.demand.wait_max;
-    let mut head = shared.head.subscribe();
+    let mut head = shared.applied.head();
     let mut answer = ReadAnswer::default();
     if request.demand.consistency == Consistency::Quorum {
         let read = match shared.leads() {
@@ -84,7 +85,7 @@ pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Resu
             (read, _) => read,
         };
     }
-    let mut retry_after = RETRY_AFTER;
+    let mut retry_delay = RETRY_DELAY;
     loop {
         head.borrow_and_update();
         let view = View::of(shared);
@@ -109,15 +110,15 @@ pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Resu
             (Err(error), OnUnmet::Wait | OnUnmet::Leader) if Instant::now() >= deadline => return Err(error),
             (Err(_), OnUnmet::Wait | OnUnmet::Leader) => {
                 // The demand is checked again when the pause ends, too.
-                let _ = timeout_at(deadline.min(Instant::now() + retry_after), head.changed()).await;
-                retry_after = (retry_after * 2).min(RETRY_AFTER_MAX);
+                let _ = timeout_at(deadline.min(Instant::now() + retry_delay), head.changed()).await;
+                retry_delay = (retry_delay * 2).min(RETRY_DELAY_MAX);
             }
         }
     }
 }
 
-/// Returns the error of a token that is never reached: it is past where a log forked, or of a region that is not configured, or of
-/// this region's log, of which a node that writes it alone knows all that was ever acknowledged.
+/// Returns the error of a token that can never be reached. It names a record past a fork, or a region that is not configured, or a
+/// record that this region's log does not hold although it holds every acknowledged one, as the log of a single writer does.
 fn lost(shared: &Shared, unmet: &Unmet) -> Option<ReadError> {
     if matches!(unmet, Unmet::Lost { .. }) {
         return Some(unmet.error());
@@ -129,36 +130,36 @@ fn lost(shared: &Shared, unmet: &Unmet) -> Option<ReadError> {
 }
 
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let asked_at = Instant::now();
+    let requested_at = Instant::now();
     let read = leader(shared)?.read(request.reads.clone(), Consistency::Leader).await?;
     read.into_answer(
-        (Some(shared.identity.region), &shared.published.load().lives),
+        (Some(shared.identity.region), &shared.applied.load().lives),
         &request.demand,
         Source::Leader,
-        asked_at,
+        requested_at,
     )
 }
 
-/// Reads at a majority of the regions' leaders, through the leader of this region.
+/// Reads from a majority of the regions' leaders, through the leader of this region.
 async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let asked_at = Instant::now();
+    let requested_at = Instant::now();
     let (read, regions) = leader(shared)?.quorum(request.reads.clone(), request.demand.wait_max).await?;
     let mut answer = read.into_answer(
-        (Some(shared.identity.region), &shared.published.load().lives),
+        (Some(shared.identity.region), &shared.applied.load().lives),
         &request.demand,
         Source::Quorum,
-        asked_at,
+        requested_at,
     )?;
     answer.freshness.regions = regions;
     Ok(answer)
 }
 
 fn leader(shared: &Shared) -> Result<CallClient, ReadError> {
-    let nobody = || ReadError::LeaderUnavailable("no member of the region leads now".to_owned());
-    shared.replication.role().borrow().leader().map(|leader| leader.calls.clone()).ok_or_else(nobody)
+    let no_leader = || ReadError::LeaderUnavailable("no member of the region leads now".to_owned());
+    shared.replication.role().borrow().leader().map(|leader| leader.calls.clone()).ok_or_else(no_leader)
 }
 
-/// Reads the rows.
+/// Reads the rows from the table.
 fn rows(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) {
     answer.unknown.clear();
     answer.rows.truncate(request.reads.len());
@@ -166,8 +167,8 @@ fn rows(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) {
     answer.rows.resize_with(request.reads.len(), Vec::new);
     let mut unknown = Vec::new();
     for (read, rows) in request.reads.iter().zip(&mut answer.rows) {
-        // A row that is not held here does not exist.
-        shared.table.read(read.view, &read.keys, rows, &mut unknown);
+        // A row that is not stored here does not exist.
+        shared.applied.table.read(read.view, &read.keys, rows, &mut unknown);
         unknown.clear();
     }
 }

@@ -1,5 +1,4 @@
-//! Reads from a majority of the regions' leaders, of which this is one. Whose answers count is decided in
-//! [`littoral_leader_core::quorum`].
+//! Reads from a majority of the regions' leaders, including this one. [`littoral_leader_core::quorum`] decides which answers count.
 
 use crate::shared::Shared;
 use littoral_leader_core::quorum::{QuorumCollector, RegionAnswer};
@@ -13,11 +12,13 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Rows and tombstones as this leader holds them. The position is taken first: rows may be newer than it, never older.
+/// Returns rows and tombstones as this leader stores them. The position is loaded first: rows may be newer than it, never older.
 pub(crate) fn held(shared: &Shared, reads: &[ViewRead]) -> ReadAnswer {
-    let published = shared.published.load();
-    let rows =
-        reads.iter().map(|read| read.keys.iter().map(|key| shared.table.held(read.view, key)).collect()).collect();
+    let published = shared.applied.load();
+    let rows = reads
+        .iter()
+        .map(|read| read.keys.iter().map(|key| shared.applied.table.held(read.view, key)).collect())
+        .collect();
     let freshness = Freshness {
         position: published.position,
         watermark: published.portable_watermark.clone(),
@@ -28,17 +29,17 @@ pub(crate) fn held(shared: &Shared, reads: &[ViewRead]) -> ReadAnswer {
     ReadAnswer { rows, freshness, ..ReadAnswer::default() }
 }
 
-/// Asks all other regions at once, and answers as soon as enough of them have.
+/// Sends the read to all other regions at once, and answers as soon as enough of them have replied.
 ///
 /// # Errors
-/// [`ReadError::QuorumNotReached`] when too few have within the demand's wait, or nothing can be awaited any more;
-/// [`ReadError::NotFreshEnough`] when a demanded token is not in what they have.
+/// [`ReadError::QuorumNotReached`] when too few reply within the demand's wait, or too many have failed;
+/// [`ReadError::NotFreshEnough`] when the regions that replied do not cover a demanded token.
 pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let asked_at = Instant::now();
-    let deadline = asked_at + request.demand.wait_max;
+    let requested_at = Instant::now();
+    let deadline = requested_at + request.demand.wait_max;
     let own = held(shared, &request.reads);
     let position = own.freshness.position;
-    let catalogue = shared.published.load().catalogue.clone();
+    let catalogue = shared.applied.load().catalogue.clone();
     let policy = |read: &ViewRead| catalogue.view_by_id(read.view).map(|view| view.merge).unwrap_or_default();
     let policies = request.reads.iter().map(policy).collect();
     let own = RegionAnswer { region: shared.identity.region, rows: own.rows, watermark: own.freshness.watermark };
@@ -55,14 +56,14 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
         }
     }
     while !collector.is_reached() && !collector.is_lost() {
-        // What has not answered by then is said to be silent.
-        let Ok(Some(answered)) = timeout_at(deadline, calls.join_next()).await else { break };
-        match answered {
+        // A region that has not replied by the deadline counts as silent.
+        let Ok(Some(reply)) = timeout_at(deadline, calls.join_next()).await else { break };
+        match reply {
             Ok((region, Ok(read))) => {
                 collector.take(RegionAnswer { region, rows: read.rows, watermark: read.watermark });
             }
             Ok((region, Err(error))) => collector.failed(region, error.to_string()),
-            Err(error) => tracing::error!(%error, "a call to another region has ended by itself"),
+            Err(error) => tracing::error!(%error, "a call to another region has panicked"),
         }
     }
     let mut answer = collector.finish().inspect_err(|_| {
@@ -70,10 +71,11 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
     })?;
     metrics::counter!("littoral_leader_quorum_reads_total").increment(1);
     let freshness = &mut answer.freshness;
-    // All read after they were asked.
-    (freshness.position, freshness.staleness, freshness.source) = (position, Some(asked_at.elapsed()), Source::Quorum);
+    // Every region read its rows after the request was sent.
+    (freshness.position, freshness.staleness, freshness.source) =
+        (position, Some(requested_at.elapsed()), Source::Quorum);
     match &request.demand.at_least {
-        Some(token) if !shared.published.load().lives.covers(&freshness.watermark, token) => {
+        Some(token) if !shared.applied.load().lives.covers(&freshness.watermark, token) => {
             Err(ReadError::NotFreshEnough {
                 wanted: format!("the token '{token}' is demanded"),
                 have: format!("the regions that answered have '{}'", freshness.watermark),

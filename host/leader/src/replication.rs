@@ -1,9 +1,9 @@
 //! The seam between a leader and whatever makes its log the log of the region.
 //!
-//! A leader appends records to a log on its own disk. When they count as committed, whether it may append and acknowledge, and how
-//! fresh its rows are, is decided by its [`Replication`]: by [`Alone`] where no other node keeps the log, and by the members of
-//! `littoral-members` where a majority does. An implementation need not have replicas that are Littoral's own processes: it only states
-//! up to which record the log is committed.
+//! A leader appends records to a log on its own disk. Its [`Replication`] decides when they are committed, whether the leader may append
+//! and acknowledge, and how fresh its rows are. [`Alone`] is for a log that no other node keeps, and the members of `littoral-members`
+//! for a log that a majority keeps. The replicas need not be Littoral's own processes: an implementation only states up to which record
+//! the log is committed.
 //!
 //! ```text
 //! commit thread:  may_append ─▶ append + fsync ─▶ appended ─▶ CommitWaiters
@@ -33,13 +33,13 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
     /// Checks whether writes that were appended in `epoch` may be acknowledged now.
     ///
     /// # Errors
-    /// Why their outcome is not known here.
+    /// Why their outcome is unknown here.
     fn may_acknowledge(&self, epoch: Epoch) -> Result<(), WriteError>;
 
     /// Notes that every record up to `lsn` is applied and visible.
     fn applied(&self, lsn: Lsn);
 
-    /// Returns how fresh rows are that are as of `applied`.
+    /// Returns how fresh rows as of `applied` are.
     fn freshness(&self, applied: Lsn) -> RowFreshness;
 
     /// Returns this node's role, now and whenever it changes. A follower's role holds the connection to the leader.
@@ -54,11 +54,11 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
 pub struct RowFreshness {
     /// Whether this node leads and no other node can have led until now.
     pub leads: bool,
-    /// Upper bound of how far the rows are behind the leader; `None` when no leader was ever heard.
+    /// Upper bound of how far the rows are behind the leader; `None` when this node has not heard from a leader yet.
     pub staleness: Option<Duration>,
 }
 
-/// A node's part in the region's log.
+/// A node's role in the region's log.
 #[derive(Clone, Debug)]
 pub enum Role {
     /// Another node leads. Holds the connection to it while there is one.
@@ -100,11 +100,10 @@ impl Role {
     }
 }
 
-/// Which nodes can ever append to a log.
+/// Which nodes can append to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writers {
-    /// This node alone. All of its log is committed, each opening starts a life of the log, and the right to append cannot be lost
-    /// during an append.
+    /// This node alone. All of its log is committed, each opening starts a life of the log, and no other node can ever append.
     ThisNode,
     /// One node at a time, which may change at any moment.
     OneAtATime,

@@ -1,14 +1,14 @@
-//! The threads that restore a snapshot's rows: one for each core.
+//! The threads that restore a snapshot's rows: one per core.
 
 use littoral_log::snapshot::RawRows;
 use littoral_recovery::RestoreWorkers;
 use parking_lot::Mutex;
 use std::{sync::mpsc::sync_channel, thread};
 
-/// Parts that are read ahead of the threads: they have some megabytes each at most.
+/// How many parts are read ahead of the threads. Each has a few megabytes at most.
 const PARTS_AHEAD: usize = 4;
 
-/// As many threads as the host has cores.
+/// One thread per core of the host.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AllCores;
 
@@ -17,20 +17,20 @@ impl RestoreWorkers for AllCores {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         let (sender, receiver) = sync_channel::<RawRows>(PARTS_AHEAD);
         let receiver = Mutex::new(receiver);
-        let take = || receiver.lock().recv();
+        let receive = || receiver.lock().recv();
         thread::scope(|scope| {
             let mut started = 0;
             for _ in 0..cores {
                 let thread = thread::Builder::new().name("leader-restore".to_owned());
                 let running = thread.spawn_scoped(scope, || {
-                    while let Ok(part) = take() {
+                    while let Ok(part) = receive() {
                         work(part);
                     }
                 });
                 started += usize::from(running.is_ok());
             }
             while let Some(part) = next() {
-                // Where the system gives no threads, this one does it.
+                // Without threads, this one restores the rows.
                 match started {
                     0 => work(part),
                     _ => drop(sender.send(part)),

@@ -1,4 +1,4 @@
-//! Which edges serve what: so that whoever puts a module can wait until it is served.
+//! How far each edge has applied the log, so that a client that uploads a module can wait until edges serve it.
 
 use crate::shared::Shared;
 use littoral_model::{
@@ -9,15 +9,15 @@ use parking_lot::Mutex;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How often edges are looked at while somebody waits for them.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often the edges' positions are checked while a client waits for them.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Subscribers that answer reads, and the record up to which each does.
 #[derive(Debug, Default)]
 pub(crate) struct Edges(Mutex<HashMap<u64, Lsn>>);
 
 impl Edges {
-    /// A subscriber serves through this record; `None` when it has left.
+    /// Notes that a subscriber serves through this record; `None` when it has disconnected.
     pub(crate) fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
         let mut edges = self.0.lock();
         match through {
@@ -32,25 +32,25 @@ impl Edges {
     }
 }
 
-/// See [`littoral_model::ports::Node::rollout`].
+/// Waits until every edge serves a module. See [`littoral_model::ports::Node::rollout`].
 pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Rollout {
     let deadline = Instant::now() + wait_max;
-    // A release that another region's leader has taken comes with its feed, under a number of this log.
+    // A release that another region's leader accepted arrives with its feed and has another LSN in this log.
     let position = put.receipt.position;
     let own =
-        shared.published.load().lives.get(shared.identity.region).is_some_and(|ours| ours.lists(position.incarnation));
+        shared.applied.load().lives.get(shared.identity.region).is_some_and(|own| own.lists(position.incarnation));
     let mut lsn = own.then_some(position.lsn);
     loop {
         if lsn.is_none() {
-            let published = shared.published.load();
-            let is_here = published.catalogue.modules().any(|module| module.digest == put.digest);
-            lsn = is_here.then_some(published.position.lsn);
+            let published = shared.applied.load();
+            let is_applied = published.catalogue.modules().any(|module| module.digest == put.digest);
+            lsn = is_applied.then_some(published.position.lsn);
         }
         let rollout = shared.edges.rollout(lsn.unwrap_or(Lsn(u64::MAX)));
         if rollout.is_whole() || Instant::now() >= deadline {
             return rollout;
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edges_that_have_left_are_not_waited_for() {
+    fn the_rollout_does_not_wait_for_edges_that_have_disconnected() {
         let edges = Edges::default();
         assert!(edges.rollout(Lsn(5)).is_whole());
         edges.serves_through(1, Some(Lsn::NONE));

@@ -1,10 +1,10 @@
 //! What the commit thread and the disk thread share: the batch under way to the disk, and the batch in the making.
 
-use crate::{commit::Pending, queue::Queue, shared::Submission};
+use crate::{commit::Pending, queue::Queue, write_path::Submission};
 use littoral_leader_core::{Building, commit};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// See the module. Its lock is taken after the core's ([`crate::shared`]).
+/// The batches before they are durable. The lock is taken after the sequencer's ([`crate::shared`]).
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     batches: Mutex<Batches>,
@@ -13,7 +13,7 @@ pub(crate) struct Stage {
 
 #[derive(Debug, Default)]
 pub(crate) struct Batches {
-    /// What to take back should the batch under way fail.
+    /// The effects of the batch under way, which are reverted if it fails.
     pub(crate) under_way: Option<commit::Pending>,
     /// The batch to append after that one.
     pub(crate) next: Option<Next>,

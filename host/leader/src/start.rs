@@ -1,24 +1,25 @@
-//! Starts a leader, and ends it.
+//! Opens a log with its threads, and closes it.
 
 use crate::{
     affiliation::{self, AffiliationState},
-    anti_entropy::{self, AntiEntropyState},
-    apply,
-    commit::CommitThread,
+    anti_entropy::AntiEntropyState,
+    applied::{AppliedState, RegionalState},
     commit_waiters::CommitWaiters,
     config::{Config, InvalidConfig},
     cross_region::{self, CrossRegion},
     handle::Handle,
-    maintain,
+    maintain::Snapshots,
     modules::Modules,
     observe,
     queue::Queue,
     replication::{Alone, Replication, Role, Writers},
     restore_workers::AllCores,
+    rollback::NewLives,
     rollout::Edges,
-    shared::{Clock, Shared, draw_life},
+    shared::{Clock, Shared},
+    threads::Threads,
+    write_path::WritePath,
 };
-use arc_swap::ArcSwap;
 use littoral_leader_core::{Head, Ledger, Owner, Published, Receipts, Sequencer, affiliation::AffiliationCheck};
 use littoral_log::{
     Identity, Log, OpenError,
@@ -32,22 +33,17 @@ use littoral_model::{
     record::ChainHash,
 };
 use littoral_recovery::{Progress, RecoverError, Recovered, RestoreWorkers, recover};
-use parking_lot::Mutex;
 use std::{
     io,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// How often a start that takes long logs its progress.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Memory for the rows of conflicts, in bytes.
 const CONFLICTS_BYTES_MAX: usize = 64 << 20;
@@ -55,7 +51,7 @@ const CONFLICTS_BYTES_MAX: usize = 64 << 20;
 /// Why a leader cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
     /// The data directory cannot be used.
@@ -77,12 +73,12 @@ pub enum StartError {
     /// The state cannot be restored from the log.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// The system gives no thread.
+    /// The system refuses to start a thread.
     #[error("a thread cannot be started: {0}")]
     Thread(io::Error),
 }
 
-/// What a leader runs on. [`start`] uses the real disk and clock; tests bring their own.
+/// The storage and the clock of a leader. [`start`] uses the real ones; tests supply their own.
 #[derive(Clone)]
 pub struct Environment {
     /// Stores the log and its snapshots.
@@ -115,8 +111,8 @@ impl Environment {
     }
 }
 
-/// Starts a leader that keeps its log alone: recovers the log and the state, then takes writes until `stop` is cancelled. Call it
-/// within a tokio runtime. It returns once the state is whole, which takes as long as reading the newest snapshot and the log.
+/// Starts a leader that keeps its log alone: recovers the log and the state, then accepts writes until `stop` is cancelled. Call it
+/// within a tokio runtime. It returns once the state is restored, which takes as long as reading the newest snapshot and the log.
 ///
 /// # Errors
 /// [`StartError`].
@@ -153,7 +149,7 @@ pub async fn start_on(
     Ok(handle)
 }
 
-/// A log that was just opened, for the replication that is to keep it.
+/// A log that was just opened, for the replication that will keep it.
 #[derive(Debug)]
 pub struct FreshLog {
     /// The log.
@@ -179,7 +175,7 @@ impl<R> std::fmt::Debug for Opened<R> {
 }
 
 impl<R> Opened<R> {
-    /// Returns a handle to the node. Its [`Handle::stopped`] returns at once: [`Opened::close`] is what waits for the end.
+    /// Returns a handle to the node. Its [`Handle::stopped`] returns at once: [`Opened::close`] waits for the end.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(self.shared.clone(), watch::channel(false).1)
@@ -188,7 +184,7 @@ impl<R> Opened<R> {
     /// Starts the tasks that set gauges and, while this node leads, follow other regions; prepares the catalogue's modules.
     pub fn spawn_tasks(&self, stop: &CancellationToken) {
         let shared = &self.shared;
-        shared.make_modules_ready(&shared.published.load().catalogue.clone());
+        shared.modules.make_ready(&shared.applied.load().catalogue);
         tokio::spawn(observe::run(shared.clone(), stop.clone()));
         for other in shared.config.regions.clone() {
             let (role, shared) = (shared.replication.role(), shared.clone());
@@ -199,14 +195,14 @@ impl<R> Opened<R> {
 
     /// Accepts no more writes, and returns once every accepted write is durable and answered and the threads have ended.
     pub async fn close(self) {
-        self.shared.queue.close();
+        self.shared.writes.queue.close();
         let Self { threads, shared, .. } = self;
-        // A panic in there is logged where it happens.
+        // A panic of a thread is logged where it happens.
         let _ = spawn_blocking(move || threads.join(&shared.commits)).await;
     }
 }
 
-/// Runs `run` for as long as this node leads, again and again.
+/// Runs `run` whenever this node leads, for as long as it does.
 async fn while_leading<F: Future<Output = ()>>(
     mut role: watch::Receiver<Role>,
     stop: CancellationToken,
@@ -218,13 +214,13 @@ async fn while_leading<F: Future<Output = ()>>(
             leads = role.wait_for(|role| role.leading().is_some()) => if leads.is_err() { return },
         }
         let token = stop.child_token();
-        let over = async {
+        let ended = async {
             // The replication outlives this task's node.
             let _ = role.wait_for(|role| role.leading().is_none()).await;
         };
         tokio::select! {
             () = run(token.clone()) => return,
-            () = over => token.cancel(),
+            () = ended => token.cancel(),
         }
     }
 }
@@ -240,10 +236,10 @@ pub async fn open<R: Replication>(
     writers: Writers,
     start: impl FnOnce(FreshLog) -> Arc<R> + Send + 'static,
 ) -> Result<Opened<R>, StartError> {
-    let tasks = tokio::runtime::Handle::current();
+    let modules = Modules::new(environment.modules.clone(), runtime, tokio::runtime::Handle::current());
     let reporting = AbortOnDropHandle::new(tokio::spawn(report(environment.progress.clone())));
-    // Reading the log would hold up the runtime's workers.
-    let opened = spawn_blocking(move || open_blocking(environment, config, (runtime, tasks), writers, start)).await;
+    // Reading the log would block the runtime's workers.
+    let opened = spawn_blocking(move || open_blocking(environment, config, modules, writers, start)).await;
     drop(reporting);
     opened.map_err(|error| StartError::Thread(io::Error::other(error)))?
 }
@@ -251,7 +247,7 @@ pub async fn open<R: Replication>(
 /// Logs the progress of a long start.
 async fn report(progress: Arc<Progress>) {
     loop {
-        tokio::time::sleep(REPORT_EVERY).await;
+        tokio::time::sleep(REPORT_INTERVAL).await;
         tracing::info!(%progress, "starting");
     }
 }
@@ -259,7 +255,7 @@ async fn report(progress: Arc<Progress>) {
 fn open_blocking<R: Replication>(
     environment: Environment,
     config: Config,
-    (runtime, tasks): (Arc<dyn ModuleRuntime>, tokio::runtime::Handle),
+    modules: Modules,
     writers: Writers,
     start: impl FnOnce(FreshLog) -> Arc<R>,
 ) -> Result<Opened<R>, StartError> {
@@ -274,25 +270,25 @@ fn open_blocking<R: Replication>(
         lsn => log.chain_at(lsn).map_err(RecoverError::from)?.ok_or(RecoverError::NoChain { lsn })?,
     };
     let is_blank = affiliation::is_blank(&recovered.known, &recovered.table);
-    let receipts = Arc::new(Mutex::new(recovered.receipts));
-    let place = Owner { region: identity.region, epoch: bounds.epoch };
+    let owner = Owner { region: identity.region, epoch: bounds.epoch };
     let clock = HlcClock::after(hlc.max(bounds.hlc));
-    let mut committer = Sequencer::new(place, config.limits(), clock, recovered.known.clone())
+    let mut sequencer = Sequencer::new(owner, config.limits(), clock, recovered.known.clone())
         .importing(config.imports(identity.incarnation))
         .over(recovered.table.clone())
         .unbegun(exclusive && !log.is_new());
+    let new_lives = NewLives::new(environment.entropy);
     let mut head = Head { lsn: recovered.applied, chain, hlc };
     let mut known = recovered.known;
-    if committer.is_unbegun() {
+    if sequencer.is_unbegun() {
         let now_ms = (environment.clock)();
-        let life = draw_life(&*log, environment.entropy, now_ms);
-        match committer.begin_now(&log.bounds(), life, now_ms, |batch| log.append(batch).map(drop)) {
+        let life = new_lives.generate(&*log, now_ms);
+        match sequencer.begin_now(&log.bounds(), life, now_ms, |batch| log.append(batch).map(drop)) {
             Ok(_) => {
                 let bounds = log.bounds();
                 head = Head { lsn: bounds.tail, chain: bounds.chain, hlc: bounds.hlc };
-                known = committer.known().clone();
+                known = sequencer.known().clone();
             }
-            // The maintenance thread retries it. Until then reads are answered, and writes are rejected for the same reason.
+            // The maintenance thread retries it. Until then reads are answered, and writes are rejected with this error.
             Err(error) => tracing::error!(%error, "the log does not accept writes yet"),
         }
     }
@@ -301,41 +297,27 @@ fn open_blocking<R: Replication>(
     let commits = Arc::new(CommitWaiters::new(head.lsn, config.queue_requests_max));
     let applied = recovered.applied;
     let replication = start(FreshLog { log: log.clone(), applied, commits: commits.clone() });
-    let position = published.position;
+    let queue = Queue::new(config.queue_requests_max, config.queue_bytes_max);
+    let regional = RegionalState { ledger: recovered.ledger, rehoming: recovered.rehoming };
     let shared = Arc::new(Shared {
-        identity,
-        core: Mutex::new(committer),
-        replication: replication.clone(),
-        writers,
-        commits,
-        acknowledged: AtomicU64::new(0),
-        log,
-        storage: environment.storage,
-        modules: Modules::new(environment.modules),
-        runtime,
-        tasks,
-        table: recovered.table,
-        published: ArcSwap::from_pointee(published),
-        head: watch::Sender::new(position),
-        queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
-        receipts,
-        ledger: Arc::new(Mutex::new(recovered.ledger)),
-        rehoming: Arc::new(Mutex::new(recovered.rehoming)),
         clock: environment.clock,
-        trouble: Mutex::default(),
-        files_gone: Mutex::default(),
-        appended_bytes: AtomicU64::new(0),
-        commit_count: AtomicU64::new(0),
-        snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
+        identity,
+        log,
+        writers,
+        replication: replication.clone(),
+        writes: WritePath::new(queue, sequencer, recovered.receipts),
+        commits,
+        applied: AppliedState::new(recovered.table, published, regional),
+        snapshots: Snapshots::new(environment.storage, recovered.snapshot_lsn),
+        new_lives,
+        modules,
         anti_entropy: AntiEntropyState::default(),
         edges: Edges::default(),
-        entropy: environment.entropy,
-        new_life_at: Mutex::default(),
         affiliation,
         cross_region: CrossRegion::new(&config),
         config,
     });
-    // About what a snapshot would have spared this start.
+    // About as much as the next snapshot will save the next start.
     let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
     let threads = Threads::start(&shared, replayed_bytes).map_err(StartError::Thread)?;
     Ok(Opened { replication, shared, threads })
@@ -354,7 +336,7 @@ fn open_log(environment: &Environment, config: &Config) -> Result<Arc<dyn Log>, 
             .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
     );
     if log.bounds().tail == Lsn::NONE {
-        // The first writes of a new log should not be its slowest. Later files are prepared beside the writing.
+        // Otherwise the first writes of a new log would be its slowest. Later files are prepared in the background.
         log.prepare();
     }
     Ok(log)
@@ -371,7 +353,7 @@ fn recover_state(
     let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
     let through = match writers {
         Writers::ThisNode => log.bounds().tail,
-        // What is not known to be committed may still be discarded.
+        // A record that is not known to be committed may still be discarded.
         Writers::OneAtATime => log.committed(),
     };
     let empty = || {
@@ -395,66 +377,13 @@ fn recover_state(
     }
     if log.is_new() {
         let path = std::fs::canonicalize(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
-        tracing::warn!(path = %path.display(), log = %identity.incarnation, region = %identity.region, "there is no log in this directory: a new one begins, which holds nothing");
+        tracing::warn!(path = %path.display(), log = %identity.incarnation, region = %identity.region, "there is no log in this directory; starting a new, empty one");
     }
     Ok(recovered)
 }
 
 fn affiliation(config: &Config, identity: Identity, is_blank: bool) -> AffiliationState {
     let whose = (identity.region, config.catalogue_home);
-    let belongs = AffiliationCheck::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
-    AffiliationState::new(belongs.blank(is_blank, config.init))
-}
-
-/// The threads of an open log.
-struct Threads {
-    commit: JoinHandle<()>,
-    disk: JoinHandle<()>,
-    apply: JoinHandle<()>,
-    maintain: JoinHandle<()>,
-    scrub: JoinHandle<()>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Threads {
-    fn start(shared: &Arc<Shared>, replayed_bytes: u64) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let maintain = {
-            let (shared, stop) = (shared.clone(), stop.clone());
-            named("leader-upkeep").spawn(move || maintain::run(&shared, &stop, replayed_bytes))?
-        };
-        let scrub = {
-            let (shared, stop) = (shared.clone(), stop.clone());
-            named("leader-scrub").spawn(move || anti_entropy::run(&shared, &stop))?
-        };
-        let apply = {
-            let shared = shared.clone();
-            named("leader-apply").spawn(move || apply::run(&shared))?
-        };
-        let (commit, disk) = CommitThread::new(shared, maintain.thread().clone());
-        let disk = named("leader-disk").spawn(move || disk.run())?;
-        let commit = named("leader-commit").spawn(move || commit.run())?;
-        Ok(Self { commit, disk, apply, maintain, scrub, stop })
-    }
-
-    /// Waits until every accepted write is durable, applied and answered, then ends the threads.
-    fn join(self, commits: &CommitWaiters) {
-        let join = |name: &str, thread: JoinHandle<()>| {
-            thread.thread().unpark();
-            if thread.join().is_err() {
-                tracing::error!(name, "a thread of the leader has panicked");
-            }
-        };
-        join("commit", self.commit);
-        join("disk", self.disk);
-        commits.close();
-        join("apply", self.apply);
-        self.stop.store(true, Relaxed);
-        join("upkeep", self.maintain);
-        join("scrub", self.scrub);
-    }
-}
-
-fn named(name: &str) -> thread::Builder {
-    thread::Builder::new().name(name.to_owned())
+    let check = AffiliationCheck::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
+    AffiliationState::new(check.blank(is_blank, config.init))
 }

@@ -1,4 +1,4 @@
-//! Where writes go that reach this node: to its own log, or to the node that leads.
+//! The target of writes that reach this node: its own log, or the leader.
 
 use crate::replication::{Replication, Role};
 use littoral_feed::client::CallClient;
@@ -6,10 +6,10 @@ use littoral_model::write::WriteError;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a write waits for a leader: a little more than a change of leader takes with the default lease.
+/// How long a write waits for a leader: a little longer than a change of leader takes with the default lease.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// The node that takes a write.
+/// The node that appends a write.
 pub(crate) enum WriteTarget {
     /// This node.
     Here,
@@ -17,7 +17,7 @@ pub(crate) enum WriteTarget {
     Leader(CallClient),
 }
 
-/// Returns where a write goes now, or as soon as a node leads.
+/// Returns the target of a write, as soon as a node leads.
 ///
 /// # Errors
 /// No node leads in time, or this node's log is closed.
@@ -29,7 +29,7 @@ pub(crate) async fn find(replication: &dyn Replication) -> Result<WriteTarget, W
         Role::Candidate(_) => false,
     };
     let known = timeout(WAIT_MAX, role.wait_for(is_known)).await;
-    let nobody = || {
+    let no_leader = || {
         let ms = WAIT_MAX.as_millis();
         WriteError::LeaderUnavailable(format!("no member of the region has become leader within {ms} ms"))
     };
@@ -40,8 +40,8 @@ pub(crate) async fn find(replication: &dyn Replication) -> Result<WriteTarget, W
             Role::Closed => Err(WriteError::NotLeader(
                 "this member is reopening its log or shutting down; retry shortly".to_owned(),
             )),
-            Role::Following(None) | Role::Candidate(_) => Err(nobody()),
+            Role::Following(None) | Role::Candidate(_) => Err(no_leader()),
         },
-        _ => Err(nobody()),
+        _ => Err(no_leader()),
     }
 }

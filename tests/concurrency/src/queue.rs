@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "a part of its calls is modelled")]
 mod shipped;
 
-use shipped::{Came, PushError, Queue};
+use shipped::{PushError, Queue, Wakeup};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ pub fn every_accepted_write_is_committed_once_and_in_order() {
         thread::spawn(move || {
             let (mut committed, mut batch) = (Vec::new(), Vec::new());
             // As while a full batch waits for its predecessor.
-            assert_eq!(queue.next(&mut batch, 0), Came::Nudge);
-            while let Came::Items(bytes) = queue.next(&mut batch, 20) {
+            assert_eq!(queue.next(&mut batch, 0), Wakeup::Nudge);
+            while let Wakeup::Items(bytes) = queue.next(&mut batch, 20) {
                 assert!(!batch.is_empty() && batch.len() <= ITEMS_MAX, "a batch of {}", batch.len());
                 assert_eq!(bytes, batch.len() * 10);
                 committed.append(&mut batch);

@@ -271,9 +271,8 @@ impl Leader {
             answers.push(taken.map(|durable| {
                 let regional = Regional { ledger: &mut self.ledger, rehoming: &mut self.rehoming };
                 self.state.apply(&self.table, &durable, regional);
-                let (first, last, duplicate) = durable.range();
                 let outranked = self.receipts.outranked(&durable, &self.state.outranked_rows);
-                WriteReceipt { outranked, ..self.state.receipt(first, last, duplicate) }
+                WriteReceipt { outranked, ..self.state.receipt(durable.records()) }
             }));
         }
         let bounds = self.log.bounds();

@@ -3,7 +3,7 @@
 use crate::{edge::Edge, leader::Leader, leader::region};
 use bytes::Bytes;
 use littoral_edge_core::relay;
-use littoral_leader_core::rehoming;
+use littoral_leader_core::rehoming::{self, OwnLog, Replica};
 use littoral_log::Log as _;
 use littoral_model::{
     cluster::Affiliation,
@@ -105,9 +105,14 @@ impl Source for Leader {
     }
 
     fn resume_point(&self, hello: &SubscriberHello) -> Option<Lsn> {
-        let own = (self.log.identity().region, self.published.position);
-        let ours = (&*self.published.origins, &*self.published.lives);
-        rehoming::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.rehoming)
+        let log = OwnLog {
+            region: self.log.identity().region,
+            head: self.published.position,
+            origins: &self.published.origins,
+            lives: &self.published.lives,
+        };
+        let replica = Replica { watermark: &hello.watermark, lives: &hello.lives };
+        rehoming::resume_point(log, replica, &self.rehoming)
     }
 
     fn lives(&self) -> RegionLineages {

@@ -1,6 +1,6 @@
 //! What the log is to receive, and what follows from it.
 
-use crate::import::Import;
+use crate::{import::Import, published::Records};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -111,14 +111,15 @@ pub enum Durable {
 }
 
 impl Durable {
-    /// Returns the first and last record of the request, and whether it is a retry.
+    /// Returns the records of the request.
     #[must_use]
-    pub fn range(&self) -> (Lsn, Lsn, bool) {
-        match self {
+    pub fn records(&self) -> Records {
+        let (first, last, duplicate) = match self {
             Self::Rows { first, last, .. } | Self::Import { first, last, .. } => (*first, *last, false),
             Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Affiliated { lsn, .. } => (*lsn, *lsn, false),
             Self::Begin { start } => (start.first, start.first, false),
             Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
-        }
+        };
+        Records { first, last, duplicate }
     }
 }

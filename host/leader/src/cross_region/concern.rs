@@ -1,11 +1,11 @@
-//! What other regions have made durable, and writes that wait for that.
+//! The positions up to which other regions have replicated this log, and writes that wait for them.
 
 use littoral_model::{position::Position, region::Region};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
 
-/// Up to where of our log each other region's leader has everything durably, as it says, in the life that the log was in when it said so:
-/// what was said in a life that was cut short counts no more past where it was.
+/// The position in this log up to which each other region's leader has everything durably, as it reported. A position names the life in
+/// which it was reported: if that life was cut short, a position past the cut no longer counts.
 #[derive(Debug)]
 pub(crate) struct ReplicatedPositions(watch::Sender<BTreeMap<Region, Position>>);
 
@@ -20,29 +20,29 @@ impl ReplicatedPositions {
         self.0.borrow().get(&region).copied()
     }
 
-    /// A region says that it has everything up to `position`. It may have begun its log anew and then say less than before.
+    /// Notes that a region has everything up to `position`. A region that has recreated its log may report less than before.
     pub(crate) fn note(&self, region: Region, position: Position) {
-        self.0.send_if_modified(|taken| taken.insert(region, position) != Some(position));
+        self.0.send_if_modified(|positions| positions.insert(region, position) != Some(position));
     }
 
-    /// Waits until at least `count` regions have what is wanted, of which `includes` tells.
+    /// Waits until the positions of at least `count` regions satisfy `includes`.
     ///
     /// # Errors
-    /// Those that had it when the time was over.
+    /// The regions whose positions do when `wait_max` has passed.
     pub(crate) async fn reached(
         &self,
         includes: impl Fn(Position) -> bool,
         count: u8,
         wait_max: Duration,
     ) -> Result<(), Vec<Region>> {
-        let having = |taken: &BTreeMap<Region, Position>| -> Vec<Region> {
-            taken.iter().filter(|(_, has)| includes(**has)).map(|(region, _)| *region).collect()
+        let having = |positions: &BTreeMap<Region, Position>| -> Vec<Region> {
+            positions.iter().filter(|(_, has)| includes(**has)).map(|(region, _)| *region).collect()
         };
         let mut changes = self.0.subscribe();
-        let enough = changes.wait_for(|taken| having(taken).len() >= usize::from(count));
+        let enough = changes.wait_for(|positions| having(positions).len() >= usize::from(count));
         match tokio::time::timeout(wait_max, enough).await {
             Ok(Ok(_)) => Ok(()),
-            // The sender is ours, so only the time can be over.
+            // This struct owns the sender, so only the time can have passed.
             _ => Err(having(&self.0.borrow())),
         }
     }
@@ -76,6 +76,6 @@ mod tests {
         });
         assert_eq!(waited, Ok(()));
         replicated.note(b, at(1));
-        assert_eq!(replicated.reached(includes(8), 2, soon).await, Err(vec![a]), "its log was begun anew");
+        assert_eq!(replicated.reached(includes(8), 2, soon).await, Err(vec![a]), "its log was recreated");
     }
 }

@@ -2,11 +2,13 @@
 
 use super::{
     link::Link,
-    underway::{Answer, Then, Underway},
+    underway::{Then, Underway},
 };
 use crate::{
     config::OtherRegion,
-    shared::{Job, Shared, Submission},
+    queue::PushError,
+    shared::Shared,
+    write_path::{Job, Response, result},
 };
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
@@ -21,18 +23,15 @@ use littoral_protocol::{
     subscriber::Epochs,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, MissedTickBehavior, interval, sleep},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How often the other leader is pinged: it disconnects silent subscribers.
-const PING_EVERY: Duration = Duration::from_millis(500);
-/// How long to wait for room in the queue.
-const ROOM_WAIT: Duration = Duration::from_millis(5);
+const PING_INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait before a record is submitted again to a queue that was full.
+const QUEUE_RETRY_DELAY: Duration = Duration::from_millis(5);
 
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -45,7 +44,7 @@ enum Ended {
     #[error("the component of module {0} cannot be fetched: {1}")]
     Module(ModuleDigest, String),
     #[error("it holds records that this region has lost; replicating its whole snapshot")]
-    BegunAgain,
+    SnapshotRequested,
     #[error(transparent)]
     Ineligible(#[from] Ineligible),
     #[error("its leader closed the feed")]
@@ -55,43 +54,43 @@ enum Ended {
 /// Follows until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, other: OtherRegion, stop: CancellationToken) {
     let region = other.name;
-    let mut driver = Driver::new(shared.clone(), other);
+    let mut follower = Follower::new(shared.clone(), other);
     let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
     loop {
         let begun = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            () = asked(&shared, region) => Ended::BegunAgain,
-            ended = driver.follow() => ended.err().unwrap_or(Ended::Closed),
+            () = snapshot_requested(&shared, region) => Ended::SnapshotRequested,
+            ended = follower.follow() => ended.err().unwrap_or(Ended::Closed),
         };
-        driver.lost(&ended);
+        follower.lost(&ended);
         if begun.elapsed() > PAUSE_MAX {
             pause.reset();
         }
-        if !matches!(ended, Ended::BegunAgain) {
+        if !matches!(ended, Ended::SnapshotRequested) {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = asked(&shared, region) => {}
+                () = snapshot_requested(&shared, region) => {}
                 () = sleep(pause.next_pause()) => {}
             }
         }
-        driver.ask_for_all().await;
+        follower.answer_snapshot_requests().await;
     }
 }
 
-struct Driver {
+struct Follower {
     shared: Arc<Shared>,
     region: Region,
     config: client::Config,
     epochs: Epochs,
     /// The index of the address that is connected, or tried first.
     address: usize,
-    /// The other leader's last record when it greeted, until everything up to there is here.
+    /// The other leader's last record in its greeting, until everything up to it is applied here.
     target: Option<Position>,
     last_failure: String,
 }
 
-impl Driver {
+impl Follower {
     fn new(shared: Arc<Shared>, other: OtherRegion) -> Self {
         let config = client::Config { leader: other.peers, ..client::Config::default() };
         Self {
@@ -111,12 +110,12 @@ impl Driver {
         let shared = self.shared.clone();
         let own = shared.identity.region;
         let mut feed = {
-            let published = shared.published.load();
+            let published = shared.applied.load();
             let is_home = gives_catalogue(self.region, own, shared.config.catalogue_home, &published.known());
             RegionFeed::new(self.region, own, is_home, &published.known(), &self.epochs)
         };
         connection.sender.send(&Upstream::Hello(feed.hello(&format!("{}/{own}", shared.config.name))))?;
-        let mut pings = interval(PING_EVERY);
+        let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seq = 0;
         let mut underway = Underway::default();
@@ -133,13 +132,14 @@ impl Driver {
                 }
                 message = connection.receiver.next(), if underway.has_room() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(&mut feed, &mut underway, &connection, message).await?,
+                    Some(message) => self.receive(&mut feed, &mut underway, &connection, message).await?,
                 },
             }
         }
     }
 
-    async fn take(
+    /// Carries out the step that a message requires.
+    async fn receive(
         &mut self,
         feed: &mut RegionFeed,
         underway: &mut Underway,
@@ -147,14 +147,14 @@ impl Driver {
         message: Downstream,
     ) -> Result<(), Ended> {
         let hello = if let Downstream::Hello(hello) = &message { Some(hello.clone()) } else { None };
-        let greets = hello.is_some();
-        let published = self.shared.published.load_full();
-        let step = feed.receive(message, &mut self.epochs, (&published, &self.shared.table))?;
+        let is_greeting = hello.is_some();
+        let published = self.shared.applied.load_full();
+        let step = feed.receive(message, &mut self.epochs, (&published, &self.shared.applied.table))?;
         if let Some(hello) = hello {
             self.target = Some(hello.head);
             self.shared.affiliation.greeted(&self.shared, &hello).await?;
         }
-        if greets && let Some(link) = self.shared.cross_region.link(self.region) {
+        if is_greeting && let Some(link) = self.shared.cross_region.link(self.region) {
             tracing::info!(region = %self.region, from = %feed.position(), "replicating another region's records");
             link.connected(connection.calls.clone());
             link.applied_to(feed.position());
@@ -167,24 +167,24 @@ impl Driver {
                 for digest in modules {
                     self.fetch(connection, digest).await?;
                 }
-                let mut answers = Vec::with_capacity(imports.len());
+                let mut responses = Vec::with_capacity(imports.len());
                 for import in imports {
-                    answers.push(self.submit(import).await?);
+                    responses.push(self.submit(import).await?);
                 }
                 match done {
-                    // The next part of a snapshot is compared with what is applied here.
-                    Done::Part => return settle(answers).await,
-                    Done::Snapshot => settle(std::mem::take(&mut answers)).await?,
+                    // The next chunk of a snapshot is compared with the rows that are applied here.
+                    Done::Part => return settle(responses).await,
+                    Done::Snapshot => settle(std::mem::take(&mut responses)).await?,
                     Done::Block(..) => {}
                 }
                 feed.done(&done, &mut self.epochs);
-                underway.push(answers, Then::Applied(feed.position()));
+                underway.push(responses, Then::Applied(feed.position()));
             }
         }
         Ok(())
     }
 
-    /// Reports it once everything is here that the other leader had when it greeted.
+    /// Notes when everything is applied here that the other leader had when it sent its greeting.
     async fn report_level(&mut self) {
         let applied = self.shared.cross_region.link(self.region).map(Link::applied).unwrap_or_default();
         let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
@@ -193,7 +193,7 @@ impl Driver {
         }
     }
 
-    /// Reports that a step, and every step before it, is done.
+    /// Reports that a message, and every message before it, is durable.
     fn report(&self, then: Then, connection: &Connection) -> Result<(), Ended> {
         let link = self.shared.cross_region.link(self.region);
         match then {
@@ -206,28 +206,24 @@ impl Driver {
                 if let Some(link) = link {
                     link.applied_to(position);
                 }
-                // Only now: the other region counts these records as durable here.
+                // Only now, because the other region then counts these records as durable here.
                 connection.sender.send(&Upstream::Applied { lsn: position.lsn })?;
             }
         }
         Ok(())
     }
 
-    /// Submits records to be made durable here, and waits for room as long as necessary.
-    async fn submit(&self, import: Import) -> Result<Answer, WriteError> {
+    /// Submits records to be made durable here. Waits while the queue is full.
+    async fn submit(&self, import: Import) -> Result<Response, WriteError> {
         let bytes = import.records.len();
         loop {
-            let (reply, answer) = oneshot::channel();
-            let job = Job::Append(LogCommand::Import(import.clone()));
-            match self.shared.queue.push(Submission { job, reply }, bytes) {
-                Err(crate::queue::PushError::Full) => sleep(ROOM_WAIT).await,
-                Err(crate::queue::PushError::Closed) => {
-                    return Err(WriteError::NotLeader("it is shutting down".to_owned()));
-                }
-                Ok(()) => {
+            match self.shared.writes.submit(Job::Append(LogCommand::Import(import.clone())), bytes) {
+                Err(PushError::Full) => sleep(QUEUE_RETRY_DELAY).await,
+                Err(closed @ PushError::Closed) => return Err(closed.into()),
+                Ok(response) => {
                     metrics::counter!("littoral_leader_region_record_bytes_total", "region" => self.region.to_string())
                         .increment(bytes as u64);
-                    return Ok(answer);
+                    return Ok(response);
                 }
             }
         }
@@ -236,55 +232,56 @@ impl Driver {
     /// Fetches and stores a module's component before the record that names it.
     async fn fetch(&self, connection: &Connection, digest: ModuleDigest) -> Result<(), Ended> {
         let fault = |reason: String| Ended::Module(digest, reason);
-        let modules = self.shared.modules.clone();
-        let there = tokio::task::spawn_blocking(move || modules.load(digest).is_ok()).await;
-        if there.unwrap_or(false) {
+        let modules = &self.shared.modules;
+        if modules.blocking(move |modules| modules.load(digest)).await.is_ok() {
             return Ok(());
         }
         let fetched = connection.calls.fetch_module(digest).await.map_err(|error| fault(error.to_string()))?;
         // The other leader no longer has a release that was replaced since; the record of the replacement follows.
         let Some(component) = fetched else { return Ok(()) };
-        let (modules, stored) = (self.shared.modules.clone(), component.clone());
-        let stored = tokio::task::spawn_blocking(move || modules.store(digest, &stored)).await;
-        stored.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))?;
-        if let Err(error) = self.shared.runtime.prepare(digest, component).await {
-            tracing::error!(%digest, %error, "a module of the catalogue's home cannot be called here");
+        let copy = component.clone();
+        let stored = modules.blocking(move |modules| modules.store(digest, &copy)).await;
+        stored.map_err(|error| fault(error.to_string()))?;
+        if let Err(error) = modules.sandbox.prepare(digest, component).await {
+            tracing::error!(%digest, %error, "a module of the catalogue home cannot be called here");
         }
         Ok(())
     }
 
-    /// Records that nothing counts as replicated from the region, if a caller waits for that: after all of its records that are on their
-    /// way into the log, which would count otherwise.
-    async fn ask_for_all(&self) {
+    /// Carries out the requests for a whole snapshot: records that nothing counts as replicated from the region. The record follows all
+    /// of the region's records that are under way, which would count otherwise.
+    async fn answer_snapshot_requests(&self) {
         let Some(link) = self.shared.cross_region.link(self.region) else { return };
-        let asks = link.asks();
-        if asks.is_empty() {
+        let requests = link.take_snapshot_requests();
+        if requests.is_empty() {
             return;
         }
-        let asked = self.nothing_taken(link).await;
-        for ask in asks {
-            let _ = ask.send(asked.clone());
+        let recorded = self.record_nothing_replicated(link).await;
+        for request in requests {
+            // The requester may have stopped waiting.
+            let _ = request.send(recorded.clone());
         }
     }
 
-    async fn nothing_taken(&self, link: &Link) -> Result<(), WriteError> {
+    async fn record_nothing_replicated(&self, link: &Link) -> Result<(), WriteError> {
         let lives = {
-            let published = self.shared.published.load();
-            let taken = published.origins.get(self.region).is_some_and(|origin| origin.position != Position::default());
-            published.lives.get(self.region).filter(|_| taken).cloned()
+            let published = self.shared.applied.load();
+            let origin = published.origins.get(self.region);
+            let replicated = origin.is_some_and(|origin| origin.position != Position::default());
+            published.lives.get(self.region).filter(|_| replicated).cloned()
         };
-        // Nothing of it was ever replicated: its snapshot comes anyhow.
+        // If nothing of it was ever replicated, its snapshot is replicated without a request.
         let Some(lives) = lives else { return Ok(()) };
-        let answer = self.submit(Import::nothing_taken(self.region, lives)).await?;
-        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is shutting down".to_owned())))?;
+        result(self.submit(Import::nothing_taken(self.region, lives)).await?.await)?;
         link.applied_to(Position::default());
         Ok(())
     }
 
+    /// Notes why the stream has ended, and selects the next address.
     fn lost(&mut self, ended: &Ended) {
-        // A member that does not lead rejects the stream: the next address may be its leader's. Otherwise the configured order counts.
-        let not_here = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
-        self.address = if not_here { self.address + 1 } else { 0 };
+        // A member that does not lead rejects the stream: the next address may be the leader's. Otherwise the configured order counts.
+        let does_not_lead = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
+        self.address = if does_not_lead { self.address + 1 } else { 0 };
         let failure = ended.to_string();
         if let Some(link) = self.shared.cross_region.link(self.region) {
             link.lost(failure.clone());
@@ -299,18 +296,18 @@ impl Driver {
     }
 }
 
-/// Returns when a caller waits until everything that the region holds is requested.
-async fn asked(shared: &Shared, region: Region) {
+/// Returns when a whole snapshot of the region is requested.
+async fn snapshot_requested(shared: &Shared, region: Region) {
     match shared.cross_region.link(region) {
-        Some(link) => link.asked.notified().await,
+        Some(link) => link.snapshot_requested.notified().await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits until all of these are durable.
-async fn settle(answers: Vec<Answer>) -> Result<(), Ended> {
-    for answer in answers {
-        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is shutting down".to_owned())))?;
+/// Waits until all submissions are durable.
+async fn settle(responses: Vec<Response>) -> Result<(), Ended> {
+    for response in responses {
+        result(response.await)?;
     }
     Ok(())
 }

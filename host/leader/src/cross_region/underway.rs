@@ -1,50 +1,51 @@
-//! Another region's records that are submitted and not durable yet, in their order. What the feed brings next is submitted
-//! meanwhile, so that a fsync is not waited for once a message: the commit thread makes durable together what has gathered.
+//! Another region's records that are submitted and not durable yet, in their order. The records that the feed brings next are submitted
+//! in the meantime, so that the follower does not wait for one fsync per message: the commit thread makes them durable together.
 
-use littoral_model::{
-    position::Position,
-    write::{WriteError, WriteReceipt},
-};
+use crate::write_path::{Response, result};
+use littoral_model::{position::Position, write::WriteError};
 use std::collections::VecDeque;
-use tokio::sync::oneshot;
 
-/// Messages of a feed that may be under way at once. What they hold in memory is bounded by the leader's queue.
+/// How many messages of a feed may be under way at once. The leader's queue bounds the memory that they use.
 const MESSAGES_MAX: usize = 256;
 
-/// The answer to a submission.
-pub(super) type Answer = oneshot::Receiver<Result<WriteReceipt, WriteError>>;
-
-/// What holds once everything before it is durable.
+/// What is true once everything before it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
-    /// Everything up to here is durable.
+    /// Everything up to this position is durable.
     Applied(Position),
-    /// The other leader had this much when everything before was sent.
+    /// This was the other leader's head when it had sent everything before.
     Heard(Position),
 }
 
+/// The submissions of one message.
+#[derive(Debug)]
+struct Message {
+    responses: VecDeque<Response>,
+    then: Then,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Underway(VecDeque<(VecDeque<Answer>, Then)>);
+pub(super) struct Underway(VecDeque<Message>);
 
 impl Underway {
-    pub(super) fn push(&mut self, answers: impl IntoIterator<Item = Answer>, then: Then) {
-        self.0.push_back((answers.into_iter().collect(), then));
+    pub(super) fn push(&mut self, responses: impl IntoIterator<Item = Response>, then: Then) {
+        self.0.push_back(Message { responses: responses.into_iter().collect(), then });
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.0.len() < MESSAGES_MAX
     }
 
-    /// Waits for what is first; for ever, when there is nothing. Safe to cancel.
+    /// Waits until the first message is durable; for ever if there is none. Safe to cancel.
     ///
     /// # Errors
-    /// Why it is not durable. What is behind it is refused for that.
+    /// Why it is not durable. The messages after it are rejected as a result.
     pub(super) async fn next(&mut self) -> Result<Then, WriteError> {
-        while let Some((answers, _)) = self.0.front_mut() {
-            if let Some(answer) = answers.front_mut() {
-                answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is stopping".to_owned())))?;
-                answers.pop_front();
-            } else if let Some((_, then)) = self.0.pop_front() {
+        while let Some(first) = self.0.front_mut() {
+            if let Some(response) = first.responses.front_mut() {
+                result(response.await)?;
+                first.responses.pop_front();
+            } else if let Some(Message { then, .. }) = self.0.pop_front() {
                 return Ok(then);
             }
         }
@@ -55,9 +56,12 @@ impl Underway {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use littoral_model::position::{Incarnation, Lsn};
+    use littoral_model::{
+        position::{Incarnation, Lsn},
+        write::WriteReceipt,
+    };
     use std::time::Duration;
-    use tokio::time::timeout;
+    use tokio::{sync::oneshot, time::timeout};
 
     fn at(lsn: u64) -> Position {
         Position { incarnation: Incarnation(1), lsn: Lsn(lsn) }
@@ -75,24 +79,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_later_is_told_later_whatever_is_durable_first() {
+    async fn messages_are_reported_in_their_order_whichever_is_durable_first() {
         let soon = Duration::from_millis(10);
         let mut underway = Underway::default();
         assert!(timeout(soon, underway.next()).await.is_err(), "there is nothing");
-        let (first, first_answer) = oneshot::channel();
-        let (second, second_answer) = oneshot::channel();
-        underway.push([first_answer], Then::Applied(at(5)));
+        let (first, first_response) = oneshot::channel();
+        let (second, second_response) = oneshot::channel();
+        underway.push([first_response], Then::Applied(at(5)));
         underway.push([], Then::Heard(at(9)));
-        underway.push([second_answer], Then::Applied(at(9)));
+        underway.push([second_response], Then::Applied(at(9)));
         second.send(Ok(receipt())).unwrap();
         assert!(timeout(soon, underway.next()).await.is_err(), "the first is not durable yet");
         first.send(Ok(receipt())).unwrap();
         for then in [Then::Applied(at(5)), Then::Heard(at(9)), Then::Applied(at(9))] {
             assert_eq!(underway.next().await, Ok(then));
         }
-        let (third, answer) = oneshot::channel();
-        underway.push([answer], Then::Applied(at(12)));
+        let (third, response) = oneshot::channel();
+        underway.push([response], Then::Applied(at(12)));
         drop(third);
-        assert!(matches!(underway.next().await, Err(WriteError::NotLeader(_))));
+        assert!(matches!(underway.next().await, Err(WriteError::LeaderUnavailable(_))));
     }
 }
