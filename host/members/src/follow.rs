@@ -1,4 +1,4 @@
-//! Follows the leader: joins, fetches, appends, and learns what is committed; starts again when that ends.
+//! Follows the leader: joins, fetches, appends, and receives the committed position; starts again when that ends.
 
 use crate::{
     fork,
@@ -41,10 +41,10 @@ pub(super) enum Ended {
     #[error(transparent)]
     Begin(#[from] BeginError),
     #[error(
-        "this log had diverged from the leader's at record {from}; this member joins again without its records from there on"
+        "this log had diverged from the leader's at record {from}; this member joins again without its records from that one on"
     )]
     Forked { from: Lsn },
-    #[error("the leader sent records from {got} on instead of {wanted}")]
+    #[error("the leader sent records from {got} on instead of from {wanted} on")]
     Gap { got: Lsn, wanted: Lsn },
     #[error("the component of module {0} cannot be fetched from the leader: {1}")]
     Module(ModuleDigest, String),
@@ -54,14 +54,14 @@ pub(super) enum Ended {
     Worker(#[from] tokio::task::JoinError),
 }
 
-/// Follows this member until dropped. Returns only when this member's own log must be reopened first.
+/// Follows `member` until dropped. Returns only when the log must be reopened first.
 pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Reopen {
     let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
     let mut last_reason = String::new();
     loop {
         let begun = Instant::now();
         let ended = once(local, membership, member).await;
-        membership.follows(None);
+        membership.set_leader(None);
         membership.end_stream();
         let error = match ended {
             Ok(reopen) => return reopen,
@@ -86,10 +86,10 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, member: 
     }
 }
 
-/// Follows this member once, for as long as it leads. Returns what must be done to this member's own log first.
+/// Follows `member` once, for as long as it leads. Returns how the log must be reopened, if it must.
 pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Option<Reopen> {
     let ended = once(local, membership, member).await;
-    membership.follows(None);
+    membership.set_leader(None);
     membership.end_stream();
     match ended {
         Ok(reopen) => Some(reopen),
@@ -100,7 +100,7 @@ pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, membe
     }
 }
 
-/// Follows over one connection.
+/// Follows over one connection, until it ends.
 async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Result<Reopen, Ended> {
     let calls = peers::connect(&member.peer).await.map_err(CallError::from)?;
     let me = membership.me.clone();
@@ -109,30 +109,30 @@ async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAdd
         return Err(CallError::Other.into());
     };
     if incarnation != local.identity().incarnation {
-        // Ours is empty, or the leader would have rejected it.
-        return Ok(Reopen::Adopt(incarnation));
+        // This log is empty, or the leader would have rejected it.
+        return Ok(Reopen::AsEmpty(incarnation));
     }
     let common = match catch_up {
         CatchUp::Records { common } => common,
-        CatchUp::Snapshot { as_of, len } => return take_snapshot(local, &calls, incarnation, as_of, len).await,
+        CatchUp::Snapshot { as_of, len } => return install_snapshot(local, &calls, incarnation, as_of, len).await,
     };
-    if let Some(alike) = fork::last_alike(local, membership, &calls, (epoch, common)).await? {
-        let (from, through) = (alike.next(), local.log().bounds().tail);
+    if let Some(last) = fork::last_common(local, membership, &calls, epoch, common).await? {
+        let (from, through) = (last.next(), local.log().bounds().tail);
         tracing::error!(
             leader = member.name,
             from = from.0,
             through = through.0,
-            "this member's log has other records than the leader's under the same numbers; they are cut and kept as a detached tail"
+            "this member's log has other records than the leader's under the same LSNs; they are cut and kept as a detached tail"
         );
         metrics::counter!("littoral_members_forks_total").increment(1);
-        let start = Start { epoch, common: alike, committed: Lsn::NONE };
+        let start = Start { epoch, common: last, committed: Lsn::NONE };
         blocking(local, membership, move |local, membership| membership.begin(local, start)).await??;
         return Err(Ended::Forked { from });
     }
     let start = Start { epoch, common, committed };
     blocking(local, membership, move |local, membership| membership.begin(local, start)).await??;
     tracing::info!(leader = member.name, %epoch, common = common.0, "following the leader");
-    membership.follows(Some(LeaderPeer { name: member.name.clone(), calls: calls.clone() }));
+    membership.set_leader(Some(LeaderPeer { name: member.name.clone(), calls: calls.clone() }));
     loop {
         let from = local.log().bounds().tail.next();
         let seq = membership.ping();
@@ -186,8 +186,8 @@ async fn fetch_component(local: &LocalLog, calls: &CallClient, digest: ModuleDig
     stored.map_err(|error| fault(error.to_string()))
 }
 
-/// Fetches the leader's snapshot in pieces.
-async fn take_snapshot(
+/// Fetches the leader's snapshot in chunks.
+async fn install_snapshot(
     local: &LocalLog,
     calls: &CallClient,
     incarnation: Incarnation,
@@ -211,7 +211,7 @@ async fn take_snapshot(
         receiver = pushed.map_err(|error| failed(&error))?;
     }
     let head = tokio::task::spawn_blocking(move || receiver.finish()).await?.map_err(|error| failed(&error))?;
-    Ok(Reopen::Install(incarnation, Box::new(head)))
+    Ok(Reopen::AfterSnapshot(incarnation, Box::new(head)))
 }
 
 async fn blocking<T: Send + 'static>(

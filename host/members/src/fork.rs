@@ -20,26 +20,28 @@ use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use littoral_wire::records;
 use std::sync::Arc;
 
-/// Returns the last record up to `common` that both logs have; `None` when that is `common` itself, or when too few records are left
-/// to compare.
-pub(super) async fn last_alike(
+/// Returns the last record up to `common` that both logs have; `None` when it is `common` itself, or when a log has trimmed the record
+/// that would be compared.
+pub(super) async fn last_common(
     local: &LocalLog,
     membership: &Arc<Membership>,
     calls: &CallClient,
-    (epoch, common): (Epoch, Lsn),
+    epoch: Epoch,
+    common: Lsn,
 ) -> Result<Option<Lsn>, Ended> {
     // A member that requests records of an epoch has promised it.
     let prepared = membership.clone();
     let promised = tokio::task::spawn_blocking(move || prepared.prepare(epoch)).await?;
     promised.map_err(CallError::from)?;
-    if alike(local, calls, epoch, common).await?.unwrap_or(true) {
+    if is_same(local, calls, epoch, common).await?.unwrap_or(true) {
         return Ok(None);
     }
-    // Every record is hashed with the one before it: logs that diverge stay apart. Records before the oldest were committed.
+    // Each record's hash includes that of the record before it, so logs that have diverged never agree again. Records before the oldest
+    // were committed.
     let (mut same, mut differs) = (Lsn(local.log().bounds().oldest.0.saturating_sub(1)), common);
     while same.next() < differs {
         let middle = Lsn(same.0 + (differs.0 - same.0) / 2);
-        match alike(local, calls, epoch, middle).await? {
+        match is_same(local, calls, epoch, middle).await? {
             // The leader has trimmed it: a record that cannot be compared counts as equal.
             Some(true) | None => same = middle,
             Some(false) => differs = middle,
@@ -49,18 +51,18 @@ pub(super) async fn last_alike(
 }
 
 /// Returns whether both logs have the same record under this number; `None` when one of them has trimmed it.
-async fn alike(local: &LocalLog, calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<bool>, Ended> {
+async fn is_same(local: &LocalLog, calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<bool>, Ended> {
     if lsn < local.log().bounds().oldest {
         return Ok(None);
     }
     let log = local.log().clone();
     let own = tokio::task::spawn_blocking(move || log.chain_at(lsn)).await?;
     let Ok(Some(own)) = own else { return Ok(None) };
-    let theirs = hash_there(calls, epoch, lsn).await?;
+    let theirs = their_hash(calls, epoch, lsn).await?;
     Ok(theirs.map(|theirs| theirs == own))
 }
 
-async fn hash_there(calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<ChainHash>, Ended> {
+async fn their_hash(calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<ChainHash>, Ended> {
     match peers::call(calls, Request::Records { epoch, from: lsn, bytes_max: 1 }).await {
         Ok(Reply::Records { bytes, .. }) => {
             let first = records::iter(&bytes).flatten().next();

@@ -1,4 +1,4 @@
-//! Promotes this member when it has won the lease, and leads until the leadership ends.
+//! Promotes this member when it has won the lease, and waits until the leadership ends.
 
 use crate::{
     follow,
@@ -28,13 +28,13 @@ use tokio::{
 };
 
 /// How long until a request that a member did not answer is repeated.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How often a leader re-checks its lease, in addition to change notifications.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes of records that one request fetches from a member that has more.
 const FETCH_BYTES: u32 = 4 << 20;
 
-/// Why a leadership did not begin.
+/// Why a promotion failed.
 #[derive(Debug, thiserror::Error)]
 enum PromotionError {
     #[error("epoch {0} was promised in the meantime")]
@@ -66,7 +66,8 @@ enum PromotionError {
     Reopen(littoral_model::position::Incarnation),
 }
 
-/// Promotes this member, and leads until the leadership ends; the lease may still be held then. Returns what must be done to this member's log.
+/// Promotes this member, and returns when its leadership has ended; it may still hold the lease then. Returns how the log must be
+/// reopened, if it must.
 pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Option<Reopen> {
     membership.become_candidate(epoch);
     let begun = std::time::Instant::now();
@@ -75,13 +76,13 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: E
             let ms = begun.elapsed().as_millis() as u64;
             tracing::info!(%epoch, ms, "this member leads the region");
             metrics::histogram!("littoral_members_take_over_seconds").record(begun.elapsed().as_secs_f64());
-            let why = until_over(membership, epoch).await;
+            let why = until_ended(membership, epoch).await;
             membership.step_down(why);
             None
         }
         Err(PromotionError::Reopen(incarnation)) => {
             membership.step_down("this member replaces its log with another member's");
-            Some(Reopen::Adopt(incarnation))
+            Some(Reopen::AsEmpty(incarnation))
         }
         Err(error) => {
             tracing::warn!(%epoch, %error, "this member holds the lease, but its promotion failed");
@@ -92,15 +93,16 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: E
 }
 
 async fn promote(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<(), PromotionError> {
-    let members = membership.members.iter().map(|s| s.name.clone()).collect();
+    let members = membership.members.iter().map(|member| member.name.clone()).collect();
     let mut promotion = Promotion::new(epoch, membership.me.clone(), members, membership.claimed());
     let own = prepare_self(membership, epoch).await?;
     promotion.promised(membership.me.clone(), own.history);
-    gather(membership, &mut promotion, epoch, local).await?;
+    gather_promises(membership, &mut promotion, epoch, local).await?;
     while let Step::Fetch { from, common, until } = promotion.step() {
         let other = membership.members.iter().find(|other| other.name == from).cloned();
         let Some(other) = other else { return Err(PromotionError::TooFarBehind(from)) };
-        fetch(local, membership, &other, (epoch, common, until)).await?;
+        let start = Start { epoch, common, committed: membership.committed() };
+        fetch(local, membership, &other, start, until).await?;
         promotion.promised(membership.me.clone(), local.log().history());
     }
     if let Step::Leave { to } = promotion.step() {
@@ -129,41 +131,48 @@ fn step_timeout(membership: &Membership) -> Duration {
 
 async fn prepare_self(membership: &Arc<Membership>, epoch: Epoch) -> Result<rpc::Log, PromotionError> {
     let own = membership.clone();
-    tokio::task::spawn_blocking(move || own.prepare(epoch)).await?.map_err(|refused| match refused {
+    tokio::task::spawn_blocking(move || own.prepare(epoch)).await?.map_err(|rejection| match rejection {
         Rejection::StaleEpoch { promised, .. } => PromotionError::Newer(promised),
         other => PromotionError::Disk(other.to_string()),
     })
 }
 
+/// A member's reply to a request for a promise.
+struct PromiseReply {
+    member: String,
+    /// The member's log, or the newer epoch that it has promised.
+    log: Result<rpc::Log, Epoch>,
+}
+
 /// Requests promises from the others until a majority has promised.
-async fn gather(
+async fn gather_promises(
     membership: &Arc<Membership>,
     promotion: &mut Promotion<String>,
     epoch: Epoch,
     local: &LocalLog,
 ) -> Result<(), PromotionError> {
-    let mut asked = JoinSet::new();
+    let mut requests = JoinSet::new();
     for other in membership.members.iter().filter(|other| other.name != membership.me).cloned() {
         let member = membership.me.clone();
-        asked.spawn(async move {
+        requests.spawn(async move {
             loop {
                 let reply = peers::call_once(&other, Request::Prepare { member: member.clone(), epoch }).await;
                 match reply {
-                    Ok(Reply::Promised(log)) => return (other.name, Ok(log)),
+                    Ok(Reply::Promised(log)) => return PromiseReply { member: other.name, log: Ok(log) },
                     Err(CallError::Rejected(Rejection::StaleEpoch { promised, .. })) => {
-                        return (other.name, Err(promised));
+                        return PromiseReply { member: other.name, log: Err(promised) };
                     }
-                    Ok(_) | Err(_) => sleep(ASK_AGAIN).await,
+                    Ok(_) | Err(_) => sleep(RETRY_DELAY).await,
                 }
             }
         });
     }
     let within = step_timeout(membership);
-    let answers = async {
+    let promises = async {
         while let Step::Gather { .. } | Step::Lacking { .. } = promotion.step() {
-            let Some(answer) = asked.join_next().await else { std::future::pending().await };
-            let (member, answer) = answer?;
-            let log = match answer {
+            let Some(reply) = requests.join_next().await else { std::future::pending().await };
+            let PromiseReply { member, log } = reply?;
+            let log = match log {
                 Ok(log) => log,
                 Err(promised) if promotion.refused(StaleEpoch { asked: epoch, promised }) => {
                     return Err(PromotionError::Newer(promised));
@@ -177,13 +186,13 @@ async fn gather(
                 (_, Lsn::NONE) => return Err(PromotionError::Reopen(log.incarnation)),
                 _ => {
                     let (theirs, ours) = (log.incarnation, ours);
-                    tracing::error!(member, error = %Rejection::OtherLog { theirs, ours }, "a member does not count towards the majority");
+                    tracing::error!(member, error = %Rejection::OtherLog { theirs, ours }, "a member with another log does not count towards the majority");
                 }
             }
         }
         Ok(())
     };
-    match timeout(within, answers).await {
+    match timeout(within, promises).await {
         Ok(gathered) => gathered,
         Err(_) => match promotion.step() {
             Step::Gather { missing } => Err(PromotionError::NoMajority { within, missing: missing.join(", ") }),
@@ -201,16 +210,16 @@ async fn fetch(
     local: &LocalLog,
     membership: &Arc<Membership>,
     other: &MemberAddress,
-    (epoch, common, until): (Epoch, Lsn, Lsn),
+    start: Start,
+    until: Lsn,
 ) -> Result<(), PromotionError> {
     let failed = |error: &dyn std::fmt::Display| PromotionError::Fetch(other.name.clone(), error.to_string());
     tracing::info!(
         from = other.name,
-        common = common.0,
+        common = start.common.0,
         until = until.0,
         "another member has more records; fetching them"
     );
-    let start = Start { epoch, common, committed: membership.committed() };
     let (own, of) = (membership.clone(), local.clone());
     tokio::task::spawn_blocking(move || own.begin(&of, start)).await??;
     let calls = peers::connect(&other.peer).await.map_err(|error| failed(&error))?;
@@ -219,7 +228,7 @@ async fn fetch(
         if from > until {
             return Ok(());
         }
-        let reply = calls.member(Request::Records { epoch, from, bytes_max: FETCH_BYTES }).await;
+        let reply = calls.member(Request::Records { epoch: start.epoch, from, bytes_max: FETCH_BYTES }).await;
         let reply = reply.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let Reply::Records { first, last, bytes, .. } = reply else { return Err(failed(&CallError::Other)) };
         if first != from || bytes.is_empty() {
@@ -266,12 +275,12 @@ async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> 
     begun.await?.map_err(PromotionError::Append)
 }
 
-/// Waits until the leadership ends, and returns why.
-async fn until_over(membership: &Arc<Membership>, epoch: Epoch) -> &'static str {
-    // Followers fetch again within a fraction of it.
+/// Waits until the leadership ends. Returns why.
+async fn until_ended(membership: &Arc<Membership>, epoch: Epoch) -> &'static str {
+    // Followers fetch several times within a term.
     let isolated = membership.timing.term;
     let (mut lease, mut role) = (membership.lease.state(), membership.watch_role());
-    // Followers get that long to join.
+    // Followers have that long to join.
     let since = tokio::time::Instant::now();
     loop {
         if lease.borrow_and_update().leading != Some(epoch) {
@@ -286,7 +295,7 @@ async fn until_over(membership: &Arc<Membership>, epoch: Epoch) -> &'static str 
         tokio::select! {
             _ = lease.changed() => {}
             _ = role.changed() => {}
-            () = sleep(LOOK_EVERY) => {}
+            () = sleep(LEASE_CHECK_INTERVAL) => {}
         }
     }
 }

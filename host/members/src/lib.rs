@@ -1,17 +1,17 @@
 //! Members of a region that keep its log together: one leads, the others follow, and a lease and a majority decide which.
 //!
 //! ```text
-//!            lease won                  a majority promised, its newest log is here
-//! following ───────────▶ taking over: prepare ────────────────────────▶ begin ──committed──▶ leading
-//!     ▲  fetch, append, apply what is committed                                                 │
-//!     └──────────────── lease lost · a newer epoch promised · no majority heard ◀────────────────┘
+//!            lease won                  a majority promised, its newest log is fetched
+//! following ───────────▶ candidate: prepare ───────────────────────────▶ begin ──committed──▶ leading
+//!     ▲  fetch, append, apply committed records                                                  │
+//!     └──────────────── lease lost · a newer epoch promised · no majority heard ◀─────────────────┘
 //! ```
 //!
 //! [`littoral_protocol::members`] and [`littoral_lease`] decide; this crate drives them. `Membership` is the
 //! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` explains why it is safe.
 //!
-//! Invariants: rows are applied, visible and fed when a majority has them, so a row that was read is never discarded; a write is
-//! acknowledged when it is durable and the lease was checked after that.
+//! Invariants: rows are applied, visible and published only once a majority has them, so a row that was read is never discarded; a
+//! write is acknowledged only after it is durable and the lease was checked after that.
 
 #![warn(clippy::unwrap_used)]
 
@@ -38,7 +38,7 @@ pub struct Election {
     pub store: Arc<dyn LeaseStore>,
     /// The lease's times.
     pub timing: Timing,
-    /// The clock that the lease runs by.
+    /// The clock of the lease.
     pub clock: Clock,
 }
 

@@ -1,4 +1,4 @@
-//! Replication by a majority of the members: see [`Replication`].
+//! [`Replication`] by a majority of the members.
 
 use crate::membership::Membership;
 use littoral_leader::{Replication, Role, RowFreshness};
@@ -35,7 +35,7 @@ impl Replication for Membership {
     }
 
     fn freshness(&self, applied: Lsn) -> RowFreshness {
-        if self.leads_surely() {
+        if self.leads_confirmed() {
             RowFreshness { leads: true, staleness: Some(self.behind_own_log(applied)) }
         } else {
             RowFreshness { leads: false, staleness: self.staleness() }
@@ -53,8 +53,9 @@ impl Replication for Membership {
             ("promised_epoch".to_owned(), self.promised().0 as f64),
             ("lease_store_lost".to_owned(), f64::from(u8::from(is_lost))),
         ];
-        let heard = |(name, heard)| (format!("member_heard/{name}"), f64::from(u8::from(heard)));
-        gauges.extend(self.followers(HEARD_WITHIN).into_iter().map(heard));
+        for follower in self.followers(HEARD_WITHIN) {
+            gauges.push((format!("member_heard/{}", follower.name), f64::from(u8::from(follower.is_heard))));
+        }
         gauges
     }
 }

@@ -1,35 +1,26 @@
-//! A member as doors and the peer listener see it, across the times that its log is reopened.
+//! The interface of a member for doors and the peer listener. It stays the same when the log is reopened.
+
+mod feed;
 
 use crate::{
     Election,
     membership::{self, Membership},
     peer_service, roles,
-    tails::KeptTails,
+    tails::MemberTails,
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_leader::{Config, Environment, Handle, InvalidConfig, LocalLog, Opened, StartError, Writers};
 use littoral_lease as lease;
 use littoral_log::snapshot;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
-    cluster::Affiliation,
     conflict::Conflict,
-    digest::{BucketRows, Checkpoints},
-    lineage::RegionLineages,
-    module::ModuleDigest,
-    ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModulePut, ModuleRuntime, Node, RecordBlock, Rollout,
-        SnapshotSource, Tails,
-    },
-    position::{Epoch, Incarnation, Lsn, Position},
-    read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
-    record::ChainHash,
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Rollout, Tails},
+    position::Incarnation,
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     status::{NodeStatus, Shortfalls},
-    tail::TailPiece,
-    token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
@@ -39,22 +30,19 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait before a log that did not open is opened again.
-const REOPEN_AFTER: Duration = Duration::from_secs(2);
+const REOPEN_DELAY: Duration = Duration::from_secs(2);
 
 /// How long a write waits for a log that is being reopened, and how often it checks.
 const OPEN_WAIT_MAX: Duration = Duration::from_secs(3);
-const OPEN_LOOK_EVERY: Duration = Duration::from_millis(5);
+const OPEN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Bits of a generation that one opening of the log uses.
-const GENERATION_BITS: u32 = 8;
-
-/// What must be done to this member's log before it can take membership.
+/// How this member's log must be reopened before the member can follow.
 #[derive(Debug)]
 pub(crate) enum Reopen {
-    /// The log is empty, and becomes one of this incarnation of the region's log.
-    Adopt(Incarnation),
-    /// The log restarts after a snapshot that is stored here.
-    Install(Incarnation, Box<snapshot::Head>),
+    /// As an empty log with this name, which is the region's.
+    AsEmpty(Incarnation),
+    /// With this name, after a snapshot that is stored here.
+    AfterSnapshot(Incarnation, Box<snapshot::Head>),
 }
 
 /// A running member of a region. Cheap to clone.
@@ -75,8 +63,8 @@ struct Current {
 }
 
 impl Member {
-    /// Starts a member on its data directory; `config` names all members, this one among them by its own name. It follows
-    /// or leads until `stop` is cancelled. Returns when its log and state are restored, with or without a leader.
+    /// Starts a member on its data directory; `config` names all members, including this one. It follows or leads until `stop` is
+    /// cancelled. Returns when its log and state are restored, with or without a leader.
     ///
     /// # Errors
     /// [`StartError`].
@@ -90,7 +78,7 @@ impl Member {
         Self::start_on(Environment::of(&config)?, config, election, runtime, stop).await
     }
 
-    /// Starts a member on the storage and clock that are given.
+    /// Starts a member on the given storage and clock.
     ///
     /// # Errors
     /// [`StartError`].
@@ -117,23 +105,23 @@ impl Member {
         let lease_stop = CancellationToken::new();
         let service = tokio::spawn(service.run(lease_stop.clone()));
         let timing = election.timing;
-        let mut opening = Opening { environment, config, runtime, lease, timing, openings: 0 };
-        let world = match opening.open(&stop).await {
-            Ok(world) => world,
+        let mut opener = Opener { environment, config, runtime, lease, timing, openings: 0 };
+        let open = match opener.open(&stop).await {
+            Ok(open) => open,
             Err(error) => {
                 lease_stop.cancel();
                 return Err(error);
             }
         };
-        let current = Arc::new(ArcSwap::from_pointee(world.current(opening.openings)));
+        let current = Arc::new(ArcSwap::from_pointee(open.current(opener.openings)));
         let (done, stopped) = watch::channel(false);
         tokio::spawn({
             let current = current.clone();
             async move {
-                opening.live(world, &current, &stop).await;
+                opener.run(open, &current, &stop).await;
                 // Releases the lease before the process ends, so that the other members need not wait until it expires.
                 lease_stop.cancel();
-                // It ends by itself, and panics in it are logged where they happen.
+                // The service ends now. A panic of it is logged where it happens.
                 let _ = service.await;
                 done.send_replace(true);
             }
@@ -157,17 +145,18 @@ impl Member {
                 return current.handle.clone();
             }
             drop(current);
-            tokio::time::sleep(OPEN_LOOK_EVERY).await;
+            tokio::time::sleep(OPEN_CHECK_INTERVAL).await;
         }
     }
 
-    fn now(&self) -> Handle {
+    /// Returns the member's log, open or not.
+    fn handle(&self) -> Handle {
         self.current.load().handle.clone()
     }
 }
 
-/// What a member's log and state are opened with, each time.
-struct Opening {
+/// Opens a member's log and state, repeatedly.
+struct Opener {
     environment: Environment,
     config: Config,
     runtime: Arc<dyn ModuleRuntime>,
@@ -177,13 +166,13 @@ struct Opening {
 }
 
 /// An open log and its state.
-struct World {
+struct OpenLog {
     opened: Opened<Membership>,
     /// Ends the tasks that follow other regions.
     stop: CancellationToken,
 }
 
-impl World {
+impl OpenLog {
     fn current(&self, openings: u64) -> Current {
         let handle = self.opened.handle();
         let membership = self.opened.replication.clone();
@@ -191,8 +180,8 @@ impl World {
     }
 }
 
-impl Opening {
-    async fn open(&mut self, stop: &CancellationToken) -> Result<World, StartError> {
+impl Opener {
+    async fn open(&mut self, stop: &CancellationToken) -> Result<OpenLog, StartError> {
         let (environment, config, runtime) = (self.environment.clone(), self.config.clone(), self.runtime.clone());
         let identity = membership::Identity {
             me: config.name.clone(),
@@ -205,47 +194,49 @@ impl Opening {
         self.openings += 1;
         let stop = stop.child_token();
         opened.spawn_tasks(&stop);
-        Ok(World { opened, stop })
+        Ok(OpenLog { opened, stop })
     }
 
-    /// Takes part until `stop`, and reopens the log whenever that is needed.
-    async fn live(&mut self, mut world: World, current: &ArcSwap<Current>, stop: &CancellationToken) {
+    /// Runs the member's roles until `stop`, and reopens the log whenever that is necessary.
+    async fn run(&mut self, mut open: OpenLog, current: &ArcSwap<Current>, stop: &CancellationToken) {
         loop {
-            let World { opened, stop: over } = world;
+            let OpenLog { opened, stop: tasks } = open;
             let local = opened.handle().local_log();
             let reopen = roles::run(&local, &opened.replication, stop).await;
-            over.cancel();
+            tasks.cancel();
             opened.close().await;
             drop(local);
             let Some(reopen) = reopen else { return };
-            world = loop {
+            open = loop {
                 match self.prepare(&reopen).await {
                     Ok(()) => {}
-                    Err(error) => tracing::error!(error, "the log cannot be prepared to be reopened"),
+                    Err(error) => {
+                        tracing::error!(error, "the log cannot be prepared for reopening; opening it as it is")
+                    }
                 }
                 match self.open(stop).await {
-                    Ok(world) => break world,
+                    Ok(open) => break open,
                     Err(error) => tracing::error!(%error, "the log cannot be opened; retrying"),
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(REOPEN_AFTER) => {}
+                    () = tokio::time::sleep(REOPEN_DELAY) => {}
                 }
             };
-            current.store(Arc::new(world.current(self.openings)));
+            current.store(Arc::new(open.current(self.openings)));
         }
     }
 
     async fn prepare(&self, reopen: &Reopen) -> Result<(), String> {
         let (storage, region) = (self.environment.storage.clone(), self.config.region);
         let work: Box<dyn FnOnce() -> Result<(), String> + Send> = match reopen {
-            Reopen::Adopt(incarnation) => {
+            Reopen::AsEmpty(incarnation) => {
                 let incarnation = *incarnation;
                 Box::new(move || {
                     littoral_log::begin_as(&*storage, region, incarnation).map_err(|error| error.to_string())
                 })
             }
-            Reopen::Install(incarnation, head) => {
+            Reopen::AfterSnapshot(incarnation, head) => {
                 let (incarnation, head) = (*incarnation, head.clone());
                 Box::new(move || {
                     let detached = littoral_log::begin_after(&*storage, region, incarnation, &head)
@@ -273,7 +264,7 @@ impl PeerService for Member {
 
 impl FeatureReader for Member {
     fn catalogue(&self) -> Arc<Catalogue> {
-        self.now().catalogue()
+        self.handle().catalogue()
     }
 
     fn regions(&self) -> Vec<Region> {
@@ -285,7 +276,7 @@ impl FeatureReader for Member {
     }
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
-        Box::pin(async move { self.now().read(request).await })
+        Box::pin(async move { self.handle().read(request).await })
     }
 }
 
@@ -310,132 +301,28 @@ impl FeatureWriter for Member {
 
 impl Node for Member {
     fn status(&self) -> NodeStatus {
-        self.now().status()
+        self.handle().status()
     }
 
     fn shortfalls(&self) -> Shortfalls {
-        self.now().shortfalls()
+        self.handle().shortfalls()
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
-        self.now().page(view, after, limit)
+        self.handle().page(view, after, limit)
     }
 
     fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {
-        Box::pin(async move { self.now().rollout(put, wait_max).await })
+        Box::pin(async move { self.handle().rollout(put, wait_max).await })
     }
 
     fn conflicts(&self) -> Option<Vec<Conflict>> {
-        self.now().conflicts()
+        self.handle().conflicts()
     }
 
     fn tails(&self) -> Option<Arc<dyn Tails>> {
         let current = self.current.load();
         let (local, membership) = (current.local.clone(), current.membership.clone());
-        Some(Arc::new(KeptTails { local, membership }))
-    }
-}
-
-impl FeedLog for Member {
-    fn region(&self) -> Region {
-        self.now().region()
-    }
-
-    fn epoch(&self) -> Epoch {
-        self.now().epoch()
-    }
-
-    fn source_role(&self) -> SourceRole {
-        self.now().source_role()
-    }
-
-    fn head(&self) -> watch::Receiver<Position> {
-        self.now().head()
-    }
-
-    fn acknowledged(&self) -> Position {
-        self.now().acknowledged()
-    }
-
-    fn generation(&self) -> u64 {
-        let current = self.current.load();
-        (current.openings << GENERATION_BITS) | current.handle.generation()
-    }
-
-    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
-        self.now().chain_at(lsn)
-    }
-
-    fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
-        Box::pin(async move { self.now().records(from, bytes_max).await })
-    }
-
-    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
-        self.now().snapshot()
-    }
-
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
-        Box::pin(async move { self.now().component(digest).await })
-    }
-
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        self.now().serves_through(subscriber, through);
-    }
-}
-
-impl AntiEntropy for Member {
-    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
-        self.now().checkpoints()
-    }
-
-    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
-        Box::pin(async move { self.now().checkpoint().await })
-    }
-
-    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
-        Box::pin(async move { self.now().bucket(view, bucket, after).await })
-    }
-}
-
-impl RegionPeer for Member {
-    fn watermark(&self) -> Watermark {
-        self.now().watermark()
-    }
-
-    fn lives(&self) -> RegionLineages {
-        self.now().lives()
-    }
-
-    fn configured(&self) -> Vec<Region> {
-        self.now().configured()
-    }
-
-    fn belongs(&self) -> Option<Affiliation> {
-        self.now().belongs()
-    }
-
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn> {
-        self.now().resume_point(theirs, lives)
-    }
-
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        self.now().held(reads)
-    }
-
-    fn shown_ahead(&self) {
-        self.now().shown_ahead();
-    }
-
-    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
-        let now = self.now();
-        Box::pin(async move { now.lost_to(region).await })
-    }
-
-    fn taken_by(&self, region: Region, position: Position) {
-        self.now().taken_by(region, position);
-    }
-
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move { self.open().await.merge(piece).await })
+        Some(Arc::new(MemberTails { local, membership }))
     }
 }

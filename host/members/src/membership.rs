@@ -1,10 +1,11 @@
-//! This node's membership: what it has promised, whom it follows, and what its followers have.
+//! This node's membership: its promise, the leader that it follows, and its followers' positions.
 //!
-//! Two locks, taken in this order, after the log's append lock:
+//! It has three locks. They are taken in this order, after the log's append lock:
 //!
-//! - `writing` is held over disk work: a promise, a cut, an append. Only threads that may block take it. So an epoch that was
-//!   promised is never followed by a record of an older one.
+//! - `writing` is held over disk work: a promise, a cut, an append. Only threads that may block take it. It ensures that no record of
+//!   an older epoch follows a promise.
 //! - `state` is held in memory only. Tasks and the node's status take it.
+//! - `freshness` is held in memory only, and no other lock is taken under it.
 
 mod following;
 mod freshness;
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 pub(crate) use following::BeginError;
 pub(crate) use leading::Admission;
 
-/// See the module.
+/// A member's role in the region's log, and its promise.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) me: String,
@@ -41,7 +42,7 @@ pub(crate) struct Membership {
     freshness: Mutex<Freshness>,
 }
 
-/// Who this member is among which others.
+/// This member among the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) me: String,
@@ -85,12 +86,12 @@ impl Membership {
         self.role.subscribe()
     }
 
-    /// Returns the epoch in which this member takes writes now.
+    /// Returns the epoch in which this member accepts writes now.
     pub(crate) fn leads(&self) -> Option<Epoch> {
         self.role.borrow().leading()
     }
 
-    /// Returns the epoch of the leadership that runs or starts here.
+    /// Returns the epoch in which this member leads or is a candidate.
     pub(crate) fn own_epoch(&self) -> Option<Epoch> {
         match *self.role.borrow() {
             Role::Candidate(epoch) | Role::Leading(epoch) => Some(epoch),
@@ -98,8 +99,8 @@ impl Membership {
         }
     }
 
-    /// Describes a committed record of this log for the lease's claims.
-    fn at(&self, RecordId { epoch, lsn }: RecordId) -> lease::Committed {
+    /// Converts a committed record of this log to the form of the lease's claims.
+    fn lease_position(&self, RecordId { epoch, lsn }: RecordId) -> lease::Committed {
         lease::Committed { incarnation: self.log.identity().incarnation, epoch, lsn }
     }
 
@@ -107,23 +108,23 @@ impl Membership {
     pub(crate) fn claimed(&self) -> RecordId {
         let lease = self.lease.state();
         let claimed = lease.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();
-        // A log that was begun apart, or is lost everywhere, has no such record.
-        let same = claimed.incarnation == self.log.identity().incarnation;
-        if same { RecordId { epoch: claimed.epoch, lsn: claimed.lsn } } else { RecordId::default() }
+        // This log has no such record if it was created separately, or if the claimed log is lost everywhere.
+        let is_same = claimed.incarnation == self.log.identity().incarnation;
+        if is_same { RecordId { epoch: claimed.epoch, lsn: claimed.lsn } } else { RecordId::default() }
     }
 
     /// Returns whether this member leads and no other can have led until now.
-    pub(crate) fn leads_surely(&self) -> bool {
+    pub(crate) fn leads_confirmed(&self) -> bool {
         self.leads().is_some_and(|epoch| self.lease.confirm(epoch).is_ok())
     }
 
-    /// Returns the leader that this member follows, while it is connected to it.
+    /// Returns the leader that this member follows and is connected to.
     pub(crate) fn leader(&self) -> Option<LeaderPeer> {
         self.role.borrow().leader().cloned()
     }
 
-    /// Notes that the leader is connected, or no longer. Changes nothing while this member leads.
-    pub(crate) fn follows(&self, leader: Option<LeaderPeer>) {
+    /// Sets the leader that is connected; `None` if none is. Changes nothing while this member leads.
+    pub(crate) fn set_leader(&self, leader: Option<LeaderPeer>) {
         if leader.is_none() {
             self.freshness.lock().disconnected();
         }
@@ -144,8 +145,8 @@ impl State {
         led.max(self.acceptor.committed())
     }
 
-    /// Returns the epoch and number of the last committed record.
-    fn mark(&self, committed: Lsn) -> RecordId {
+    /// Returns the epoch and the LSN of the last committed record.
+    fn record_id(&self, committed: Lsn) -> RecordId {
         let led = self.leading.as_ref().filter(|leading| leading.committed() == committed);
         let epoch = match led {
             // A leadership commits nothing before the record that begins it.
@@ -155,7 +156,7 @@ impl State {
         RecordId { epoch, lsn: committed }
     }
 
-    /// Restores what is known of the log from its disk.
+    /// Restores the acceptor from the log.
     fn resync(&mut self, log: &dyn Log) {
         let committed = self.committed();
         let promised = self.acceptor.promised().max(log.promised());

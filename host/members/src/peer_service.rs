@@ -23,7 +23,7 @@ pub(crate) async fn reply(local: LocalLog, membership: Arc<Membership>, request:
             Err(Rejection::NotAMember(member))
         }
         Request::Prepare { member, epoch } => {
-            tracing::info!(%member, %epoch, "another member is about to lead");
+            tracing::info!(%member, %epoch, "another member has won the lease and requests a promise");
             blocking(move || membership.prepare(epoch)).await?.map(Reply::Promised)
         }
         Request::Join { member, log } => {
@@ -39,13 +39,13 @@ pub(crate) async fn reply(local: LocalLog, membership: Arc<Membership>, request:
             let mut durable = membership.durable();
             membership.note_fetch(&member, session, from)?;
             let wait = Duration::from_millis(u64::from(wait_ms)).min(WAIT_MAX);
-            // The fetch is answered when its time is over, too, and when the leadership ends.
+            // The fetch is answered also when its time has passed and when the leadership ends.
             let more = durable.wait_for(|tail| *tail >= from || membership.own_epoch().is_none());
             let _ = tokio::time::timeout(wait, more).await;
             let committed = membership.note_fetch(&member, session, from)?;
-            // Checks the lease before it reads the tail: no other leader had acknowledged anything until then.
-            let surely = membership.own_epoch().is_some_and(|epoch| membership.lease.confirm(epoch).is_ok());
-            let tail = surely.then(|| local.log().bounds().tail);
+            // The lease is checked before the tail is read: until then, no other leader has acknowledged anything.
+            let is_confirmed = membership.own_epoch().is_some_and(|epoch| membership.lease.confirm(epoch).is_ok());
+            let tail = is_confirmed.then(|| local.log().bounds().tail);
             let block = read(&local, from, bytes_max).await?;
             Ok(Reply::Records { first: block.first, last: block.last, bytes: block.bytes, committed, tail })
         }

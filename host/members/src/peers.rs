@@ -5,7 +5,7 @@ use littoral_leader::MemberAddress;
 use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use std::time::Duration;
 
-/// How long another member may take to connect and to reply, unless it waits for records.
+/// How long another member may take to connect and to reply. A reply that waits for records may take longer.
 const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// Why a member did not reply.

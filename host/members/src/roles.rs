@@ -1,4 +1,4 @@
-//! The task of a member: it competes for the lease, leads while it holds it, and follows its holder otherwise.
+//! The task of a member: competes for the lease, leads while it holds the lease, and follows the holder otherwise.
 
 use crate::{follow, lead, member::Reopen, membership::Membership};
 use littoral_leader::{LocalLog, MemberAddress};
@@ -27,7 +27,7 @@ async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
             if let Some(reopen) = lead::run(local, membership, epoch).await {
                 return reopen;
             }
-            // A member that has lost its majority or its log leaves the lease to others first.
+            // A member that has lost its majority or its log leaves the lease to other members for a while.
             membership.lease.resign().await;
             sleep(membership.timing.poll_every + jitter(membership.timing.term / 2)).await;
             membership.lease.stand(membership.promised()).await;
@@ -46,32 +46,32 @@ async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
         let leader = holder.filter(|name| *name != membership.me);
         let leader = leader.and_then(|name| membership.members.iter().find(|member| member.name == name).cloned());
         let mut store = membership.lease.store();
-        let blind = is_blind(&store.borrow_and_update());
+        let is_lost = is_store_lost(&store.borrow_and_update());
         let followed = async {
             match &leader {
-                Some(member) if !blind => follow::run(local, membership, member).await,
-                _ if blind => follow_anybody(local, membership).await,
+                Some(member) if !is_lost => follow::run(local, membership, member).await,
+                _ if is_lost => follow_any(local, membership).await,
                 _ => std::future::pending().await,
             }
         };
         tokio::select! {
             reopen = followed => return reopen,
             _ = lease.changed() => {}
-            _ = store.wait_for(|state| is_blind(state) != blind) => {}
+            _ = store.wait_for(|state| is_store_lost(state) != is_lost) => {}
         }
-        membership.follows(None);
+        membership.set_leader(None);
         membership.end_stream();
     }
 }
 
 /// Returns whether the lease store is lost, so that the current leader is unknown.
-fn is_blind(state: &StoreState) -> bool {
+fn is_store_lost(state: &StoreState) -> bool {
     matches!(state, StoreState::Lost(_))
 }
 
-/// Finds the leader among the other members without the store, and follows it. Promises and epochs decide whose records are
-/// accepted, so a former leader is not followed for long.
-async fn follow_anybody(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
+/// Finds the leader among the other members without the lease store, and follows it. Promises and epochs decide which member's records
+/// are accepted, so a former leader is not followed for long.
+async fn follow_any(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
     let others: Vec<MemberAddress> =
         membership.members.iter().filter(|member| member.name != membership.me).cloned().collect();
     loop {

@@ -1,4 +1,4 @@
-//! The detached tails of this member, for operators: lists, shows, merges and drops what was cut from its log.
+//! The detached tails of this member, for operators: lists, shows, merges and drops the records that were cut from its log.
 
 use crate::{membership::Membership, peer_service};
 use bytes::Bytes;
@@ -18,12 +18,12 @@ use std::{collections::HashMap, sync::Arc};
 
 /// The detached tails of a member.
 #[derive(Clone)]
-pub(crate) struct KeptTails {
+pub(crate) struct MemberTails {
     pub(crate) local: LocalLog,
     pub(crate) membership: Arc<Membership>,
 }
 
-impl KeptTails {
+impl MemberTails {
     fn find(&self, name: &str) -> Result<Detached, WriteError> {
         let found = detached::list(&**self.local.storage()).map_err(disk)?.into_iter().find(|tail| tail.name == name);
         found.ok_or_else(|| {
@@ -32,7 +32,7 @@ impl KeptTails {
     }
 }
 
-impl Tails for KeptTails {
+impl Tails for MemberTails {
     fn list(&self) -> Result<Vec<TailStatus>, WriteError> {
         Ok(detached::list(&**self.local.storage()).map_err(disk)?.into_iter().map(status).collect())
     }
@@ -85,13 +85,13 @@ impl Tails for KeptTails {
     }
 }
 
-async fn merge(kept: KeptTails, name: String) -> Result<TailMerged, WriteError> {
-    let KeptTails { local, membership } = &kept;
-    let of = kept.find(&name)?;
+async fn merge(tails: MemberTails, name: String) -> Result<TailMerged, WriteError> {
+    let MemberTails { local, membership } = &tails;
+    let of = tails.find(&name)?;
     let ours = local.identity().incarnation;
     if of.incarnation != ours {
         return Err(WriteError::Invalid(format!(
-            "the tail '{name}' is of log {}, and the region's log is {ours}: the numbers of its views may differ; read the tail and write its rows again",
+            "the tail '{name}' belongs to log {}, and the region's log is {ours}, so the ids of its views may differ; read the tail and write its rows again",
             of.incarnation
         )));
     }
@@ -125,7 +125,7 @@ async fn merge(kept: KeptTails, name: String) -> Result<TailMerged, WriteError> 
         merged.last = merged.last.max(last.map_err(WriteError::LeaderUnavailable)?);
     }
     tracing::info!(tail = name, rows = merged.rows, "merged a detached tail");
-    kept.drop_tail(&name)?;
+    tails.drop_tail(&name)?;
     Ok(merged)
 }
 

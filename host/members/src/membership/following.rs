@@ -1,4 +1,4 @@
-//! What every member does: it promises epochs, discards what the leader does not have, and appends what the leader has.
+//! The follower's side of a membership: promises epochs, discards records that the leader does not have, and appends the leader's.
 
 use super::{Membership, State};
 use littoral_leader::LocalLog;
@@ -12,7 +12,7 @@ use littoral_protocol::members::{
 };
 use littoral_wire::records;
 
-/// Why a stream does not begin or continue.
+/// Why the leader's stream does not begin or continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BeginError {
     #[error(transparent)]
@@ -45,10 +45,10 @@ impl Membership {
     /// Promises an epoch to a member that is about to lead in it. Blocks for the disk.
     pub(crate) fn prepare(&self, epoch: Epoch) -> Result<rpc::Log, Rejection> {
         let _writing = self.writing.lock();
-        let over = |StaleEpoch { asked, promised }| Rejection::StaleEpoch { asked, promised };
+        let stale = |StaleEpoch { asked, promised }| Rejection::StaleEpoch { asked, promised };
         let had = {
             let state = self.state.lock();
-            state.acceptor.clone().prepare(epoch).map_err(over)?;
+            state.acceptor.clone().prepare(epoch).map_err(stale)?;
             state.acceptor.promised()
         };
         if epoch > had {
@@ -57,7 +57,7 @@ impl Membership {
                 .map_err(|error| Rejection::Failed(format!("the promise cannot be made durable: {error}")))?;
         }
         let mut state = self.state.lock();
-        state.acceptor.prepare(epoch).map_err(over)?;
+        state.acceptor.prepare(epoch).map_err(stale)?;
         if epoch > had {
             self.depose_older(&mut state, epoch);
         }
@@ -65,7 +65,7 @@ impl Membership {
         Ok(rpc::Log { incarnation, promised: epoch, history: self.log.history() })
     }
 
-    /// Begins a leader's stream: discards what this member has past the common record. Blocks for the disk.
+    /// Begins a leader's stream: discards this log's records after the common record. Blocks for the disk.
     ///
     /// # Errors
     /// An alarm, or the disk's error; nothing is lost then.
@@ -126,7 +126,7 @@ impl Membership {
         Ok(())
     }
 
-    /// Notes what the followed leader states as committed.
+    /// Notes up to which record the leader reports the log as committed.
     pub(crate) fn know_committed(&self, committed: Lsn) {
         self.know(&mut self.state.lock(), committed);
     }

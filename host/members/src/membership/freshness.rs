@@ -1,4 +1,4 @@
-//! How far a member's rows may be behind: while it leads, what it acknowledged and has not applied; while it follows, its fetches.
+//! How far a member's rows may be behind: behind its own log while it leads, behind the leader's while it follows.
 
 use super::Membership;
 use littoral_model::position::Lsn;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Freshness {
     origin: Instant,
-    /// While it follows: each fetch is a ping, its answer the echo.
+    /// While it follows. Each fetch is a ping, and its reply the echo.
     staleness: Staleness,
-    /// While it leads: when everything in its log was applied last.
+    /// While it leads: the last time at which its whole log was applied.
     level_at: Instant,
 }
 
@@ -37,20 +37,20 @@ impl Membership {
         if is_level { Duration::ZERO } else { self.freshness.lock().level_at.elapsed() }
     }
 
-    /// Returns how far this member is behind the leader that it follows; `None` when it never heard one.
+    /// Returns how far this member is behind the leader that it follows; `None` when it has not heard from a leader yet.
     pub(crate) fn staleness(&self) -> Option<Duration> {
         let freshness = self.freshness.lock();
         freshness.staleness.staleness(freshness.origin.elapsed())
     }
 
-    /// Notes that a fetch is sent now.
+    /// Notes that a fetch is sent now. Returns the number of its ping.
     pub(crate) fn ping(&self) -> Option<u64> {
         let mut freshness = self.freshness.lock();
         let now = freshness.origin.elapsed();
         freshness.staleness.ping(now)
     }
 
-    /// Notes the answer of a leader whose log ended with `tail` then.
+    /// Notes the reply of a leader whose log ended with `tail`.
     pub(crate) fn echo(&self, seq: u64, tail: Lsn) {
         self.freshness.lock().staleness.echo(seq, tail, Some(Duration::ZERO));
     }

@@ -1,4 +1,4 @@
-//! What the member does that has won the lease: it begins its epoch, counts what the others have, and is deposed.
+//! The leader's side of a membership: begins the epoch, counts the followers' durable records, and ends when it is deposed.
 
 use super::{Membership, State};
 use littoral_leader::Role;
@@ -22,21 +22,29 @@ use tokio::sync::watch;
 pub(super) struct Leadership {
     core: Leading<String>,
     /// The followers, by name.
-    followers: BTreeMap<String, Following>,
+    followers: BTreeMap<String, FollowerState>,
 }
 
 #[derive(Debug)]
-struct Following {
+struct FollowerState {
     /// The session of its last join.
     session: u64,
+    /// When its last request was received.
     heard: Instant,
 }
 
-/// What a follower fetches with.
+/// A follower's right to fetch, from its join until it joins again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) number: u64,
     pub(crate) epoch: Epoch,
+}
+
+/// A follower in the leader's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FollowerStatus {
+    pub(crate) name: String,
+    pub(crate) is_heard: bool,
 }
 
 /// The reply to a member that joins.
@@ -61,16 +69,16 @@ impl Leadership {
 }
 
 impl Membership {
-    /// Notes that this member has won the lease in `epoch` and is being promoted, unless it has promised a newer one.
+    /// Notes that this member has won the lease in `epoch` and is being promoted.
     pub(crate) fn become_candidate(&self, epoch: Epoch) {
         self.role.send_replace(Role::Candidate(epoch));
     }
 
-    /// Begins the leadership with its first record, which `append` makes durable; nothing is promised meanwhile. Others may follow
-    /// from then on. Blocks for the disk.
+    /// Begins the leadership with its first record, which `append` makes durable; nothing is promised in the meantime. Other members may
+    /// follow from then on. Blocks for the disk.
     ///
     /// # Errors
-    /// `append`'s; or the leadership has ended already.
+    /// The error of `append`, or the leadership has ended already.
     pub(crate) fn begin_leadership(
         &self,
         epoch: Epoch,
@@ -97,7 +105,7 @@ impl Membership {
         Ok(begin)
     }
 
-    /// Takes writes from now on. Returns false when the leadership has ended already.
+    /// Accepts writes from now on. Returns false if the leadership has ended already.
     pub(crate) fn open_for_writes(&self, epoch: Epoch) -> bool {
         let state = self.state.lock();
         let leads = state.leading.as_ref().is_some_and(|leading| leading.core.epoch() == epoch);
@@ -140,7 +148,7 @@ impl Membership {
         };
         *sessions += 1;
         let session = Session { number: *sessions, epoch: leading.core.epoch() };
-        leading.followers.insert(member, Following { session: session.number, heard: Instant::now() });
+        leading.followers.insert(member, FollowerState { session: session.number, heard: Instant::now() });
         Ok(Admission { session, committed: leading.core.committed(), common })
     }
 
@@ -148,10 +156,10 @@ impl Membership {
     pub(crate) fn note_fetch(&self, member: &str, session: u64, from: Lsn) -> Result<Lsn, Rejection> {
         let mut state = self.state.lock();
         let Some(leading) = &mut state.leading else { return Err(self.not_leading()) };
-        let Some(following) = leading.followers.get_mut(member).filter(|following| following.session == session) else {
+        let Some(follower) = leading.followers.get_mut(member).filter(|follower| follower.session == session) else {
             return Err(Rejection::Superseded);
         };
-        following.heard = Instant::now();
+        follower.heard = Instant::now();
         leading.core.durable(&member.to_owned(), Lsn(from.0.saturating_sub(1)));
         self.advance(&mut state);
         Ok(state.committed())
@@ -166,45 +174,53 @@ impl Membership {
     pub(crate) fn is_heard(&self, within: Duration) -> bool {
         let state = self.state.lock();
         let Some(leading) = &state.leading else { return false };
-        let heard = leading.followers.values().filter(|following| following.heard.elapsed() < within).count();
+        let heard = leading.followers.values().filter(|follower| follower.heard.elapsed() < within).count();
         heard + 1 >= majority(self.members.len())
     }
 
-    /// Ends this member's leadership, for a reason of its own.
+    /// Ends this member's leadership for the reason `why`.
     pub(crate) fn step_down(&self, why: &str) {
         self.depose(&mut self.state.lock(), why);
     }
 
-    /// Ends this membership. Callers that wait for it switch to its successor.
+    /// Ends this membership. Callers that wait for it continue with its successor.
     pub(crate) fn close(&self, why: &str) {
         self.step_down(why);
         self.role.send_replace(Role::Closed);
     }
 
     /// Returns the followers, each with whether it was heard within `within`.
-    pub(crate) fn followers(&self, within: Duration) -> Vec<(String, bool)> {
+    pub(crate) fn followers(&self, within: Duration) -> Vec<FollowerStatus> {
         let state = self.state.lock();
         let followers = state.leading.iter().flat_map(|leading| &leading.followers);
-        followers.map(|(name, following)| (name.clone(), following.heard.elapsed() < within)).collect()
+        let status = |(name, follower): (&String, &FollowerState)| FollowerStatus {
+            name: name.clone(),
+            is_heard: follower.heard.elapsed() < within,
+        };
+        followers.map(status).collect()
     }
 
+    /// Returns the rejection of a request that only a leader can answer.
     pub(crate) fn not_leading(&self) -> Rejection {
         Rejection::NotLeading { leader: self.leader().map(|leader| leader.name) }
     }
 
+    /// Reports how far the log is committed now.
     pub(super) fn advance(&self, state: &mut State) {
         let committed = state.committed();
         self.log.note_committed(committed);
-        self.lease.note_committed(self.at(state.mark(committed)));
+        self.lease.note_committed(self.lease_position(state.record_id(committed)));
         self.commits.committed(committed);
     }
 
+    /// Ends this member's leadership if its epoch is older than `epoch`.
     pub(super) fn depose_older(&self, state: &mut State, epoch: Epoch) {
         if self.own_epoch().is_some_and(|own| own < epoch) {
             self.depose(state, "a newer epoch was promised");
         }
     }
 
+    /// Ends this member's leadership, and fails the writes that wait for it.
     pub(super) fn depose(&self, state: &mut State, why: &str) {
         let committed = state.committed();
         if state.leading.take().is_some() {
@@ -219,7 +235,7 @@ impl Membership {
             }
             led
         });
-        // After the role has changed: a writer that waits now is answered, and no writer waits from now on.
+        // After the role has changed: every writer that waits now is answered, and no writer waits from now on.
         self.commits.fail(&WriteError::LeaderUnavailable(format!("the leadership has ended: {why}")));
         // Wakes the fetches that wait.
         self.durable.send_modify(|_| {});
