@@ -1,8 +1,7 @@
-//! Durable writes of a leader beside the floor of the same run: a bare loop that writes the same bytes with as many
-//! fsyncs into a file of zeros. `cargo bench -p littoral-leader [-- PART_OF_A_NAME]`; `LITTORAL_BENCH_DIR` names the disk to
-//! measure.
+//! Measures a leader's durable writes, and the floor in the same run: a bare loop that writes the same bytes with as many fsyncs into a
+//! file of zeros. `cargo bench -p littoral-leader [-- PART_OF_A_NAME]`; `LITTORAL_BENCH_DIR` names the disk to measure.
 //!
-//! The floor is measured before and after, and the better of the two counts, as disks that are shared change their pace.
+//! The floor is measured before and after, and the better of the two counts, because the speed of a shared disk varies.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -26,7 +25,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// As the `littoral` program allocates.
+/// The allocator of the `littoral` program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -56,16 +55,16 @@ fn main() {
         if wanted.as_ref().is_some_and(|part| !load.name.contains(part)) {
             continue;
         }
-        let mut got = runtime.block_on(leader(&directory.join("leader"), &load));
-        let before = bare(&directory, got.bytes_per_sync, got.rows_per_sync);
-        got = runtime.block_on(leader(&directory.join("leader"), &load));
-        let floor = before.max(bare(&directory, got.bytes_per_sync, got.rows_per_sync));
-        let share = got.rows_per_second / floor;
+        let mut measured = runtime.block_on(leader(&directory.join("leader"), &load));
+        let before = bare(&directory, measured.bytes_per_sync, measured.rows_per_sync);
+        measured = runtime.block_on(leader(&directory.join("leader"), &load));
+        let floor = before.max(bare(&directory, measured.bytes_per_sync, measured.rows_per_sync));
+        let share = measured.rows_per_second / floor;
         println!(
             "{:<36} {:>9.0} rows/s, {:>6.1} rows a sync; bare loop {:>9.0} rows/s; {:>3.0}% (target {:.0}%)",
             load.name,
-            got.rows_per_second,
-            got.rows_per_sync,
+            measured.rows_per_second,
+            measured.rows_per_sync,
             floor,
             100.0 * share,
             100.0 * load.target
@@ -74,13 +73,13 @@ fn main() {
     fs::remove_dir_all(&directory).unwrap();
 }
 
-struct Got {
+struct Measured {
     rows_per_second: f64,
     rows_per_sync: f64,
     bytes_per_sync: usize,
 }
 
-async fn leader(directory: &Path, load: &Load) -> Got {
+async fn leader(directory: &Path, load: &Load) -> Measured {
     let stop = CancellationToken::new();
     let config = Config { data_dir: directory.to_owned(), ..Config::default() };
     let leader = littoral_leader::start(config, Arc::new(support::Modules::default()), stop.clone()).await.unwrap();
@@ -105,7 +104,7 @@ async fn leader(directory: &Path, load: &Load) -> Got {
     leader.stopped().await;
     drop(leader);
     fs::remove_dir_all(directory).unwrap();
-    Got {
+    Measured {
         rows_per_second: rows as f64 / seconds,
         rows_per_sync: rows as f64 / syncs,
         bytes_per_sync: (bytes / syncs) as usize,
@@ -130,7 +129,7 @@ async fn write(leader: Handle, view: ViewId, client: i64, rows: usize, until: In
     written
 }
 
-/// The floor: rows per second of a loop that writes `bytes` and syncs, again and again.
+/// Returns the floor: rows per second of a loop that writes `bytes` and syncs, repeatedly.
 fn bare(directory: &Path, bytes: usize, rows: f64) -> f64 {
     let path = directory.join("bare");
     let file = fs::OpenOptions::new().create_new(true).write(true).open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Restarts, snapshots, trimming, and disks that fail: nothing acknowledged is lost, reads go on.
+//! Restarts, snapshots, trimming, and failing disks: no acknowledged write is lost, and reads continue.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn snapshot_names(disk: &Memory) -> Vec<String> {
     names
 }
 
-/// Keeps little of the log.
+/// Trims the log early.
 fn short() -> Config {
     Config { snapshot_log_bytes: 64 << 10, retention_bytes_max: 0, ..config() }
 }
@@ -50,7 +50,7 @@ async fn rows_deletions_and_the_chain_survive_restarts_from_snapshots_and_a_trim
         let before = (*node.leader.head().borrow(), node.leader.catalogue());
         let chain = node.leader.chain_at(before.0.lsn).unwrap();
         node = node.after_power_loss(short(), round as u64).await;
-        // The record with which the opening begins another life of the log.
+        // The opening appends a record that begins another life of the log.
         assert_eq!((node.leader.head().borrow().lsn, node.leader.catalogue()), (before.0.lsn.next(), before.1));
         assert_ne!(node.leader.head().borrow().incarnation, before.0.incarnation);
         assert_eq!(node.leader.chain_at(before.0.lsn), Some(chain));
@@ -65,7 +65,7 @@ async fn rows_deletions_and_the_chain_survive_restarts_from_snapshots_and_a_trim
 }
 
 #[tokio::test]
-async fn a_damaged_snapshot_is_passed_over_and_without_any_the_start_is_refused() {
+async fn a_damaged_snapshot_is_skipped_and_without_any_the_start_fails() {
     let node = start(short()).await;
     let view = node.view("a").await;
     for round in 1..=4 {
@@ -81,50 +81,50 @@ async fn a_damaged_snapshot_is_passed_over_and_without_any_the_start_is_refused(
     node.stop().await;
     assert!(disk.flip(&names[0], 5_000));
     let error = try_start(short(), disk.reopened(), components.clone()).await.err().unwrap().to_string();
-    assert!(error.contains("no usable snapshot") && error.contains("restore the data directory"), "{error}");
+    assert!(error.contains("no whole snapshot") && error.contains("restore the data directory"), "{error}");
     disk.flip(&names[0], 5_000);
     disk.flip(&names[1], 5_000);
     for segment in disk.list().unwrap().iter().filter(|name| name.ends_with(".seg")) {
         disk.remove(segment).unwrap();
     }
     let error = try_start(short(), disk.reopened(), components).await.err().unwrap().to_string();
-    // By the snapshot, or by the tail mark, which is written every two seconds.
+    // The snapshot or the tail mark shows it; the mark is written every two seconds.
     assert!(error.contains("log files are missing") || error.contains("is damaged or missing"), "{error}");
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_writes_reads_go_on_and_writes_are_taken_again_without_a_restart() {
+async fn a_full_disk_rejects_writes_while_reads_continue_and_accepts_them_again_without_a_restart() {
     let node = start(config()).await;
     let view = node.view("a").await;
     node.disk.set_faults(Faults { capacity: Some((64 << 10) + 2_000), ..Faults::default() });
-    let mut taken = 0;
+    let mut accepted = 0;
     let error = loop {
-        match node.put(view, taken, taken, 1_000).await {
-            Ok(_) => taken += 1,
+        match node.put(view, accepted, accepted, 1_000).await {
+            Ok(_) => accepted += 1,
             Err(error) => break error,
         }
     };
     assert!(matches!(&error, WriteError::NotDurable(_)), "{error}");
     assert!(error.to_string().contains("rejected it"), "{error}");
     assert!(!node.leader.status().writable && node.leader.status().ready);
-    assert!(!node.leader.snapshot_now(), "there is no room for a snapshot either");
-    for key in 0..taken {
+    assert!(!node.leader.snapshot_now(), "there is no space for a snapshot either");
+    for key in 0..accepted {
         assert_eq!(node.get(view, key), Some(key));
     }
-    assert_eq!(node.get(view, taken), None);
-    let keyed = with_key(write(view, &[(taken, Some(1))], 1_000), "again");
+    assert_eq!(node.get(view, accepted), None);
+    let keyed = with_key(write(view, &[(accepted, Some(1))], 1_000), "again");
     assert!(node.leader.write(keyed.clone()).await.is_err());
     node.disk.set_faults(Faults::default());
     let receipt = node.leader.write(keyed).await.unwrap();
-    assert!(!receipt.duplicate, "what was refused was not taken");
+    assert!(!receipt.duplicate, "the rejected write was not stored");
     assert!(node.leader.status().writable);
     let node = node.after_power_loss(config(), 5).await;
-    assert_eq!((node.get(view, taken), node.get(view, taken - 1)), (Some(1), Some(taken - 1)));
+    assert_eq!((node.get(view, accepted), node.get(view, accepted - 1)), (Some(1), Some(accepted - 1)));
     node.stop().await;
 }
 
 #[tokio::test]
-async fn a_failed_fsync_acknowledges_nothing_and_takes_back_catalogue_changes_and_keys() {
+async fn a_failed_fsync_acknowledges_nothing_and_reverts_catalogue_changes_and_keys() {
     let node = start(config()).await;
     let view = node.view("a").await;
     let fail = Faults { sync_fails_after: Some(0), ..Faults::default() };
@@ -146,11 +146,11 @@ async fn a_failed_fsync_acknowledges_nothing_and_takes_back_catalogue_changes_an
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_of_a_batch_that_failed_may_be_retried_at_once_and_those_beside_it_hold() {
+async fn writes_of_a_batch_that_failed_may_be_retried_at_once_and_other_batches_are_unaffected() {
     let config = || Config { segment_bytes: 8 << 20, ..config() };
     let node = start(config()).await;
     let view = node.view("a").await;
-    let (mut taken, mut refused) = (0, 0);
+    let (mut accepted, mut rejected) = (0, 0);
     for round in 0..30_i64 {
         node.disk.set_faults(Faults { sync_fails_after: Some(1), ..Faults::default() });
         let writes: Vec<_> = (0..12_i64)
@@ -164,11 +164,11 @@ async fn writes_of_a_batch_that_failed_may_be_retried_at_once_and_those_beside_i
         for write in writes {
             let (client, request, outcome) = write.await.unwrap();
             match outcome {
-                Ok(_) => taken += 1,
+                Ok(_) => accepted += 1,
                 Err(error) => {
                     assert!(matches!(error, WriteError::NotDurable(_)), "{error}");
-                    refused += 1;
-                    // Its key is free again: a retry is a write of its own.
+                    rejected += 1;
+                    // Its key is free again: a retry is a new write.
                     node.disk.set_faults(Faults::default());
                     assert!(!node.leader.write(request).await.unwrap().duplicate);
                 }
@@ -177,8 +177,8 @@ async fn writes_of_a_batch_that_failed_may_be_retried_at_once_and_those_beside_i
         }
         node.disk.set_faults(Faults::default());
     }
-    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
-    dense(&node).await;
+    assert!(accepted > 0 && rejected > 0, "{accepted} accepted, {rejected} rejected");
+    check_dense(&node).await;
     let head = *node.leader.head().borrow();
     let node = node.after_power_loss(config(), 9).await;
     assert_eq!(node.leader.head().borrow().lsn, head.lsn.next());
@@ -229,8 +229,8 @@ async fn no_acknowledged_write_is_lost_whatever_the_disk_does() {
                     })
                     .collect();
                 for write in writes {
-                    let (client, version, taken) = write.await.unwrap();
-                    if taken {
+                    let (client, version, accepted) = write.await.unwrap();
+                    if accepted {
                         acknowledged.extend((0..each).map(|row| (client * 1_000 + row, version)));
                     }
                 }
@@ -244,20 +244,20 @@ async fn no_acknowledged_write_is_lost_whatever_the_disk_does() {
                     "seed {seed}, life {life}, key {key}: {version} acknowledged, {found} found"
                 );
             }
-            dense(&node).await;
+            check_dense(&node).await;
         }
         node.stop().await;
     }
 }
 
-/// What a subscriber reads from the oldest record to the head is dense and chained.
-async fn dense(node: &Running) {
+/// Verifies that the records from the oldest to the head are dense and chained.
+async fn check_dense(node: &Running) {
     let head = node.leader.head().borrow().lsn;
     let (mut next, mut chain) = (Lsn(1), None);
     while next <= head {
         let block = match node.leader.records(next, 10_000).await {
             Ok(block) => block,
-            // Trimmed before we came, or meanwhile.
+            // The log was trimmed before or during the loop.
             Err(FeedReadError::Trimmed { oldest, .. }) => {
                 (next, chain) = (oldest, node.leader.chain_at(Lsn(oldest.0 - 1)));
                 continue;
@@ -275,7 +275,7 @@ async fn dense(node: &Running) {
 }
 
 #[tokio::test]
-async fn a_snapshot_for_a_subscriber_and_the_tail_make_the_same_rows() {
+async fn a_snapshot_and_the_tail_yield_the_same_rows_at_a_subscriber() {
     let node = start(config()).await;
     let view = node.view("a").await;
     fill(&node, view, 1).await;
@@ -298,7 +298,7 @@ async fn a_snapshot_for_a_subscriber_and_the_tail_make_the_same_rows() {
 }
 
 #[tokio::test]
-async fn tombstones_are_held_as_long_as_configured() {
+async fn tombstones_are_kept_as_long_as_configured() {
     let node = start(Config { tombstone_retention_s: 60, ..config() }).await;
     let view = node.view("a").await;
     node.leader.write(write(view, &[(1, Some(1)), (1, None)], 5_000)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Modules: stored before they are logged, there again after a restart, and collected when no name means them.
+//! Modules: stored before they are logged, ready again after a restart, and collected once the catalogue does not name them.
 
 mod support;
 
@@ -37,7 +37,7 @@ async fn a_module_is_durable_callable_and_fetched_by_edges() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_leaves_nothing_behind() {
+async fn a_rejected_module_leaves_nothing_behind() {
     let node = start(Config { module_bytes_max: 1_024, ..config() }).await;
     let put = |component: &'static [u8]| node.leader.put_module("m".into(), "1".into(), Bytes::from_static(component));
     let error = put(b"bad").await.unwrap_err();
@@ -56,7 +56,7 @@ async fn what_cannot_be_taken_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_release_that_no_name_means_is_retired_and_its_file_collected() {
+async fn a_release_that_the_catalogue_does_not_name_is_retired_and_its_file_collected() {
     let node = start(config()).await;
     let put = |name: &str, release: &str, component: &'static [u8]| {
         node.leader.put_module(name.into(), release.into(), Bytes::from_static(component))
@@ -66,10 +66,10 @@ async fn a_release_that_no_name_means_is_retired_and_its_file_collected() {
     put("o", "1", b"shared").await.unwrap();
     let new = put("m", "2", b"new").await.unwrap().digest;
     node.leader.change(CatalogueChange::DropModule("n".into())).await.unwrap();
-    // A further change: that before it is then wholly done with.
+    // After a further change, the effects of the previous one are complete.
     node.view("a").await;
     assert!(!node.modules.is_ready(old) && node.modules.is_ready(shared) && node.modules.is_ready(new));
-    assert!(node.leader.component(old).await.is_some(), "an edge that lags may still want it");
+    assert!(node.leader.component(old).await.is_some(), "an edge that lags may still fetch it");
     assert!(node.leader.snapshot_now());
     assert!(node.leader.component(old).await.is_none());
     assert!(node.leader.component(shared).await.is_some() && node.leader.component(new).await.is_some());
@@ -90,7 +90,7 @@ async fn one_release_is_one_component() {
     let error = put("1.0.0", b"other").await.unwrap_err().to_string();
     assert!(error.contains("release '1.0.0' of module 'm' already exists with different contents"), "{error}");
     assert_eq!(node.leader.catalogue().module("m").unwrap().digest, first.digest);
-    assert_eq!(put("1.0.0", b"first").await.unwrap().digest, first.digest, "the same again is no change");
+    assert_eq!(put("1.0.0", b"first").await.unwrap().digest, first.digest, "an identical release changes nothing");
     assert_ne!(put("1.0.1", b"other").await.unwrap().digest, first.digest);
     node.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What receipts say of rows that changed nothing, and deletions without a time.
+//! Receipts report the rows that were outranked; deletions without a time outrank the stored rows.
 
 mod support;
 
@@ -15,7 +15,7 @@ use littoral_model::{
 };
 use support::{NOW_MS, Running, config, read, start, view, with_key, write};
 
-/// Rows and deletions without a time, through a door whose clock is the leader's.
+/// Rows and deletions without a time, through a door with the same clock as the leader's.
 fn untimed(view: ViewId, rows: &[(i64, Option<i64>)]) -> WriteRequest {
     let mut request = write(view, rows, NOW_MS as i64);
     request.rows.stamp(EventTime::from_ms(NOW_MS as i64));
@@ -26,55 +26,55 @@ fn rows(rows: &[u32]) -> Outranked {
     Outranked { count: rows.len() as u64, rows: rows.to_vec() }
 }
 
-async fn taken(node: &Running, request: WriteRequest) -> WriteReceipt {
+async fn write_to(node: &Running, request: WriteRequest) -> WriteReceipt {
     node.leader.write(request).await.unwrap()
 }
 
 const AHEAD: i64 = NOW_MS as i64 + 50_000;
 
 #[tokio::test]
-async fn a_deletion_without_a_time_outranks_the_row_that_it_can_see() {
+async fn a_deletion_without_a_time_outranks_the_stored_row() {
     let node = start(config()).await;
     let view = node.view("a").await;
     node.put(view, 1, 7, AHEAD).await.unwrap();
-    let receipt = taken(&node, untimed(view, &[(1, None)])).await;
+    let receipt = write_to(&node, untimed(view, &[(1, None)])).await;
     assert_eq!((receipt.outranked, node.get(view, 1)), (Outranked::default(), None));
-    // The row of the same write, and one that it does not delete.
+    // A row of the same write, and a row that the write does not delete.
     let mut request = write(view, &[(2, Some(1)), (3, Some(3))], AHEAD);
     let deletion = untimed(view, &[(2, None)]);
     deletion.rows.iter().for_each(|row| request.rows.push(row));
     request.rows.stamp(EventTime::from_ms(NOW_MS as i64));
-    let receipt = taken(&node, request).await;
+    let receipt = write_to(&node, request).await;
     assert_eq!((receipt.outranked, node.get(view, 2), node.get(view, 3)), (Outranked::default(), None, Some(3)));
     node.stop().await;
 }
 
 #[tokio::test]
-async fn rows_and_deletions_that_change_nothing_are_named() {
+async fn receipts_name_the_outranked_rows_and_deletions() {
     let node = start(config()).await;
     let view = node.view("a").await;
     node.put(view, 1, 7, AHEAD).await.unwrap();
-    let late = taken(&node, write(view, &[(5, Some(1)), (1, None), (6, None), (1, Some(8))], AHEAD - 1)).await;
+    let late = write_to(&node, write(view, &[(5, Some(1)), (1, None), (6, None), (1, Some(8))], AHEAD - 1)).await;
     assert_eq!((late.outranked, node.get(view, 1)), (rows(&[1, 3]), Some(7)));
-    let untimed = taken(&node, untimed(view, &[(1, Some(9))])).await;
+    let untimed = write_to(&node, untimed(view, &[(1, Some(9))])).await;
     assert_eq!((untimed.outranked, node.get(view, 1)), (rows(&[0]), Some(7)));
-    // Within one write the later event stays, whatever the order.
-    let both = taken(&node, write(view, &[(8, Some(1)), (8, Some(2))], 2_000)).await;
+    // Within one write the later event is kept, whatever the order.
+    let both = write_to(&node, write(view, &[(8, Some(1)), (8, Some(2))], 2_000)).await;
     assert_eq!(both.outranked, Outranked::default());
     let many: Vec<_> = (0..500).map(|_| (1, Some(0))).collect();
-    let many = taken(&node, write(view, &many, 1_000)).await;
+    let many = write_to(&node, write(view, &many, 1_000)).await;
     assert_eq!((many.outranked.count, many.outranked.rows), (500, (0..100).collect()));
     node.stop().await;
 }
 
 #[tokio::test]
-async fn the_policy_of_the_view_decides() {
+async fn the_merge_policy_of_the_view_decides() {
     let node = start(config()).await;
     let policy = FeatureView { merge: MergePolicy::LatestWrite, ..view("by_write") };
     node.leader.change(CatalogueChange::PutView(policy)).await.unwrap();
     let by_write = node.leader.catalogue().view("by_write").unwrap().id;
     node.put(by_write, 1, 7, AHEAD).await.unwrap();
-    let receipt = taken(&node, write(by_write, &[(1, None)], 1)).await;
+    let receipt = write_to(&node, write(by_write, &[(1, None)], 1)).await;
     assert_eq!((receipt.outranked, node.get(by_write, 1)), (Outranked::default(), None));
     for merge in [MergePolicy::Sum, MergePolicy::Max, MergePolicy::Min] {
         let combining = FeatureView { merge, ..view(merge.name()) };
@@ -86,29 +86,29 @@ async fn the_policy_of_the_view_decides() {
             answer.rows[0][0].as_ref().map(support::value)
         };
         node.put(id, 1, 7, AHEAD).await.unwrap();
-        let late = taken(&node, write(id, &[(2, Some(1)), (1, None)], 1)).await;
+        let late = write_to(&node, write(id, &[(2, Some(1)), (1, None)], 1)).await;
         assert_eq!((late.outranked, combined().await), (rows(&[1]), Some(7)), "{merge:?}");
-        let untimed = taken(&node, untimed(id, &[(1, None)])).await;
+        let untimed = write_to(&node, untimed(id, &[(1, None)])).await;
         assert_eq!((untimed.outranked, combined().await), (Outranked::default(), None), "{merge:?}");
     }
     node.stop().await;
 }
 
 #[tokio::test]
-async fn a_retry_is_told_the_same_also_after_a_restart_with_and_without_a_snapshot() {
+async fn a_retry_receives_the_same_receipt_also_after_a_restart_with_and_without_a_snapshot() {
     let mut node = start(config()).await;
     let view = node.view("a").await;
     node.put(view, 1, 7, AHEAD).await.unwrap();
     let request = || with_key(write(view, &[(2, Some(1)), (1, Some(2)), (1, None)], 1_000), "once");
-    let first = taken(&node, request()).await;
+    let first = write_to(&node, request()).await;
     assert_eq!(first.outranked, rows(&[1, 2]));
     for seed in 0..4 {
-        let again = taken(&node, request()).await;
+        let again = write_to(&node, request()).await;
         assert_eq!(again, WriteReceipt { duplicate: true, ..first.clone() }, "{seed}");
         if seed == 1 {
             assert!(node.leader.snapshot_now());
         }
-        // What another write does to the rows later changes nothing of it.
+        // A later write to the same rows does not change the receipt.
         node.put(view, 1, seed as i64, AHEAD + 1 + seed as i64).await.unwrap();
         node = node.after_power_loss(config(), seed).await;
     }

@@ -1,11 +1,12 @@
-//! Regions that take each other's records, over the real feed: what is written anywhere is everywhere, once and in the same
-//! form, whatever breaks in between.
+//! Regions that replicate to each other over the real feed: a row that is written in one region arrives in every other, once and
+//! identical, whatever fails in between.
 
+#[path = "support/regions.rs"]
+mod regions_support;
 mod support;
 
-use littoral_feed::server;
 use littoral_feed::source::{FeedLog as _, RegionPeer as _};
-use littoral_leader::{Config, OtherRegion};
+use littoral_leader::Config;
 use littoral_log::storage::Memory;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -15,198 +16,15 @@ use littoral_model::{
     parts,
     ports::{FeatureReader as _, FeatureWriter as _, Node as _},
     read::{ReadAnswer, ReadError, ReadRequest},
-    region::Region,
-    token::Watermark,
     view::{FeatureView, ViewId},
-    write::{WriteConcern, WriteError, WriteRequest},
+    write::{WriteConcern, WriteError},
 };
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use regions_support::{NAMES, Regions, demanding, region, regions_wanted, until};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use support::{NOW_MS, Running, read, try_start, write};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-const NAMES: [&str; 3] = ["eu", "us", "asia"];
-
-fn region(name: &str) -> Region {
-    name.parse().unwrap()
-}
-
-/// Leaders of several regions that know each other, each behind a real peer listener.
-struct Regions {
-    nodes: Vec<Option<Running>>,
-    doors: Vec<(SocketAddr, CancellationToken)>,
-    /// All of the cluster begins: nobody waits for what another region may hold.
-    init: bool,
-}
-
-impl Regions {
-    async fn start(count: usize) -> Self {
-        let mut regions = Self::none(count).await;
-        regions.init = true;
-        for at in 0..count {
-            regions.open(at, Memory::new(), Memory::new()).await;
-        }
-        regions.init = false;
-        regions
-    }
-
-    /// Regions of which none runs.
-    async fn none(count: usize) -> Self {
-        let mut doors = Vec::new();
-        for _ in 0..count {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            doors.push((listener.local_addr().unwrap(), CancellationToken::new()));
-        }
-        Self { nodes: (0..count).map(|_| None).collect(), doors, init: false }
-    }
-
-    fn config(&self, at: usize) -> Config {
-        let others = (0..self.doors.len()).filter(|other| *other != at);
-        Config {
-            region: region(NAMES[at]),
-            name: NAMES[at].to_owned(),
-            catalogue_home: Some(region(NAMES[0])),
-            regions: others
-                .map(|other| OtherRegion { name: region(NAMES[other]), peers: vec![self.doors[other].0.to_string()] })
-                .collect(),
-            init: self.init,
-            ..support::config()
-        }
-    }
-
-    async fn open(&mut self, at: usize, disk: Memory, components: Memory) {
-        let node = try_start(self.config(at), disk, components).await.unwrap();
-        self.nodes[at] = Some(node);
-        self.serve(at).await;
-    }
-
-    /// Lets others connect.
-    async fn serve(&mut self, at: usize) {
-        let listener = loop {
-            if let Ok(listener) = TcpListener::bind(self.doors[at].0).await {
-                break listener;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
-        let stop = CancellationToken::new();
-        self.doors[at].1 = stop.clone();
-        let config = server::Config { heartbeat_ms: 20, ..server::Config::default() };
-        tokio::spawn(server::serve(listener, Arc::new(self.at(at).leader.clone()), config, stop));
-    }
-
-    /// Nobody can connect to this region, nor stays connected. It still connects to others.
-    fn shut(&self, at: usize) {
-        self.doors[at].1.cancel();
-    }
-
-    async fn crash(&mut self, at: usize, seed: u64) {
-        self.shut(at);
-        let node = self.nodes[at].take().unwrap();
-        let (disk, components) = (node.disk.crash(seed), node.components.crash(seed));
-        node.stop().await;
-        self.open(at, disk, components).await;
-    }
-
-    fn at(&self, at: usize) -> &Running {
-        self.nodes[at].as_ref().unwrap()
-    }
-
-    async fn view(&self, name: &str) -> ViewId {
-        let id = self.at(0).view(name).await;
-        for at in 0..self.nodes.len() {
-            until("the view is everywhere", || self.at(at).leader.catalogue().view(name).is_some()).await;
-            assert_eq!(self.at(at).leader.catalogue().view(name).unwrap().id, id);
-        }
-        id
-    }
-
-    /// Waits until every region has what every other has written so far, and compares all rows.
-    async fn level(&self) {
-        let mut all = Watermark::default();
-        for node in self.nodes.iter().flatten() {
-            // What only says how far others are makes nobody wait.
-            let status = node.leader.status();
-            let own = status.region;
-            let head = self.last_own_write(node).await;
-            all.set(own, status.position.incarnation, head);
-        }
-        for at in 0..self.nodes.len() {
-            until("every region has every write", || self.at(at).leader.status().covers(&all)).await;
-        }
-        let first = rows(self.at(0));
-        for (at, name) in NAMES.iter().enumerate().take(self.nodes.len()).skip(1) {
-            assert_eq!(rows(self.at(at)), first, "{name} differs from {}", NAMES[0]);
-        }
-    }
-
-    async fn last_own_write(&self, node: &Running) -> littoral_model::position::Lsn {
-        let (own, mut last, mut from) = (node.leader.region(), littoral_model::position::Lsn::NONE, 1);
-        loop {
-            let block = node.leader.records(littoral_model::position::Lsn(from), 1 << 20).await.unwrap();
-            if block.bytes.is_empty() {
-                return last;
-            }
-            for record in littoral_wire::records::iter(&block.bytes) {
-                let record = record.unwrap();
-                if record.origin == own && record.begins().is_none() {
-                    last = record.lsn;
-                }
-            }
-            from = block.last.0 + 1;
-        }
-    }
-}
-
-/// View, key, values if any, clock reading and region.
-type RowContent = (u32, Vec<u8>, Option<Vec<u8>>, u64, String);
-
-/// Every row and tombstone, as digests compare them: without the number that each log gives it.
-fn rows(node: &Running) -> Vec<RowContent> {
-    let source = node.leader.snapshot().unwrap();
-    let mut all: Vec<_> = source
-        .chunks
-        .flatten()
-        .map(|row| {
-            let header = *row.header();
-            let body = (!row.is_tombstone()).then(|| row.body().to_vec());
-            (header.view.0, row.key().to_vec(), body, header.version.hlc.0, header.version.region.to_string())
-        })
-        .collect();
-    all.sort();
-    all
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1_500 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("did not come about: {what}");
-}
-
-fn regions_wanted(mut request: WriteRequest, count: u8, wait_ms: u32) -> WriteRequest {
-    (request.concern, request.concern_wait_ms) = (WriteConcern::Regions(count), wait_ms);
-    request
-}
-
-fn demanding(view: ViewId, key: i64, token: &Watermark) -> ReadRequest {
-    let demand = ReadDemand {
-        at_least: Some(token.clone()),
-        on_unmet: OnUnmet::Wait,
-        wait_max: Duration::from_secs(20),
-        ..ReadDemand::default()
-    };
-    ReadRequest { demand, ..read(view, &[key]) }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_written_anywhere_is_everywhere_and_its_token_holds_there() {
+async fn a_write_in_one_region_is_visible_in_every_region_with_its_token() {
     let regions = Regions::start(3).await;
     let view = regions.view("a").await;
     for round in 0..30_i64 {
@@ -223,12 +41,12 @@ async fn what_is_written_anywhere_is_everywhere_and_its_token_holds_there() {
     assert_eq!(regions.at(2).get(view, 3), None);
     for at in 0..3 {
         let head = regions.at(at).leader.status().position;
-        assert!(head.lsn.0 < 1_500, "regions answer each other without end: {head}");
+        assert!(head.lsn.0 < 1_500, "regions replicate position records to each other endlessly: {head}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_region_has_a_part_of_a_row_that_combines_and_all_read_the_same() {
+async fn each_region_has_a_part_of_a_combined_row_and_all_regions_read_the_same() {
     let regions = Regions::start(3).await;
     let mut views = Vec::new();
     for merge in [MergePolicy::Sum, MergePolicy::Max, MergePolicy::Min] {
@@ -260,9 +78,9 @@ async fn each_region_has_a_part_of_a_row_that_combines_and_all_read_the_same() {
     regions.level().await;
     for (at, name) in NAMES.iter().enumerate() {
         assert_eq!(combined(at).await, [Some(285), Some(300), Some(-20)], "{name}");
-        assert_eq!(regions.at(at).leader.conflicts().unwrap(), [], "no region's part is another's loss");
+        assert_eq!(regions.at(at).leader.conflicts().unwrap(), [], "parts of different regions do not conflict");
     }
-    // A deletion ends what every region had written by then, and what one writes later is the row.
+    // A deletion ends the parts that every region has written before, and a later write starts the row again.
     for view in &views {
         regions.at(1).leader.write(write(*view, &[(1, None)], 2)).await.unwrap();
     }
@@ -280,48 +98,48 @@ async fn each_region_has_a_part_of_a_row_that_combines_and_all_read_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_the_catalogue_goes_to_its_home_and_comes_back_with_its_module() {
+async fn a_change_of_the_catalogue_goes_to_its_home_and_returns_with_its_module() {
     let regions = Regions::start(2).await;
     let view = support::view("made_elsewhere");
     let change = CatalogueChange::PutView(view.clone());
     until("the home is connected", || regions.at(1).leader.status().regions[0].connected).await;
     regions.at(1).leader.change(change).await.unwrap();
-    assert!(regions.at(1).leader.catalogue().view(&view.name).is_some(), "it is here when the answer is");
+    assert!(regions.at(1).leader.catalogue().view(&view.name).is_some(), "it is applied here before the answer");
     let put = regions.at(1).leader.put_module("m".into(), "1".into(), b"component"[..].into()).await.unwrap();
     assert!(regions.at(0).leader.catalogue().module("m").is_some());
-    until("the module is here", || regions.at(1).modules.ready.lock().unwrap().contains(&put.digest)).await;
+    until("the module is ready", || regions.at(1).modules.ready.lock().unwrap().contains(&put.digest)).await;
     assert_eq!(regions.at(1).leader.component(put.digest).await.unwrap(), b"component"[..]);
     regions.shut(0);
     until("the home is lost", || !regions.at(1).leader.status().regions[0].connected).await;
     let change = CatalogueChange::DropModule("m".into());
-    let refused = regions.at(1).leader.change(change).await.unwrap_err();
-    assert!(matches!(&refused, WriteError::LeaderUnavailable(why) if why.contains("'eu'")), "{refused}");
+    let rejected = regions.at(1).leader.change(change).await.unwrap_err();
+    assert!(matches!(&rejected, WriteError::LeaderUnavailable(why) if why.contains("'eu'")), "{rejected}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_asks_for_other_regions_waits_for_their_disks_and_says_what_it_has_not_reached() {
+async fn a_write_waits_for_the_disks_of_other_regions_and_its_error_names_those_that_were_reached() {
     let regions = Regions::start(3).await;
     let view = regions.view("a").await;
-    let asked = |key, count, wait_ms| regions_wanted(write(view, &[(key, Some(key))], 1), count, wait_ms);
-    let receipt = regions.at(1).leader.write(asked(1, 2, 20_000)).await.unwrap();
+    let request = |key, count, wait_ms| regions_wanted(write(view, &[(key, Some(key))], 1), count, wait_ms);
+    let receipt = regions.at(1).leader.write(request(1, 2, 20_000)).await.unwrap();
     assert_eq!(receipt.concern, WriteConcern::Regions(2));
     for at in [0, 2] {
-        assert!(regions.at(at).leader.status().covers(&receipt.token), "acknowledged before it was there");
+        assert!(regions.at(at).leader.status().covers(&receipt.token), "acknowledged before it was stored there");
     }
-    let invalid = regions.at(1).leader.write(asked(2, 3, 1_000)).await.unwrap_err();
+    let invalid = regions.at(1).leader.write(request(2, 3, 1_000)).await.unwrap_err();
     assert!(matches!(&invalid, WriteError::Invalid(why) if why.contains("knows 2 other regions")), "{invalid}");
     // The others cannot fetch from region 1 any more.
     regions.shut(1);
-    until("nobody takes from it", || {
+    until("no region follows it", || {
         [0, 2]
             .iter()
             .all(|at| !regions.at(*at).leader.status().regions.iter().any(|r| r.region == region("us") && r.connected))
     })
     .await;
-    let late = regions.at(1).leader.write(asked(3, 1, 200)).await.unwrap_err();
+    let late = regions.at(1).leader.write(request(3, 1, 200)).await.unwrap_err();
     let WriteError::ConcernNotReached { token, waited_ms: 200, .. } = &late else { panic!("{late}") };
     assert!(late.to_string().contains("in no other region"), "{late}");
-    assert_eq!(regions.at(1).get(view, 3), Some(3), "it was taken");
+    assert_eq!(regions.at(1).get(view, 3), Some(3), "it was stored");
     let mut regions = regions;
     regions.serve(1).await;
     let answer = regions.at(0).leader.read(&demanding(view, 3, &token.parse().unwrap())).await.unwrap();
@@ -339,23 +157,23 @@ fn quorum(view: ViewId, keys: &[i64], on_unmet: OnUnmet) -> ReadRequest {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quorum_sees_what_only_another_region_has_and_says_when_too_few_answer() {
+async fn a_quorum_read_returns_rows_that_only_one_region_has_and_fails_when_too_few_answer() {
     let regions = Regions::start(3).await;
     let view = regions.view("a").await;
-    let asked = |key| regions_wanted(write(view, &[(key, Some(key))], 1), 2, 20_000);
+    let request = |key| regions_wanted(write(view, &[(key, Some(key))], 1), 2, 20_000);
     for key in 1..4 {
-        regions.at(0).leader.write(asked(key)).await.unwrap();
+        regions.at(0).leader.write(request(key)).await.unwrap();
     }
     until("all are connected", || {
         (0..3).all(|at| regions.at(at).leader.status().regions.iter().all(|other| other.connected))
     })
     .await;
-    // Region 2 takes nothing from region 0 any more, and goes on answering; region 0 does not know what 2 is about to write.
+    // The other regions no longer follow region 0, and continue to answer.
     let values = |answer: &littoral_model::read::ReadAnswer| -> Vec<Option<i64>> {
         answer.rows[0].iter().map(|row| row.as_ref().map(support::value)).collect()
     };
     regions.shut(0);
-    until("nobody takes from region 0", || {
+    until("no region follows region 0", || {
         [1, 2]
             .iter()
             .all(|at| !regions.at(*at).leader.status().regions.iter().any(|r| r.region == region("eu") && r.connected))
@@ -364,12 +182,12 @@ async fn a_quorum_sees_what_only_another_region_has_and_says_when_too_few_answer
     regions.at(0).put(view, 1, 100, 5).await.unwrap();
     regions.at(0).leader.write(write(view, &[(2, None)], 5)).await.unwrap();
     assert_eq!((regions.at(1).get(view, 1), regions.at(1).get(view, 2)), (Some(1), Some(2)), "region 1 lacks both");
-    // From region 0, whose own rows outrank the others': the deletion too.
+    // A read at region 0: its own rows and its deletion outrank the others'.
     let own = regions.at(0).leader.read(&quorum(view, &[1, 2, 3, 9], OnUnmet::Fail)).await.unwrap();
     assert_eq!(values(&own), [Some(100), None, Some(3), None]);
     assert_eq!((own.freshness.source, own.freshness.degraded), (Source::Quorum, None));
     assert!(own.freshness.regions.len() >= 2 && own.freshness.regions.contains(&region("eu")));
-    // From region 1 it is not to be reached, and the two that are left are a majority that has not seen it.
+    // A read at region 1: region 0 is unreachable, and the other two are a majority that does not have its writes.
     let others = regions.at(1).leader.read(&quorum(view, &[1], OnUnmet::Fail)).await.unwrap();
     assert_eq!((values(&others), &others.freshness.regions), (vec![Some(1)], &vec![region("asia"), region("us")]));
     regions.shut(2);
@@ -384,7 +202,7 @@ async fn a_quorum_sees_what_only_another_region_has_and_says_when_too_few_answer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn regions_that_crash_and_are_cut_off_end_with_the_same_rows() {
+async fn regions_that_crash_or_are_partitioned_converge_to_the_same_rows() {
     let mut regions = Regions::start(3).await;
     let view = regions.view("a").await;
     for round in 0..6_u64 {
@@ -413,7 +231,7 @@ async fn regions_that_crash_and_are_cut_off_end_with_the_same_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_region_that_comes_late_takes_a_snapshot_of_what_was_trimmed() {
+async fn a_region_that_was_away_replicates_a_snapshot_of_the_trimmed_records() {
     let mut regions = Regions::start(2).await;
     let view = regions.view("a").await;
     regions.shut(0);
@@ -425,7 +243,7 @@ async fn a_region_that_comes_late_takes_a_snapshot_of_what_was_trimmed() {
         }
         assert!(regions.at(0).leader.snapshot_now());
     }
-    // A disk with no log at all: everything comes from the other region.
+    // An empty disk: everything is replicated from the other region.
     let fresh = regions.nodes[1].take().unwrap();
     fresh.stop().await;
     regions.serve(0).await;
@@ -443,7 +261,7 @@ async fn a_region_that_comes_late_takes_a_snapshot_of_what_was_trimmed() {
 async fn writes_that_did_not_know_of_each_other_are_conflicts_and_others_are_not() {
     let mut regions = Regions::start(2).await;
     let view = regions.view("a").await;
-    // One after the other, each in knowledge of the one before.
+    // One after the other, each with knowledge of the previous one.
     for round in 0..10_i64 {
         let receipt = regions.at(round as usize % 2).put(view, 1, round, 1).await.unwrap();
         regions.at((round as usize + 1) % 2).leader.read(&demanding(view, 1, &receipt.token)).await.unwrap();
@@ -471,11 +289,11 @@ async fn writes_that_did_not_know_of_each_other_are_conflicts_and_others_are_not
     let before = regions.at(0).leader.conflicts().unwrap();
     assert!(regions.at(0).leader.snapshot_now());
     regions.crash(0, 1).await;
-    assert_eq!(regions.at(0).leader.conflicts().unwrap(), before, "the ledger outlives a crash");
+    assert_eq!(regions.at(0).leader.conflicts().unwrap(), before, "the ledger survives a crash");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_region_whose_clock_is_far_ahead_is_refused_and_reported_until_it_is_not() {
+async fn a_region_whose_clock_is_far_ahead_is_rejected_and_reported_until_the_clocks_agree() {
     let regions = Regions::start(2).await;
     let view = regions.view("a").await;
     regions.at(1).clock.store(NOW_MS + 60_000, Relaxed);
@@ -490,7 +308,7 @@ async fn a_region_whose_clock_is_far_ahead_is_refused_and_reported_until_it_is_n
 }
 
 #[tokio::test]
-async fn regions_whose_catalogues_were_made_apart_do_not_mix_their_rows() {
+async fn regions_whose_catalogues_were_created_separately_do_not_mix_their_rows() {
     let mut regions = Regions::start(2).await;
     let alone = |at: usize| Config { regions: Vec::new(), catalogue_home: None, ..regions.config(at) };
     let mut kept = Vec::new();
@@ -506,13 +324,13 @@ async fn regions_whose_catalogues_were_made_apart_do_not_mix_their_rows() {
         regions.nodes[at].take().unwrap().stop().await;
         regions.open(at, disk.crash(1), components.crash(1)).await;
     }
-    let is_apart = |node: &Running| node.leader.status().regions[0].trouble.contains("created separately");
+    let reports_conflict = |node: &Running| node.leader.status().regions[0].trouble.contains("created separately");
     for at in [0, 1, 0] {
-        until("it is reported", || (0..2).all(|at| is_apart(regions.at(at)))).await;
-        // From then on the history of the other's log is known, and says nothing of its views.
+        until("it is reported", || (0..2).all(|at| reports_conflict(regions.at(at)))).await;
+        // From then on the lineage of the other log is known. It contains nothing about the views.
         regions.crash(at, 3).await;
     }
-    until("it is reported", || (0..2).all(|at| is_apart(regions.at(at)))).await;
+    until("it is reported", || (0..2).all(|at| reports_conflict(regions.at(at)))).await;
     for (at, name) in [(0, "mine"), (1, "theirs")] {
         let catalogue = regions.at(at).leader.catalogue();
         assert_eq!(catalogue.views().map(|view| view.name.as_str()).collect::<Vec<_>>(), [name]);
@@ -521,7 +339,7 @@ async fn regions_whose_catalogues_were_made_apart_do_not_mix_their_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_home_that_has_lost_its_log_takes_no_view_away_from_the_others_and_gets_its_own_back() {
+async fn a_catalogue_home_that_has_lost_its_log_restores_its_catalogue_and_removes_no_view_elsewhere() {
     let mut regions = Regions::start(2).await;
     let view = regions.view("a").await;
     regions.at(1).put(view, 1, 1, 1).await.unwrap();
@@ -530,30 +348,30 @@ async fn a_home_that_has_lost_its_log_takes_no_view_away_from_the_others_and_get
     regions.nodes[0].take().unwrap().stop().await;
     regions.open(0, Memory::new(), Memory::new()).await;
     until("the home has its catalogue again", || regions.at(0).leader.catalogue().view("a").is_some()).await;
-    assert_eq!(regions.at(0).leader.catalogue().view("a").unwrap().id, view, "numbers mean what they meant");
+    assert_eq!(regions.at(0).leader.catalogue().view("a").unwrap().id, view, "ids keep their meaning");
     assert_eq!(regions.at(1).get(view, 1), Some(1));
     regions.at(1).put(view, 2, 2, 1).await.unwrap();
     regions.at(0).put(view, 3, 3, 1).await.unwrap();
     regions.level().await;
     assert_eq!((regions.at(0).get(view, 1), regions.at(1).get(view, 3)), (Some(1), Some(3)));
-    // It is the home as before: what is defined there next comes to the others, under a number that nothing had.
+    // It is still the home: its next view is replicated to the others, with an unused id.
     let next = regions.view("b").await;
     assert_ne!(next, view);
-    // And once it has something again, others' changes are none of its business.
+    // Now that it has a catalogue again, it does not import other regions' catalogues.
     regions.crash(0, 5).await;
     regions.level().await;
     assert_eq!(regions.at(0).leader.catalogue().views().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_with_an_empty_directory_waits_for_the_others_and_heals_before_it_is_followed() {
+async fn a_leader_with_an_empty_directory_waits_for_the_others_and_restores_its_rows_before_it_is_followed() {
     let mut regions = Regions::none(2).await;
     regions.open(0, Memory::new(), Memory::new()).await;
     let made = regions.at(0).leader.change(CatalogueChange::PutView(support::view("v"))).await;
     assert!(matches!(&made, Err(WriteError::NotLeader(reason)) if reason.contains("'us'")), "{made:?}");
     let status = regions.at(0).leader.status();
     assert!(!status.writable && !status.ready && status.not_ready_reason.contains("'us'"), "{status:?}");
-    // Nor is anything said not to exist, which another region may have.
+    // A row that another region may have is not reported as absent either.
     let read = regions.at(0).leader.read(&ReadRequest::default()).await;
     assert!(matches!(&read, Err(ReadError::NotAllHere(reason)) if reason.contains("'us'")), "{read:?}");
     assert_eq!(regions.at(0).leader.belongs(), None);
@@ -561,15 +379,15 @@ async fn a_leader_with_an_empty_directory_waits_for_the_others_and_heals_before_
     let writable = |regions: &Regions| regions.at(0).leader.status().writable;
     let begun = std::time::Instant::now();
     while !writable(&regions) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "all are as empty");
+        assert!(begun.elapsed() < Duration::from_secs(60), "all regions are equally empty");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let id = regions.view("v").await;
-    let founded = regions.at(0).leader.belongs().expect("the home founds it");
+    let founded = regions.at(0).leader.belongs().expect("the home founds the cluster");
     let receipt = regions.at(0).put(id, 1, 11, 1).await.unwrap();
     let log = receipt.position.incarnation;
     while regions.at(1).get(id, 1) != Some(11) || regions.at(1).leader.belongs().is_none_or(|b| !b.healed) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "us is taken into the cluster");
+        assert!(begun.elapsed() < Duration::from_secs(60), "us joins the cluster");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // The home loses its disk.
@@ -578,7 +396,7 @@ async fn a_leader_with_an_empty_directory_waits_for_the_others_and_heals_before_
     regions.open(0, Memory::new(), Memory::new()).await;
     let healed = |regions: &Regions| regions.at(0).leader.belongs().filter(|belongs| belongs.healed);
     while healed(&regions).is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "us vouches, and has what was lost");
+        assert!(begun.elapsed() < Duration::from_secs(60), "us confirms the cluster and has the lost rows");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(regions.at(0).leader.status().ready);

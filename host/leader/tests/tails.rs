@@ -1,4 +1,4 @@
-//! Rows that an edge has kept of what this log has lost, and that are merged.
+//! Merges rows that this log has lost and an edge has kept.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn encoded(view: ViewId, origin: Region, lost: &[Lost]) -> Bytes {
     bytes.into()
 }
 
-/// A piece that this log takes.
+/// A piece that this log accepts.
 fn piece(node: &Running, name: &str, lost: &[Lost]) -> TailPiece {
     let region = node.leader.region();
     let view = node.leader.catalogue().view("a").unwrap().clone();
@@ -60,7 +60,7 @@ async fn merge(node: &Running, piece: TailPiece) -> Result<WriteReceipt, WriteEr
 }
 
 #[tokio::test]
-async fn lost_rows_come_back_once_under_their_old_versions() {
+async fn lost_rows_are_merged_once_under_their_old_versions() {
     let node = start(config()).await;
     let view = node.view("a").await;
     for id in 1..=3 {
@@ -74,7 +74,7 @@ async fn lost_rows_come_back_once_under_their_old_versions() {
     let receipt = merge(&node, lost_piece.clone()).await.unwrap();
     assert_eq!([1, 2, 3, 4].map(|id| node.get(view, id)), [Some(20), Some(11), None, Some(40)]);
     assert_eq!(version(&node, view, 4), Version { hlc: later, region: node.leader.region() });
-    // What is written from now on comes after it, though the clock reads less.
+    // A later write has a newer version, although the clock shows an earlier time.
     node.put(view, 1, 21, 2_000).await.unwrap();
     assert_eq!(node.get(view, 1), Some(21));
 
@@ -89,32 +89,32 @@ async fn lost_rows_come_back_once_under_their_old_versions() {
 }
 
 #[tokio::test]
-async fn what_is_of_another_log_view_or_region_or_of_a_clock_far_ahead_is_not_taken() {
+async fn rows_of_another_log_view_or_region_or_of_a_clock_far_ahead_are_rejected() {
     let node = start(config()).await;
     let view = node.view("a").await;
     let row = [(1, Some(1), 1_000, Hlc::new(NOW_MS, 0))];
-    let sound = piece(&node, "tail/x", &row);
+    let valid = piece(&node, "tail/x", &row);
     let other: Region = "us".parse().unwrap();
-    let mut unknown = sound.clone();
+    let mut unknown = valid.clone();
     unknown.view.name = "b".to_owned();
     assert_eq!(merge(&node, unknown).await, Err(WriteError::UnknownView("b".into())));
-    let mut anew = sound.clone();
-    anew.view.id = ViewId(77);
+    let mut recreated = valid.clone();
+    recreated.view.id = ViewId(77);
     let ahead = piece(&node, "tail/y", &[(1, Some(1), 1_000, Hlc::new(NOW_MS + 60_000, 0))]);
-    let garbage = TailPiece { records: Bytes::from_static(b"\x05\0\0\0garbage"), ..sound.clone() };
-    for (refused, why) in [
-        (TailPiece { region: other, ..sound.clone() }, "region 'us'"),
-        (TailPiece { log: littoral_model::position::Incarnation(3), ..sound.clone() }, "0000000000000003"),
-        (anew, "was 77"),
+    let garbage = TailPiece { records: Bytes::from_static(b"\x05\0\0\0garbage"), ..valid.clone() };
+    for (rejected, why) in [
+        (TailPiece { region: other, ..valid.clone() }, "region 'us'"),
+        (TailPiece { log: littoral_model::position::Incarnation(3), ..valid.clone() }, "0000000000000003"),
+        (recreated, "was 77"),
         (ahead, "ahead"),
         (garbage, "cannot be merged"),
     ] {
-        let error = merge(&node, refused).await.unwrap_err();
+        let error = merge(&node, rejected).await.unwrap_err();
         assert!(matches!(error, WriteError::Invalid(_)) && error.to_string().contains(why), "{error}");
     }
     assert_eq!(node.get(view, 1), None);
-    // Of another region's rows nothing is taken: they come with its feed.
-    let theirs = TailPiece { records: encoded(view, other, &row), ..sound.clone() };
+    // Another region's rows are ignored: they arrive with its feed.
+    let theirs = TailPiece { records: encoded(view, other, &row), ..valid.clone() };
     merge(&node, theirs).await.unwrap();
     assert_eq!(node.get(view, 1), None);
     node.stop().await;

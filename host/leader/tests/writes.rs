@@ -1,4 +1,4 @@
-//! Writes: what is taken, what is refused, and what a retry means.
+//! Writes: which are accepted, which are rejected, and how a retry is answered.
 
 mod support;
 
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use support::{NOW_MS, body, config, read, start, view, with_key, write};
 
 #[tokio::test]
-async fn an_acknowledged_write_is_read_at_once_and_its_token_is_covered() {
+async fn an_acknowledged_write_is_visible_at_once_and_its_token_is_covered() {
     let node = start(config()).await;
     let view = node.view("a").await;
     for number in 0..100 {
@@ -36,7 +36,7 @@ async fn an_acknowledged_write_is_read_at_once_and_its_token_is_covered() {
 }
 
 #[tokio::test]
-async fn late_events_lose_and_deletions_hold_unless_the_view_says_otherwise() {
+async fn late_events_are_outranked_and_deletions_persist_unless_the_merge_policy_differs() {
     let node = start(config()).await;
     let by_event = node.view("by_event").await;
     let policy = FeatureView { merge: MergePolicy::LatestWrite, ..view("by_write") };
@@ -54,10 +54,10 @@ async fn late_events_lose_and_deletions_hold_unless_the_view_says_otherwise() {
 }
 
 #[tokio::test]
-async fn writes_without_a_time_are_ordered_by_the_leaders_clock_whichever_door_they_came_through() {
+async fn writes_without_a_time_are_ordered_by_the_leaders_clock_whichever_door_they_pass() {
     let node = start(config()).await;
     let view = node.view("a").await;
-    // A door whose clock is far ahead, then one whose clock is right, then a deletion through one that is behind.
+    // First a door with a clock far ahead, then one with a correct clock, then a deletion through a door whose clock is behind.
     let through = |rows: &[(i64, Option<i64>)], door_ms: u64| {
         let mut request = write(view, rows, door_ms as i64);
         request.rows.stamp(EventTime::from_ms(door_ms as i64));
@@ -73,7 +73,7 @@ async fn writes_without_a_time_are_ordered_by_the_leaders_clock_whichever_door_t
 }
 
 #[tokio::test]
-async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
+async fn an_invalid_row_rejects_the_whole_write_and_the_error_names_the_row_and_the_reason() {
     let node = start(Config { row_bytes_max: 4_096, request_bytes_max: 8_192, ..config() }).await;
     let view = node.view("a").await;
     let one = |row: RowWrite<'_>| {
@@ -90,14 +90,17 @@ async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
         wide.finish().unwrap()
     };
     let huge = vec![1; 5_000];
-    for (row, said) in [
+    for (row, expected) in [
         (RowWrite { view, event_time, key: &key[..7], body: Some(&good) }, "row 1 of view 'a': entity key bytes"),
         (RowWrite { view, event_time, key: &key, body: Some(&good[..5]) }, "row 1 of view 'a': row body is truncated"),
         (RowWrite { view, event_time, key: &key, body: Some(&wide) }, "has 2 values, but the view has only 1 features"),
         (RowWrite { view, event_time, key: &key, body: Some(&huge) }, "has 5008 bytes, the largest is 4096"),
     ] {
         let error = node.leader.write(one(row)).await.unwrap_err();
-        assert!(matches!(error, WriteError::InvalidRow { row: 1, .. }) && error.to_string().contains(said), "{error}");
+        assert!(
+            matches!(error, WriteError::InvalidRow { row: 1, .. }) && error.to_string().contains(expected),
+            "{error}"
+        );
     }
     let unknown = RowWrite { view: ViewId(99), event_time, key: &key, body: Some(&good) };
     assert!(matches!(node.leader.write(one(unknown)).await, Err(WriteError::UnknownView(_))));
@@ -114,12 +117,12 @@ async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
     assert!(error.contains("at most 8192 are taken at once; split it"), "{error}");
     let error = node.leader.write(with_key(write(view, &[(1, Some(1))], 0), &"k".repeat(257))).await.unwrap_err();
     assert!(error.to_string().contains("1 to 256 bytes, this one has 257"), "{error}");
-    assert_eq!((node.get(view, 7), node.leader.head().borrow().lsn), (None, Lsn(1)), "nothing was taken");
+    assert_eq!((node.get(view, 7), node.leader.head().borrow().lsn), (None, Lsn(1)), "nothing was stored");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn a_retry_is_answered_as_the_first_time_also_after_a_restart_and_a_snapshot() {
+async fn a_retry_receives_the_first_receipt_also_after_a_restart_and_a_snapshot() {
     let mut node = start(config()).await;
     let view = node.view("a").await;
     let request = with_key(write(view, &[(1, Some(1)), (2, Some(2))], 1_000), "once");
@@ -145,7 +148,7 @@ async fn a_retry_is_answered_as_the_first_time_also_after_a_restart_and_a_snapsh
 }
 
 #[tokio::test]
-async fn concurrent_retries_are_one_write() {
+async fn concurrent_retries_write_once() {
     let node = start(config()).await;
     let view = node.view("a").await;
     let request = with_key(write(view, &[(1, Some(1))], 1_000), "once");
@@ -155,20 +158,20 @@ async fn concurrent_retries_are_one_write() {
             tokio::spawn(async move { leader.write(request).await.unwrap() })
         })
         .collect();
-    let mut taken = 0;
+    let mut first_writes = 0;
     let mut positions = std::collections::HashSet::new();
     for receipt in tries {
         let receipt = receipt.await.unwrap();
-        taken += u32::from(!receipt.duplicate);
+        first_writes += u32::from(!receipt.duplicate);
         positions.insert(receipt.position);
     }
-    assert_eq!((taken, positions.len()), (1, 1));
+    assert_eq!((first_writes, positions.len()), (1, 1));
     assert_eq!(node.leader.head().borrow().lsn, Lsn(3), "the view, the row, its receipt");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn a_dropped_view_takes_its_rows_along_and_its_number_is_not_used_again() {
+async fn dropping_a_view_removes_its_rows_and_its_id_is_not_reused() {
     let mut node = start(config()).await;
     let old = node.view("a").await;
     node.put(old, 1, 1, 1_000).await.unwrap();
@@ -181,14 +184,14 @@ async fn a_dropped_view_takes_its_rows_along_and_its_number_is_not_used_again() 
         node = node.after_power_loss(config(), 1).await;
     }
     let unchanged = node.leader.change(CatalogueChange::PutView(view("a"))).await.unwrap();
-    assert_eq!(unchanged.position, *node.leader.head().borrow(), "nothing to log");
+    assert_eq!(unchanged.position, *node.leader.head().borrow(), "nothing was logged");
     let error = node.leader.change(CatalogueChange::DropView("b".to_owned())).await.unwrap_err().to_string();
     assert!(error.contains("there is no view named 'b'"), "{error}");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn the_queue_is_bounded_and_a_stopping_leader_says_so() {
+async fn the_queue_is_bounded_and_a_stopping_leader_rejects_writes() {
     let node = start(Config { queue_requests_max: 2, ..config() }).await;
     let view = node.view("a").await;
     let writes: Vec<_> = (0..500)
@@ -197,24 +200,24 @@ async fn the_queue_is_bounded_and_a_stopping_leader_says_so() {
             tokio::spawn(async move { leader.write(write(view, &[(key, Some(key))], 1_000)).await })
         })
         .collect();
-    let (mut taken, mut refused) = (0, 0);
+    let (mut accepted, mut rejected) = (0, 0);
     for (key, answer) in writes.into_iter().enumerate() {
         match answer.await.unwrap() {
             Ok(_) => {
-                taken += 1;
+                accepted += 1;
                 assert_eq!(node.get(view, key as i64), Some(key as i64));
             }
             Err(error) => {
-                refused += 1;
+                rejected += 1;
                 assert_eq!(error, WriteError::Overloaded);
                 assert_eq!(node.get(view, key as i64), None);
             }
         }
     }
-    assert_eq!(taken + refused, 500);
+    assert_eq!(accepted + rejected, 500);
     let leader = node.leader.clone();
     node.stop().await;
     let error = leader.write(write(view, &[(1, Some(1))], 1_000)).await.unwrap_err();
     assert!(matches!(error, WriteError::NotLeader(_)), "{error}");
-    assert!(leader.status().ready, "reads go on");
+    assert!(leader.status().ready, "reads continue");
 }

@@ -1,4 +1,4 @@
-//! Members of one region over real connections and a real lease: who leads, what is acknowledged, what is given up and comes back.
+//! Members of one region over real connections and a real lease: promotion, acknowledgement, detached tails and their merge.
 
 #[path = "../../leader/tests/support/mod.rs"]
 mod support;
@@ -36,19 +36,19 @@ use tokio_util::sync::CancellationToken;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// One member: its disk, and what runs on it.
-struct One {
+/// A member with its disks, running or not.
+struct Node {
     disk: Memory,
     components: Memory,
     member: Option<(Member, CancellationToken)>,
     modules: Arc<Modules>,
-    /// What others reach it by.
+    /// The link through which the others connect to it.
     link: Link,
     listens: SocketAddr,
 }
 
 struct Members {
-    all: Vec<One>,
+    all: Vec<Node>,
     lease: tempfile::TempDir,
     base: Config,
 }
@@ -57,11 +57,11 @@ impl Members {
     async fn start(base: Config) -> Self {
         let mut all = Vec::new();
         for at in 0..3 {
-            // A free port that the member listens at each time that it starts.
+            // A free port, on which the member listens whenever it starts.
             let listens = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             let link = Link::start("127.0.0.1:0".parse().unwrap(), listens, at).await.unwrap();
             let (disk, components, modules) = (Memory::new(), Memory::new(), Arc::default());
-            all.push(One { disk, components, member: None, modules, link, listens });
+            all.push(Node { disk, components, member: None, modules, link, listens });
         }
         let mut members = Self { all, lease: tempfile::tempdir().unwrap(), base };
         for at in 0..3 {
@@ -104,7 +104,7 @@ impl Members {
         one.member = Some((member, stop));
     }
 
-    /// Stops it in order.
+    /// Stops a member in an orderly way.
     async fn stop(&mut self, at: usize) {
         let (member, stop) = self.all[at].member.take().unwrap();
         stop.cancel();
@@ -119,10 +119,10 @@ impl Members {
         (0..3).filter(|at| self.all[*at].member.is_some()).collect()
     }
 
-    /// Who leads, as soon as somebody among `of` does.
+    /// Returns the leader as soon as one of `of` leads.
     async fn leader(&self, of: &[usize]) -> usize {
         let mut found = None;
-        until("somebody leads", || {
+        until("a member leads", || {
             found = of.iter().copied().find(|at| self.at(*at).source_role() == SourceRole::Leader);
             found.is_some_and(|at| self.at(at).status().role == Role::Leader)
         })
@@ -130,7 +130,7 @@ impl Members {
         found.unwrap()
     }
 
-    /// Writes as soon as somebody takes it.
+    /// Writes, retrying while no member leads.
     async fn put(&self, at: usize, request: WriteRequest) -> WriteReceipt {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
@@ -139,11 +139,11 @@ impl Members {
                 Err(error) if Instant::now() < deadline => {
                     assert!(
                         matches!(error, WriteError::LeaderUnavailable(_) | WriteError::NotLeader(_)),
-                        "a write is refused for another reason than that nobody leads: {error}"
+                        "a write is rejected although a member leads: {error}"
                     );
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                Err(error) => panic!("a write is not taken: {error}"),
+                Err(error) => panic!("the write is rejected: {error}"),
             }
         }
     }
@@ -153,17 +153,17 @@ impl Members {
         self.at(leader).change(CatalogueChange::PutView(view("v"))).await.unwrap();
         let id = self.at(leader).catalogue().view("v").unwrap().id;
         for at in self.running() {
-            until("the view is everywhere", || self.at(at).catalogue().view("v").is_some()).await;
+            until("every member has the view", || self.at(at).catalogue().view("v").is_some()).await;
         }
         id
     }
 
-    /// Waits until all have the same records, applied, and compares the rows.
+    /// Waits until all members have applied the same records, and compares the rows.
     async fn level(&self, view: ViewId) {
         let of = self.running();
         let leader = self.leader(&of).await;
         for at in &of {
-            until("all members have everything", || {
+            until("all members have every record", || {
                 self.at(*at).status().position == self.at(leader).status().position
                     && self.at(*at).acknowledged() == self.at(leader).acknowledged()
                     && self.at(leader).acknowledged() == self.at(leader).status().position
@@ -184,7 +184,7 @@ impl Members {
         self.all[at].link.cut(littoral_faults::link::Side::Both);
     }
 
-    fn mend(&self, at: usize) {
+    fn heal(&self, at: usize) {
         self.all[at].link.heal();
     }
 
@@ -198,7 +198,7 @@ impl Members {
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
-        assert!(Instant::now() < deadline, "it never comes to this: {what}");
+        assert!(Instant::now() < deadline, "this never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -218,7 +218,7 @@ fn demanding(view: ViewId, key: i64, token: Watermark) -> ReadRequest {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_leads_all_take_writes_and_every_member_answers() {
+async fn one_member_leads_and_every_member_accepts_writes_and_answers_reads() {
     let members = Members::start(support::config()).await;
     let view = members.view().await;
     let leader = members.leader(&[0, 1, 2]).await;
@@ -241,7 +241,7 @@ async fn one_leads_all_take_writes_and_every_member_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_stops_is_followed_by_another_and_comes_back_as_a_follower() {
+async fn a_leader_that_stops_is_replaced_and_returns_as_a_follower() {
     let mut members = Members::start(support::config()).await;
     let view = members.view().await;
     let mut epochs = Vec::new();
@@ -255,7 +255,7 @@ async fn a_leader_that_stops_is_followed_by_another_and_comes_back_as_a_follower
         let next = members.leader(&others).await;
         assert_ne!(next, leader);
         let again = members.put(next, retried).await;
-        assert!(again.duplicate, "the key is known to who leads now");
+        assert!(again.duplicate, "the new leader knows the key");
         assert_eq!(again.position, first.position);
         assert_eq!(members.get(next, view, round), Some(round));
         members.put(others[0], quorum(write(view, &[(100 + round, Some(round))], 1_000))).await;
@@ -266,18 +266,18 @@ async fn a_leader_that_stops_is_followed_by_another_and_comes_back_as_a_follower
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
+async fn records_that_only_a_partitioned_leader_has_are_kept_as_a_detached_tail_and_can_be_merged() {
     let members = Members::start(support::config()).await;
     let view = members.view().await;
     let old = members.leader(&[0, 1, 2]).await;
     members.put(old, quorum(write(view, &[(1, Some(1)), (2, Some(2))], 1_000))).await;
     members.level(view).await;
     let others: Vec<_> = (0..3).filter(|at| *at != old).collect();
-    // Nobody reaches it any more: it acknowledges what it has alone, and no more once the others could lead.
+    // No member reaches it any more. It acknowledges `local` writes, until the others could elect a leader.
     members.cut(old);
     let alone = members.at(old).write(write(view, &[(1, Some(100)), (7, Some(700))], 2_000)).await.unwrap();
     assert_eq!(alone.concern, WriteConcern::Local);
-    assert_eq!(members.get(old, view, 1), Some(1), "shown is what a majority has");
+    assert_eq!(members.get(old, view, 1), Some(1), "only rows that a majority has are visible");
     let unreached = members.at(old).write(quorum(write(view, &[(8, Some(8))], 2_000))).await;
     assert!(matches!(&unreached, Err(WriteError::LeaderUnavailable(_))), "{unreached:?}");
     let next = members.leader(&others).await;
@@ -286,7 +286,7 @@ async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
     members.put(next, quorum(write(view, &[(9, Some(9))], 1_500))).await;
     assert_eq!(members.get(next, view, 7), Some(5));
 
-    members.mend(old);
+    members.heal(old);
     members.level(view).await;
     let tails = members.at(old).tails().unwrap();
     let kept = tails.list().unwrap();
@@ -296,14 +296,14 @@ async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
     let events: Vec<_> = shown.iter().map(|record| (record.key.to_vec(), record.event_time.0)).collect();
     assert!(events.contains(&(7_i64.to_le_bytes().to_vec(), EventTime::from_ms(2_000).0)), "{events:?}");
     assert!(shown.iter().all(|record| record.view.as_ref().is_some_and(|view| view.name == "v")));
-    // Merged, it loses to what is newer and adds what is not there, under its old versions.
+    // The merge adds missing rows under their old versions, and newer rows outrank it.
     let merged = tails.merge(kept[0].name.clone()).await.unwrap();
     assert_eq!(merged.rows as usize, shown.len());
     members.level(view).await;
     for at in 0..3 {
         assert_eq!(members.get(at, view, 1), Some(5));
         assert_eq!(members.get(at, view, 7), Some(5));
-        assert_eq!(members.get(at, view, 8), Some(8), "what was refused for want of a majority was in the tail");
+        assert_eq!(members.get(at, view, 8), Some(8), "the write that did not reach a majority was in the tail");
     }
     let row = members.at(next).page(view, Some(&7_i64.to_le_bytes()), 1).unwrap().rows.remove(0);
     assert_eq!(row.header().version, shown.iter().find(|r| r.key == 8_i64.to_le_bytes()[..]).unwrap().version);
@@ -313,7 +313,7 @@ async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_that_lost_its_disk_or_is_far_behind_takes_a_snapshot() {
+async fn a_member_that_lost_its_disk_or_is_far_behind_installs_a_snapshot() {
     let base = Config { snapshot_log_bytes: 64 << 10, retention_bytes_max: 1, retention_s_max: 0, ..support::config() };
     let mut members = Members::start(base).await;
     let view = members.view().await;
@@ -343,9 +343,9 @@ async fn a_member_that_lost_its_disk_or_is_far_behind_takes_a_snapshot() {
         assert_ne!(members.at(behind).generation(), before, "streams of the log before the snapshot end");
         assert_eq!(members.get(behind, view, 100 * round), Some(199));
         let oldest = members.at(behind).status().gauges["log_oldest_lsn"];
-        assert!(oldest > from, "its log begins anew behind the snapshot: {oldest} {from}");
+        assert!(oldest > from, "its log restarts after the snapshot: {oldest} {from}");
     }
-    // It has everything that a leader needs.
+    // It can lead.
     members.stop(leader).await;
     members.put(behind, quorum(write(view, &[(5_000, Some(1))], 9_000))).await;
     members.level(view).await;
@@ -369,17 +369,17 @@ async fn writes_that_wait_for_a_majority_are_bounded() {
     let rejected = members.at(leader).write(quorum(write(view, &[(99, Some(1))], 1_000))).await;
     assert_eq!(rejected, Err(WriteError::Overloaded));
     let local = members.at(leader).write(write(view, &[(98, Some(1))], 1_000)).await.unwrap();
-    assert_eq!(local.concern, WriteConcern::Local, "a write that does not wait for a majority is taken");
+    assert_eq!(local.concern, WriteConcern::Local, "a write that does not wait for a majority is accepted");
     for waiting in waiting {
         let answer = waiting.await.unwrap();
         assert!(matches!(answer, Err(WriteError::LeaderUnavailable(_))), "{answer:?}");
     }
-    members.mend(leader);
+    members.heal(leader);
     members.put(members.leader(&[0, 1, 2]).await, quorum(write(view, &[(99, Some(1))], 2_000))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_region_without_a_majority_takes_no_writes_and_answers_reads() {
+async fn a_region_without_a_majority_rejects_writes_and_answers_reads() {
     let mut members = Members::start(support::config()).await;
     let view = members.view().await;
     let leader = members.leader(&[0, 1, 2]).await;
@@ -388,18 +388,18 @@ async fn a_region_without_a_majority_takes_no_writes_and_answers_reads() {
     for at in (0..3).filter(|at| *at != leader) {
         members.stop(at).await;
     }
-    until("it leads no more", || members.at(leader).source_role() == SourceRole::Follower).await;
-    let refused = members.at(leader).write(write(view, &[(2, Some(2))], 1_000)).await;
-    assert!(matches!(&refused, Err(WriteError::LeaderUnavailable(_))), "{refused:?}");
+    until("it no longer leads", || members.at(leader).source_role() == SourceRole::Follower).await;
+    let rejected = members.at(leader).write(write(view, &[(2, Some(2))], 1_000)).await;
+    assert!(matches!(&rejected, Err(WriteError::LeaderUnavailable(_))), "{rejected:?}");
     assert_eq!(members.get(leader, view, 1), Some(1));
     members.open((leader + 1) % 3).await;
     members.put(leader, quorum(write(view, &[(2, Some(2))], 1_000))).await;
     members.level(view).await;
 }
 
-/// Another program wrote to the member's log: its records have the numbers and the epoch of the leader's, and only their hashes tell.
+/// Another program wrote to the member's log: its records have the LSNs and the epoch of the leader's, and only their hashes differ.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_whose_log_has_forked_takes_the_leaders_and_keeps_its_own_aside() {
+async fn a_member_whose_log_has_forked_follows_the_leader_and_keeps_its_own_records_as_a_detached_tail() {
     let mut members = Members::start(support::config()).await;
     let view = members.view().await;
     let leader = members.leader(&[0, 1, 2]).await;
@@ -408,11 +408,11 @@ async fn a_member_whose_log_has_forked_takes_the_leaders_and_keeps_its_own_aside
     members.level(view).await;
     members.stop(forked).await;
     let (disk, components) = (members.all[forked].disk.clone(), members.all[forked].components.clone());
-    let alone = support::try_start(support::config(), disk, components).await.unwrap();
+    let other = support::try_start(support::config(), disk, components).await.unwrap();
     for key in 10..15 {
-        alone.put(view, key, 7, 1_000).await.unwrap();
+        other.put(view, key, 7, 1_000).await.unwrap();
     }
-    alone.stop().await;
+    other.stop().await;
     for key in 20..28 {
         members.put(leader, quorum(write(view, &[(key, Some(2))], 1_000))).await;
     }
@@ -421,5 +421,5 @@ async fn a_member_whose_log_has_forked_takes_the_leaders_and_keeps_its_own_aside
     assert_eq!((members.get(forked, view, 10), members.get(forked, view, 20)), (None, Some(2)));
     let tails = members.at(forked).tails().unwrap();
     let listed = tails.list().unwrap();
-    assert_eq!(listed.len(), 1, "what it had alone is kept: {listed:?}");
+    assert_eq!(listed.len(), 1, "the records that only it had are kept: {listed:?}");
 }

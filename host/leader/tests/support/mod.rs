@@ -1,4 +1,4 @@
-//! A leader on a disk in memory, and shorthands.
+//! A leader on a disk in memory, and shorthands for requests.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -34,7 +34,7 @@ pub const NOW_MS: u64 = 1_800_000_000_000;
 
 static STARTED: AtomicU64 = AtomicU64::new(42);
 
-/// Takes every component that does not begin with `bad`.
+/// A sandbox that accepts every component that does not begin with `bad`.
 #[derive(Debug, Default)]
 pub struct Modules {
     pub ready: Mutex<HashSet<ModuleDigest>>,
@@ -72,7 +72,7 @@ impl ModuleRuntime for Modules {
     }
 }
 
-/// A running leader and what it runs on.
+/// A running leader, its disks and its clock.
 pub struct Running {
     pub leader: Handle,
     pub disk: Memory,
@@ -95,7 +95,7 @@ pub async fn try_start(config: Config, disk: Memory, components: Memory) -> Resu
         storage: Arc::new(disk.clone()),
         modules: Arc::new(components.clone()),
         clock: Arc::new(move || reading.load(Relaxed)),
-        // Each log has a life of its own.
+        // Each log gets its own life.
         entropy: STARTED.fetch_add(1, Relaxed),
         progress: Arc::default(),
     };
@@ -108,7 +108,7 @@ pub async fn start(config: Config) -> Running {
 }
 
 impl Running {
-    /// Stops, loses power, and starts again on what the seed leaves of the disk.
+    /// Stops, loses power, and starts again on the part of the disk that survives, which depends on the seed.
     pub async fn after_power_loss(self, config: Config, seed: u64) -> Running {
         let (disk, components) = (self.disk.crash(seed), self.components.crash(seed));
         self.stop().await;
