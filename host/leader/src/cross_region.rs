@@ -67,9 +67,7 @@ impl CrossRegion {
         for (region, link) in &self.links {
             let applied = link.applied();
             // A position that the other log has lost by a rollback is not named.
-            if applied.lsn > Lsn::NONE
-                && lives.get(*region).is_some_and(|lineage| lineage.has(applied, applied.lsn))
-            {
+            if applied.lsn > Lsn::NONE && lives.get(*region).is_some_and(|lineage| lineage.has(applied, applied.lsn)) {
                 lives.raise(watermark, *region, applied);
             }
         }

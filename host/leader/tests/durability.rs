@@ -81,7 +81,7 @@ async fn a_damaged_snapshot_is_skipped_and_without_any_the_start_fails() {
     node.stop().await;
     assert!(disk.flip(&names[0], 5_000));
     let error = try_start(short(), disk.reopened(), components.clone()).await.err().unwrap().to_string();
-    assert!(error.contains("no whole snapshot") && error.contains("restore the data directory"), "{error}");
+    assert!(error.contains("no usable snapshot") && error.contains("restore the data directory"), "{error}");
     disk.flip(&names[0], 5_000);
     disk.flip(&names[1], 5_000);
     for segment in disk.list().unwrap().iter().filter(|name| name.ends_with(".seg")) {
