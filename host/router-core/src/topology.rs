@@ -34,6 +34,7 @@ pub struct Topology {
 
 /// Patterns of disaster recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// One region, and copies of its data elsewhere.
     BackupRestore,
