@@ -43,6 +43,8 @@ pub struct History {
     pub lives: Lineage,
     /// The record at which it forked from the log whose records are applied here: later ones are lost there.
     pub forked: Option<Resume>,
+    /// Whether the region will request the records that its log has lost. Otherwise this region requests them.
+    pub requests: bool,
 }
 
 /// Records of another region.
@@ -78,7 +80,11 @@ impl Import {
         Self {
             region,
             incarnation: position.incarnation,
-            history: Some(Box::new(History { lives, forked: Some(Resume { position, chain: ChainHash::GENESIS }) })),
+            history: Some(Box::new(History {
+                lives,
+                forked: Some(Resume { position, chain: ChainHash::GENESIS }),
+                requests: false,
+            })),
             records: Bytes::new(),
             snapshot: false,
             seen: Vec::new(),
@@ -90,6 +96,11 @@ impl Import {
 
 fn is_content(record: &Record<'_>, origin: Region) -> bool {
     record.is_content() && record.origin == origin
+}
+
+/// Returns whether a record of another region's log requests everything that region `own` holds ([`Import::nothing_taken`]).
+pub(crate) fn is_request(record: &Record<'_>, own: Region) -> bool {
+    matches!(record.payload, Payload::Through { .. }) && record.origin == own && record.origin_lsn == Lsn::NONE
 }
 
 /// Returns whether a region's catalogue changes are accepted here. The home's always are. Any region's are accepted at a home whose
@@ -147,9 +158,14 @@ impl Sequencer {
         }
         let home = self.imports.catalogue_home;
         let gives_catalogue = gives_catalogue(region, self.region, home, &building.pending.known);
+        let begun = lives.starts().last().map_or(Lsn::NONE, |start| start.first);
         for record in records::iter(&import.records) {
             let record = record.map_err(|error| WriteError::Invalid(error.to_string()))?;
             if let Payload::Through { incarnation: life, .. } = record.payload {
+                if is_request(&record, self.region) && record.lsn >= begun {
+                    through.seen.remove(&Region::NONE);
+                    through.changed = Some((record.lsn, record.chain));
+                }
                 let at = Position { incarnation: life, lsn: record.origin_lsn };
                 let own = building.pending.known.lives_of(self.region, self.imports.log);
                 if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
@@ -187,6 +203,10 @@ impl Sequencer {
                     .map_err(|error| WriteError::Invalid(error.to_string()))?;
             }
         }
+        if import.snapshot {
+            // The snapshot was requested after the region had requested everything.
+            through.seen.remove(&Region::NONE);
+        }
         match import.through {
             Some((lsn, chain)) if !building.pending.known.has(region, lives.position(lsn)) => {
                 self.push_through(building, region, (lives.position(lsn), chain), &through)
@@ -198,16 +218,21 @@ impl Sequencer {
     /// Writes what is new about a region's log: the record at which it forked from the known log, and where further lives begin.
     fn push_lives(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
         let region = import.region;
-        let Some(History { lives: theirs, forked }) = import.history.as_deref() else { return Ok(()) };
+        let Some(History { lives: theirs, forked, requests }) = import.history.as_deref() else { return Ok(()) };
         let known = &building.pending.known;
         let (before, here) = (known.lives.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
         // What the region had seen in the lost records, it has not seen.
         let nothing_seen = Through { seen: BTreeMap::new(), changed: None, hlc: here.hlc };
         let same_log = before.as_ref().is_some_and(|before| before.log() == theirs.log());
         let forgets = |fork: &Resume| fork.position.lsn == Lsn::NONE && active(Mutation::KeepWhatWasLost);
-        let forked = forked.filter(|fork| same_log && here.position.lsn > fork.position.lsn && !forgets(fork));
-        if let Some(fork) = forked {
-            self.push_through(building, region, (fork.position, fork.chain), &nothing_seen)?;
+        if let Some(fork) = forked.filter(|fork| same_log && !forgets(fork)) {
+            let lost = here.position.lsn > fork.position.lsn;
+            if lost {
+                self.push_through(building, region, (fork.position, fork.chain), &nothing_seen)?;
+            }
+            if *requests && (lost || !here.awaits_request()) && !active(Mutation::ForgetUnrequested) {
+                self.await_request(building, region, theirs, fork.position.lsn)?;
+            }
         } else if !same_log && (before.is_some() || theirs.starts().len() > 1) {
             let begin = (Lineage::of(theirs.log()).position(Lsn::NONE), ChainHash::GENESIS);
             self.push_through(building, region, begin, &nothing_seen)?;
@@ -223,6 +248,22 @@ impl Sequencer {
             pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Records that a region's log has lost what is stored here past `kept`, and has not requested it yet.
+    fn await_request(
+        &self,
+        building: &mut Building,
+        region: Region,
+        lives: &Lineage,
+        kept: Lsn,
+    ) -> Result<(), WriteError> {
+        let origin = building.pending.known.origins.get(region).cloned().unwrap_or_default();
+        let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
+        through.saw(Seen { region: Region::NONE, lsn: kept, hlc: Hlc::default() });
+        let here = (origin.position != Position::default()).then_some((origin.position, origin.chain));
+        let begin = (lives.position(Lsn::NONE), ChainHash::GENESIS);
+        self.push_through(building, region, here.unwrap_or(begin), &through)
     }
 
     /// Adds a row that its sender did not write: it comes from a third region, or from this region before its log was recreated.
@@ -351,7 +392,8 @@ mod tests {
         ingest::Limits,
         receipts::Receipts,
     };
-    use littoral_model::{hlc::HlcClock, merge::MergePolicy, position::Epoch, view::FeatureView};
+    use littoral_model::{hlc::HlcClock, lineage::Start, merge::MergePolicy, position::Epoch, view::FeatureView};
+    use littoral_protocol::frame::UNREQUESTED;
     use littoral_wire::batch::Bounds;
 
     const LIFE: Incarnation = Incarnation(7);
@@ -378,6 +420,50 @@ mod tests {
 
     fn bounds() -> Bounds {
         Bounds { oldest: Lsn(1), tail: Lsn::NONE, chain: ChainHash::GENESIS, epoch: Epoch::FIRST, hlc: Hlc::default() }
+    }
+
+    /// An import of the history of their log, which began a life at record 41, and forked from ours at record 40.
+    fn forked(requests: bool) -> LogCommand {
+        let mut lives = Lineage::of(LIFE);
+        lives.begin(Start { life: Incarnation(8), first: Lsn(41), after: LIFE, shared: Lsn(40) });
+        let fork = Resume { position: lives.position(Lsn(40)), chain: ChainHash(40) };
+        let LogCommand::Import(import) = import(0, 0) else { unreachable!("`import` creates an import") };
+        let history = Some(Box::new(History { lives, forked: Some(fork), requests }));
+        LogCommand::Import(Import { history, through: None, ..import })
+    }
+
+    /// An import of their record `lsn`, which states that they hold our records up to `holds`.
+    fn holding(lsn: u64, holds: u64) -> LogCommand {
+        let payload = Payload::Through { incarnation: Incarnation(5), chain: ChainHash::GENESIS, seen: Vec::new() };
+        let (origin, origin_lsn) = ("here".parse().unwrap(), Lsn(holds));
+        let (lsn, epoch, hlc, chain) = (Lsn(lsn), Epoch::FIRST, Hlc(1), ChainHash(lsn.into()));
+        let mut records = Vec::new();
+        records::push(&mut records, &Record { lsn, epoch, origin, origin_lsn, hlc, chain, payload }).unwrap();
+        let LogCommand::Import(import) = import(0, lsn.0) else { unreachable!("`import` creates an import") };
+        LogCommand::Import(Import { incarnation: Incarnation(8), records: records.into(), ..import })
+    }
+
+    #[test]
+    fn a_region_that_holds_what_another_lost_waits_until_that_region_has_requested_it() {
+        let (mut committer, mut receipts) = (committer(), Receipts::new(1, 1));
+        let there = "there".parse().unwrap();
+        let mut waits = |works: Vec<LogCommand>| {
+            let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
+            for work in works {
+                committer.take(&mut building, work, &mut receipts).unwrap();
+            }
+            committer.durable(committer.finish(building, &mut receipts).unwrap().1);
+            (committer.known().awaits_request(there), committer.known().holds_past(there))
+        };
+        assert_eq!(waits(vec![import(0, 60)]), (false, None));
+        assert_eq!(waits(vec![forked(true)]), (true, Some(UNREQUESTED)));
+        assert!(waits(vec![holding(45, 30)]).0, "that is not a request");
+        assert!(!waits(vec![holding(50, 0)]).0, "they hold nothing of our log, and so request everything");
+        assert!(!waits(vec![holding(55, 30)]).0);
+        assert!(waits(vec![forked(true)]).0);
+        assert!(waits(vec![holding(40, 0)]).0, "that is an earlier life's request");
+        assert!(!waits(vec![forked(false), holding(60, 0)]).0);
+        assert!(!waits(vec![forked(false)]).0, "this region requests what it lost itself");
     }
 
     #[test]

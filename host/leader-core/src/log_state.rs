@@ -4,10 +4,11 @@ use littoral_model::{
     catalogue::Catalogue,
     cluster::Affiliation,
     lineage::{Lineage, RegionLineages},
-    origin::{Origins, Seen},
+    origin::{Origin, Origins, Seen},
     position::{Incarnation, Lsn, Position},
     region::Region,
 };
+use littoral_protocol::frame::UNREQUESTED;
 use std::sync::Arc;
 
 /// The state as of a record, except for the rows.
@@ -49,10 +50,26 @@ impl LogState {
         self.origins.get(region).is_some_and(|origin| origin.recreated && origin.position.lsn == Lsn::NONE)
     }
 
+    /// Returns whether any record of another region counts as replicated. If none does, the region's whole snapshot is replicated next.
+    #[must_use]
+    pub fn has_any(&self, region: Region) -> bool {
+        self.origins.get(region).is_some_and(|origin| origin.position.lsn > Lsn::NONE)
+    }
+
+    /// Returns whether this log holds records that another region's log has lost, and that region's request for them has not arrived
+    /// yet. The region may be rolled back again, and lose its request.
+    #[must_use]
+    pub fn awaits_request(&self, region: Region) -> bool {
+        self.origins.get(region).is_some_and(Origin::awaits_request)
+    }
+
     /// Returns the newest record of another region's log from which an applied row comes, if it is past the position up to which
-    /// everything is applied.
+    /// everything is applied; [`UNREQUESTED`] while the region's request for its lost records is awaited.
     #[must_use]
     pub fn holds_past(&self, region: Region) -> Option<Position> {
+        if self.awaits_request(region) {
+            return Some(UNREQUESTED);
+        }
         let origin = self.origins.get(region).filter(|origin| origin.newest_lsn > origin.position.lsn)?;
         self.lives.get(region).map(|lives| lives.position(origin.newest_lsn))
     }

@@ -72,6 +72,10 @@ pub(crate) fn begin_new_life(shared: &Shared) {
 /// from that region, so that its whole snapshot is replicated, with those records, also after a crash.
 pub(crate) async fn request_snapshot(shared: &Shared, region: Region) -> Result<(), WriteError> {
     let Some(link) = shared.cross_region.link(region) else { return Ok(()) };
+    // Its whole snapshot is replicated anyway. Two regions that both lost records would otherwise interrupt each other's snapshot forever.
+    if !shared.published.load().known().has_any(region) {
+        return Ok(());
+    }
     tracing::warn!(%region, "this region's log was restored from an older copy; replicating its lost records from another region");
     let late = |_| {
         Err(WriteError::NotDurable(format!("the records that region '{region}' holds could not be requested in time")))

@@ -10,6 +10,8 @@ pub enum Mutation {
     PutBackUnnoticed,
     /// A region whose log was rolled back does not fetch its lost records from other regions.
     KeepWhatWasLost,
+    /// A region does not notice that another region's request for its lost records was lost too.
+    ForgetUnrequested,
     /// Rows of records that the log has lost are kept next to the records that replaced them.
     KeepRowsPastFork,
     /// A record counts as known by its LSN alone, whichever copy of the log assigned it.
@@ -76,8 +78,8 @@ pub enum Mutation {
     IgnoreRelayLag,
     /// A publisher of an older epoch is followed.
     FollowOldEpoch,
-    /// A stream continues although the relay's replica was replaced, and a subscriber that is
-    /// ahead waits on it.
+    /// A stream continues although the relay's replica was replaced, so a subscriber that is ahead
+    /// waits on it, or although the relay's log abandoned a life that the relay had stated.
     StayWithReplaced,
     /// Half of a digest's buckets are not compared.
     DigestMissesBuckets,
@@ -176,6 +178,9 @@ impl Mutation {
 
     /// Faults of logs that are rolled back.
     pub const PUT_BACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::PutBackUnnoticed];
+
+    /// Faults of logs that are rolled back that about one seed in ten thousands triggers.
+    pub const PUT_BACK_RARE: [Self; 1] = [Self::ForgetUnrequested];
 
     /// Faults of regions that about one seed in thousands triggers.
     pub const REGIONS_RARE: [Self; 5] =

@@ -44,8 +44,18 @@ pub struct Origin {
     /// the region is being imported.
     pub newest_lsn: Lsn,
     /// What the region itself had seen of other regions at `position`. Its later writes were made
-    /// with that knowledge, so they do not conflict with it.
+    /// with that knowledge, so they do not conflict with it. An entry for no region states that
+    /// this region's log lost the records past that LSN and has not requested them yet.
     pub seen: BTreeMap<Region, Seen>,
+}
+
+impl Origin {
+    /// Returns whether the region's log lost records that are stored here, and the region's request
+    /// for them has not arrived yet.
+    #[must_use]
+    pub fn awaits_request(&self) -> bool {
+        self.seen.contains_key(&Region::NONE)
+    }
 }
 
 /// The progress of every region whose records are in this log. For the log's own region it is the

@@ -64,7 +64,7 @@ pub struct SubscriberHello {
     /// another region's log. Empty if it must not.
     pub watermark: Watermark,
     /// The newest record of that log from which it holds a row, even past `resume`; `None` if it
-    /// holds nothing.
+    /// holds nothing. [`UNREQUESTED`] if it is the leader of a region that waits for a request.
     pub holds: Option<Position>,
     /// The last life that it rejected because it had seen a later one.
     pub ended: Option<Incarnation>,
@@ -73,6 +73,11 @@ pub struct SubscriberHello {
     /// Its cluster; `None` if it has none yet.
     pub cluster: Option<ClusterId>,
 }
+
+/// The value of [`SubscriberHello::holds`] with which the leader of a region states that it holds
+/// records that the publisher's log has lost, and that the tail has not brought the publisher's
+/// request for them yet. The request is lost too if the log was rolled back again.
+pub const UNREQUESTED: Position = Position { incarnation: Incarnation(0), lsn: Lsn::NONE };
 
 /// A message from a subscriber.
 #[expect(clippy::large_enum_variant, reason = "there is one hello in a stream, and no message is kept")]

@@ -1,7 +1,7 @@
 //! A publisher's session with one subscriber: how it starts, what is sent next, and which messages
 //! the subscriber may send.
 
-use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, Upstream, VERSION_MAX, Views};
+use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, UNREQUESTED, Upstream, VERSION_MAX, Views};
 use littoral_model::{
     cluster::Affiliation,
     lineage::{Lineage, RegionLineages},
@@ -127,13 +127,20 @@ impl Publisher {
 
     /// Returns the common record of this log and the subscriber's copy of it, if the subscriber
     /// holds something past that record. For another region's leader it is also returned if the
-    /// leader knows a life that this log has lost: together with that life, this log may have lost
+    /// leader knows a life that this log has lost, or waits for this log's request for the records
+    /// that it lost ([`UNREQUESTED`]): the log may have been rolled back again, and may have lost
     /// its request for everything.
     #[must_use]
     pub fn fork(&self, hello: &SubscriberHello) -> Option<Position> {
-        let (ours, position) = (self.own_lives(), furthest(hello)?);
-        let theirs = hello.lives.with_life(position.incarnation).cloned();
+        let ours = self.own_lives();
         let for_region = matches!(hello.views, Views::ForRegion(_));
+        if for_region && hello.holds == Some(UNREQUESTED) {
+            let theirs = hello.lives.get(self.region).filter(|theirs| theirs.log() == ours.log())?;
+            let lsn = hello.resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
+            return ours.common(self.head.lsn, theirs, lsn);
+        }
+        let position = furthest(hello)?;
+        let theirs = hello.lives.with_life(position.incarnation).cloned();
         let lost_life = theirs.as_ref().is_some_and(|theirs| for_region && !ours.lists(theirs.current()));
         if ours.has(position, self.head.lsn) && !lost_life {
             return None;
@@ -429,6 +436,23 @@ mod tests {
         );
         assert_eq!(greet(for_region(), at(8, 95), &lives(8, 60)), (Mode::Tail, Some((at(7, 59), 59)), Lsn(59)));
         assert_eq!(greet(for_region(), at(77, 5), &unknown), (Mode::Snapshot, None, Lsn::NONE), "another log");
+    }
+
+    #[test]
+    fn a_region_that_waits_for_a_request_receives_the_common_record_again() {
+        let publisher = Publisher { head: at(9, 100), lives: lives(9, 80), ..publisher() };
+        let greet = |position: Option<Position>, holds| {
+            let resume = position.map(|position| Resume { position, chain: ChainHash(position.lsn.0.into()) });
+            let views = Views::ForRegion("west".parse().unwrap());
+            let hello = SubscriberHello { views, holds, lives: lives(9, 80), ..hello(resume) };
+            let (answer, session) = publisher.greet(&hello, |lsn| Some(ChainHash(lsn.0.into())), None).unwrap();
+            (answer.mode, answer.forked.map(|fork| fork.position.lsn), session.sent())
+        };
+        let waits = Some(UNREQUESTED);
+        assert_eq!(greet(Some(at(7, 79)), Some(at(7, 79))), (Mode::Tail, None, Lsn(79)));
+        assert_eq!(greet(Some(at(7, 79)), waits), (Mode::Tail, Some(Lsn(79)), Lsn(79)));
+        assert_eq!(greet(Some(at(9, 90)), waits), (Mode::Tail, Some(Lsn(90)), Lsn(90)));
+        assert_eq!(greet(None, waits), (Mode::Snapshot, Some(Lsn::NONE), Lsn::NONE), "it kept nothing of this log");
     }
 
     #[test]

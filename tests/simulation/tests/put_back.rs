@@ -20,6 +20,20 @@ fn acknowledged_writes_that_are_not_lost_are_everywhere_after_rollbacks() {
     assert!(put_backs > SEEDS / 2 && acknowledged > 10 * SEEDS);
 }
 
+/// A seed that finds each rare fault.
+const FOUND: [u64; 1] = [3_022_840];
+
+#[test]
+fn deliberate_faults_that_are_rare_are_found_by_the_seeds_that_found_them() {
+    for (mutation, seed) in Mutation::PUT_BACK_RARE.into_iter().zip(FOUND) {
+        set(Some(mutation));
+        let found = run_put_back(seed);
+        set(None);
+        assert!(found.is_err(), "{mutation:?} is not found by seed {seed}");
+        run_put_back(seed).unwrap_or_else(|broken| panic!("{broken}"));
+    }
+}
+
 #[test]
 fn every_deliberate_fault_is_found() {
     for mutation in Mutation::PUT_BACK {

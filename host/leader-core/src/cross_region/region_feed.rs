@@ -2,7 +2,7 @@
 
 use super::catalogue;
 use crate::{
-    import::{History, Import},
+    import::{History, Import, is_request},
     log_state::LogState,
     published::Published,
 };
@@ -193,6 +193,7 @@ impl RegionFeed {
             Action::FinishSnapshot => {
                 let Some((as_of, chain)) = self.snapshot.take() else { return Ok(Step::None) };
                 let import = self.import(as_of, Vec::new(), Some((as_of.lsn, chain)));
+                let import = Import { snapshot: true, ..import };
                 self.submitted = as_of.lsn;
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Snapshot }
             }
@@ -224,7 +225,7 @@ impl RegionFeed {
         if hello.forked.is_none() && known.map_or(theirs.starts().len() == 1, |known| known == theirs) {
             return Step::Heard { head: hello.head, applied: self.position() };
         }
-        let history = History { lives: theirs.clone(), forked: hello.forked };
+        let history = History { lives: theirs.clone(), forked: hello.forked, requests: true };
         let import = Import { history: Some(Box::new(history)), ..self.import(hello.head, Vec::new(), None) };
         Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
     }
@@ -256,11 +257,14 @@ impl RegionFeed {
         let mut content = false;
         // Rows that the region received without an LSN of their origin are nearly always stored here already.
         let mut known = Vec::new();
+        let awaits_request = ours.known().awaits_request(self.region);
         for record in records::iter(&block.bytes) {
             let record: Record<'_> = record?;
             check.record(&record)?;
             match &record.payload {
                 _ if has_foreign(&record, ours, table) => known.push(record.lsn),
+                // Its arrival must be durable, because it ends the wait for it.
+                _ if awaits_request && is_request(&record, self.own) => content = true,
                 Payload::Through { .. } if !content => {
                     let mut kept = Vec::new();
                     records::push(&mut kept, &record)?;

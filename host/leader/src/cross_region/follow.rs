@@ -266,9 +266,8 @@ impl Follower {
     async fn record_nothing_replicated(&self, link: &Link) -> Result<(), WriteError> {
         let lives = {
             let published = self.shared.applied.load();
-            let origin = published.origins.get(self.region);
-            let replicated = origin.is_some_and(|origin| origin.position != Position::default());
-            published.lives.get(self.region).filter(|_| replicated).cloned()
+            let has_any = published.known().has_any(self.region);
+            published.lives.get(self.region).filter(|_| has_any).cloned()
         };
         // If nothing of it was ever replicated, its snapshot is replicated without a request.
         let Some(lives) = lives else { return Ok(()) };

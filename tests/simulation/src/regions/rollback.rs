@@ -7,7 +7,7 @@ use littoral_leader_core::{Import, Imports, LogCommand};
 use littoral_log::{Log as _, storage::Memory};
 use littoral_model::{
     cluster::ClusterId,
-    position::{Epoch, Incarnation, Position},
+    position::{Epoch, Incarnation},
 };
 use littoral_protocol::frame::SubscriberHello;
 
@@ -30,8 +30,8 @@ impl World {
     /// Region `of` has records that the log of `at` has lost: requests its whole snapshot.
     pub(super) fn ask_for_all(&mut self, at: usize, of: usize) -> Result<(), String> {
         let published = &self.leaders[at].published;
-        let taken = published.origins.get(name(of)).is_some_and(|origin| origin.position != Position::default());
-        let Some(lives) = published.lives.get(name(of)).filter(|_| taken).cloned() else { return Ok(()) };
+        let has_any = published.known().has_any(name(of));
+        let Some(lives) = published.lives.get(name(of)).filter(|_| has_any).cloned() else { return Ok(()) };
         let work = LogCommand::Import(Import::nothing_taken(name(of), lives));
         self.leaders[at].commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
         self.streams.remove(&(at, of));
