@@ -132,7 +132,7 @@ impl FeedFollower {
         let resume = replica.map(|replica| replica.point.load().resume);
         let watermark = replica.map(|replica| replica.rehoming_watermark()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
-        let subscriber = subscriber.with_watermark(watermark).with_lives(RegionLineages::clone(&self.lives));
+        let subscriber = subscriber.with_watermark(watermark).with_lives(self.known_lives());
         let subscriber = subscriber.holding(self.held());
         let subscriber = subscriber.with_rows_up_to(self.serving.as_ref().map(|replica| replica.holds_up_to()));
         let hello = subscriber.hello(&self.name);
@@ -152,6 +152,20 @@ impl FeedFollower {
             grown: false,
         });
         hello
+    }
+
+    /// Returns the known lineages of the regions' logs, with that of the held rows. The last publisher
+    /// may have stated another lineage of that log, if its snapshot did not arrive. Without the life
+    /// of the position, the next publisher would treat the held rows as those of another log.
+    fn known_lives(&self) -> RegionLineages {
+        let mut lives = RegionLineages::clone(&self.lives);
+        let point = self.serving.as_ref().map(|replica| replica.point.load());
+        if let Some(point) = point
+            && let Some(held) = point.lives.get(point.region)
+        {
+            lives.set(point.region, held.clone());
+        }
+        lives
     }
 
     /// Lets the edge adopt this log in place of the held one.
@@ -309,6 +323,7 @@ pub(crate) fn newest_lives(before: &RegionLineages, hello: &PublisherHello) -> A
 mod tests {
     use super::*;
     use littoral_model::{
+        lineage::Start,
         position::{Epoch, Position},
         record::ChainHash,
         token::Watermark,
@@ -321,15 +336,17 @@ mod tests {
         Position { incarnation: LOG, lsn: Lsn(lsn) }
     }
 
+    /// Creates a replica at record 25.
+    fn replica(holdings: &Holdings) -> Replica {
+        let resume = Resume { position: at(25), chain: ChainHash(25) };
+        let region = ("east".parse().expect("a region"), Arc::default());
+        Replica::new(holdings, AppliedPoint::new(resume, Epoch(1), region, Watermark::default(), Arc::default()))
+    }
+
     /// Creates an edge whose snapshot as of record 25 held a row of record 46.
     fn follower() -> FeedFollower {
         let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
-        let resume = Resume { position: at(25), chain: ChainHash(25) };
-        let region = "east".parse().expect("a region");
-        let replica = Replica::new(
-            &holdings,
-            AppliedPoint::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
-        );
+        let replica = replica(&holdings);
         replica.holds(Lsn(46));
         let mut follower = FeedFollower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
         follower.connected(0, Duration::ZERO);
@@ -363,6 +380,60 @@ mod tests {
         assert_eq!(follower.connected(0, Duration::ZERO).resume, None, "a snapshot replaces what is held");
         let mut other = self::follower();
         assert!(matches!(other.receive(tail(46, 1)), Ok(Effect::Greeted(_))));
+    }
+
+    /// Creates a hello of a log that began this life at record 60.
+    fn tail_of(life: u64) -> Downstream {
+        let Downstream::Hello(mut hello) = tail(60, 1) else { unreachable!("`tail` creates a hello") };
+        let start = Start { life: Incarnation(life), first: Lsn(60), after: LOG, shared: Lsn(59) };
+        hello.head.incarnation = start.life;
+        hello.lives.entry(hello.region, LOG).begin(start);
+        Downstream::Hello(hello)
+    }
+
+    #[test]
+    fn a_relay_ends_its_streams_when_its_log_abandons_a_life_that_it_has_stated() {
+        let mut follower = follower();
+        let generation = |follower: &FeedFollower| follower.serving().map(|replica| replica.feed_generation());
+        let mut seen = vec![generation(&follower)];
+        for life in [8, 8, 9] {
+            follower.connected(0, Duration::ZERO);
+            follower.receive(tail_of(life)).expect("nothing that is held is lost");
+            seen.push(generation(&follower));
+        }
+        assert_eq!((seen[1], seen[2]), (seen[0], seen[0]), "subscribers learn of a further life from its first record");
+        assert_ne!(seen[3], seen[2], "record 60 now belongs to life 9, and subscribers attribute it to life 8");
+    }
+
+    #[test]
+    fn a_hello_states_the_lineage_of_the_held_rows_although_a_snapshot_of_another_did_not_arrive() {
+        let mut follower = follower();
+        follower.receive(tail_of(8)).expect("nothing that is held is lost");
+        follower.disconnected(&Fault::Lost);
+        follower.connected(0, Duration::ZERO);
+        let Downstream::Hello(mut restored) = tail_of(9) else { unreachable!("`tail_of` creates a hello") };
+        restored.mode = Mode::Snapshot;
+        follower.receive(Downstream::Hello(restored)).expect("a valid hello");
+        follower.disconnected(&Fault::Lost);
+        let hello = follower.connected(0, Duration::ZERO);
+        assert!(hello.lives.with_life(Incarnation(8)).is_some() && hello.lives.with_life(Incarnation(9)).is_none());
+    }
+
+    #[test]
+    fn a_replica_with_a_fill_past_its_position_is_not_rehomed() {
+        let replica = replica(&Holdings { shards: 1, ..Holdings::default() });
+        assert!(replica.may_insert(at(25)) && !replica.rehoming_watermark().is_empty());
+        assert!(replica.may_insert(at(26)) && replica.rehoming_watermark().is_empty());
+    }
+
+    #[test]
+    fn rows_are_requested_only_after_a_hello() {
+        let mut follower = follower();
+        assert!(!follower.may_request_rows());
+        follower.receive(tail(50, 1)).expect("a valid hello");
+        assert!(follower.may_request_rows());
+        follower.disconnected(&Fault::Lost);
+        assert!(!follower.may_request_rows());
     }
 
     #[test]

@@ -143,3 +143,55 @@ impl FillingRead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AppliedPoint, Holdings};
+    use littoral_model::{
+        event_time::EventTime,
+        hlc::Hlc,
+        position::{Epoch, Incarnation, Lsn},
+        record::ChainHash,
+        row::RowMeta,
+        token::Watermark,
+        version::Version,
+        view::ViewId,
+    };
+    use littoral_protocol::frame::Resume;
+
+    fn at(life: u64, lsn: u64) -> Position {
+        Position { incarnation: Incarnation(life), lsn: Lsn(lsn) }
+    }
+
+    /// Creates a replica at record 20 of life 7.
+    fn replica() -> Replica {
+        let holdings = Holdings { shards: 1, ..Holdings::default() };
+        let resume = Resume { position: at(7, 20), chain: ChainHash(20) };
+        let region = ("east".parse().expect("a region"), Arc::default());
+        Replica::new(&holdings, AppliedPoint::new(resume, Epoch(1), region, Watermark::default(), Arc::default()))
+    }
+
+    /// Sends a fill to a read of `replica` with one miss. Returns whether it fills the read, and whether the read must start again.
+    fn fills(replica: &Replica, as_of: Position, generation: Option<Generation>) -> (bool, bool) {
+        let mut read = FillingRead::new(replica, at(7, 20), vec![(0, 0)]);
+        assert_eq!(read.next_round().expect("a first round"), [(0, 0)]);
+        let version = Version { hlc: Hlc(1), region: "east".parse().expect("a region") };
+        let meta = RowMeta { view: ViewId(1), event_time: EventTime(1), version, lsn: as_of.lsn };
+        let mut rows = vec![vec![None]];
+        read.filled((0, 0), Filled { row: Some(Row::new(meta, b"key", Some(b"body"))), as_of, generation }, &mut rows);
+        (rows[0][0].is_some() && read.misses().is_empty(), matches!(read.next_round(), Err(FillFailure::Replaced)))
+    }
+
+    #[test]
+    fn a_fill_is_used_only_with_the_replica_for_which_it_was_requested() {
+        let (before, served, after) = (replica(), replica(), replica());
+        let own = Some(served.generation);
+        assert_eq!(fills(&served, at(7, 20), own), (true, false));
+        assert_eq!(fills(&served, at(7, 19), own), (false, false), "older than the answer");
+        assert_eq!(fills(&served, at(8, 30), own), (false, false), "of another log");
+        assert_eq!(fills(&served, at(7, 30), Some(before.generation)), (false, false), "a new request is needed");
+        assert_eq!(fills(&served, at(7, 30), Some(after.generation)), (false, true), "the replica was replaced");
+        assert_eq!(fills(&served, at(7, 30), None), (false, false), "no replica was served yet");
+    }
+}

@@ -27,7 +27,10 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -175,6 +178,8 @@ pub struct Replica {
     pub point: ArcSwap<AppliedPoint>,
     /// The generation of the table when this replica was created from it.
     pub generation: Generation,
+    /// See [`Replica::feed_generation`].
+    feed_generation: AtomicU64,
     /// From this record on, the rows are exactly as of the position.
     exact_from: AtomicU64,
     /// The newest record of a row from the snapshot or a repair. Before it, rows may be newer than
@@ -200,8 +205,8 @@ impl Replica {
         let (exact_from, newest_row) = (AtomicU64::new(exact.0), AtomicU64::new(0));
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
         let generation = table.generation();
-        let newest_answer = Mutex::default();
-        let replica = Self { table, routes, point, generation, exact_from, newest_row, newest_answer };
+        let (feed_generation, newest_answer) = (AtomicU64::new(generation.number()), Mutex::default());
+        let replica = Self { table, routes, point, generation, feed_generation, exact_from, newest_row, newest_answer };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(holdings, view);
@@ -218,7 +223,8 @@ impl Replica {
         let (routes, point) = (ArcSwap::new(from.routes.load_full()), ArcSwap::from_pointee(point));
         let (exact_from, newest_row) = (AtomicU64::new(exact_from.0), AtomicU64::new(0));
         let (table, newest_answer) = (from.table.clone(), Mutex::default());
-        Self { table, routes, point, generation, exact_from, newest_row, newest_answer }
+        let feed_generation = AtomicU64::new(generation.number());
+        Self { table, routes, point, generation, feed_generation, exact_from, newest_row, newest_answer }
     }
 
     /// Returns whether there are rows of records after `lsn` in the followed log.
@@ -248,8 +254,10 @@ impl Replica {
     /// only a snapshot is safe, for example while rows are held that the point does not cover.
     #[must_use]
     pub fn rehoming_watermark(&self) -> Watermark {
+        let newest_answer = self.newest_answer.lock();
         let point = self.point.load();
-        let all_named = point.resume.position.lsn.0 >= self.newest_row.load(Relaxed) || active(Mutation::RehomeUnnamed);
+        let all_named = point.resume.position.lsn >= self.newest(&point, *newest_answer);
+        let all_named = all_named || active(Mutation::RehomeUnnamed);
         if all_named { point.rehoming_watermark() } else { Watermark::default() }
     }
 
@@ -287,8 +295,24 @@ impl Replica {
         if let Some(fork) = theirs.and_then(|theirs| before.fork(theirs, holds)) {
             return Err(Violation::PastFork { fork, holds });
         }
+        let stated = before.lives.get(point.region);
+        let abandons = theirs.zip(stated).is_some_and(|(theirs, stated)| !theirs.extends(stated));
         self.point.store(Arc::new(point));
+        if abandons {
+            // Change this after the point: a stream that starts in between then ends needlessly,
+            // instead of continuing with the old lineage.
+            self.feed_generation.store(Generation::begin().number(), Release);
+        }
         Ok(())
+    }
+
+    /// Returns a number that changes whenever a stream to a subscriber must end: the replica was
+    /// replaced, or its log abandoned a life that this edge has stated. A subscriber attributes
+    /// records to the lives that the publisher's hello stated, so it would attribute later records
+    /// of this log to the abandoned life.
+    #[must_use]
+    pub fn feed_generation(&self) -> u64 {
+        self.feed_generation.load(Acquire)
     }
 
     fn newest(&self, point: &AppliedPoint, newest_answer: Lsn) -> Lsn {

@@ -47,7 +47,7 @@ impl FeedLog for Handle {
     }
 
     fn generation(&self) -> u64 {
-        self.shared.replica.load().as_ref().map_or(0, |replica| replica.generation.number())
+        self.shared.replica.load().as_ref().map_or(0, |replica| replica.feed_generation())
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {

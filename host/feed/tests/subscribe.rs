@@ -35,6 +35,21 @@ async fn a_subscriber_on_this_log_receives_its_tail_and_then_new_records() {
 }
 
 #[tokio::test]
+async fn no_record_past_the_published_head_is_sent() {
+    let served = serve(Config { heartbeat_ms: 60_000, ..Config::default() }).await;
+    (0..3).for_each(|key| served.leader.put(1, key));
+    let resume = served.leader.resume_at(3);
+    // Such a record may begin another life, which the head shows. Then the stream ends.
+    served.leader.append_past_head(Payload::BeginUnnamed);
+    let mut peer = served.connect().await;
+    peer.sender.send(&hello(Views::All, Some(resume))).unwrap();
+    assert_eq!(next_hello(&mut peer.receiver).await.head.lsn, Lsn(5));
+    assert_eq!(records_through(&mut peer.receiver, 4, 5).await, [Lsn(4), Lsn(5)]);
+    served.leader.put(1, 99);
+    assert_eq!(records_through(&mut peer.receiver, 6, 7).await, [Lsn(6), Lsn(7)]);
+}
+
+#[tokio::test]
 async fn an_empty_subscriber_receives_a_snapshot_and_then_the_tail() {
     let served = serve(Config { snapshot_bytes: 10_000, ..Config::default() }).await;
     (0..5_000).for_each(|key| served.leader.put(1 + key as u32 % 2, key));

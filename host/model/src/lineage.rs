@@ -157,6 +157,13 @@ impl Lineage {
         Some(Position { incarnation: both, lsn })
     }
 
+    /// Returns whether this lineage is `before`, possibly with further lives. If not, `before` has a
+    /// life that this log abandoned.
+    #[must_use]
+    pub fn extends(&self, before: &Lineage) -> bool {
+        self.lists(before.current())
+    }
+
     /// Returns whether this log's newest life is also in `other`, which has begun a later one.
     #[must_use]
     pub fn is_past_of(&self, other: &Lineage) -> bool {
@@ -339,6 +346,8 @@ mod tests {
         assert_eq!(common(&original, 9, &lives(&[]), 30), Some(at(1, 4)));
         assert_eq!(original.common(Lsn(9), &Lineage::of(Incarnation(77)), Lsn(9)), None, "another log");
         assert!(original.is_past_of(&copy) && !copy.is_past_of(&original) && !copy.is_past_of(&again));
+        assert!(copy.extends(&original) && copy.extends(&copy));
+        assert!(!original.extends(&copy) && !again.extends(&copy), "life 3 was abandoned");
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub struct Generation(u64);
 
 impl Generation {
     /// Creates one that no table had before.
-    pub(crate) fn begin() -> Self {
+    #[must_use]
+    pub fn begin() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Relaxed) + 1)
     }

@@ -175,7 +175,7 @@ impl Source for Edge {
     }
 
     fn generation(&self) -> u64 {
-        self.replica().map_or(0, |replica| replica.generation.number())
+        self.replica().map_or(0, |replica| replica.feed_generation())
     }
 }
 

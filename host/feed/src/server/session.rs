@@ -388,6 +388,8 @@ impl Session<'_> {
             };
             // Wait before reading records, so that a subscriber that does not read holds no further block in memory.
             self.room().await?;
+            let seen = *head.borrow();
+            self.check(seen)?;
             let block = match self.source().records(next, self.shared.config.records_bytes).await {
                 Ok(block) => block,
                 Err(error @ FeedReadError::Trimmed { .. }) => {
@@ -404,6 +406,15 @@ impl Session<'_> {
                     ..block
                 },
                 _ => block,
+            };
+            // A record past the checked head may begin a life of the log, and the subscriber would attribute it to the life before.
+            let block = match block.last > seen.lsn && block.first <= seen.lsn {
+                true => RecordBlock {
+                    bytes: records::through(&block.bytes, block.first, seen.lsn).map_err(log_error)?,
+                    last: seen.lsn,
+                    ..block
+                },
+                false => block,
             };
             let chain = records::last_chain(&block.bytes).map_err(log_error)?;
             let (Some(chain_after), true) = (chain, block.first == next && block.last >= next) else {

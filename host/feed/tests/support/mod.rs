@@ -97,6 +97,12 @@ impl Leader {
     }
 
     pub fn append(&self, payload: Payload<'_>) {
+        let lsn = self.append_past_head(payload);
+        self.head.send_modify(|head| head.lsn = lsn);
+    }
+
+    /// Appends a record that can be read before the head shows it.
+    pub fn append_past_head(&self, payload: Payload<'_>) -> Lsn {
         let mut log = self.log.lock();
         let lsn = log.last.0.next();
         let mut record = Record {
@@ -121,8 +127,7 @@ impl Leader {
         }
         log.last = (lsn, record.chain);
         log.entries.push((lsn, bytes, record.chain));
-        drop(log);
-        self.head.send_modify(|head| head.lsn = lsn);
+        lsn
     }
 
     pub fn trim(&self, oldest: u64) {
