@@ -23,8 +23,9 @@ pub mod random;
 pub mod regions;
 mod report;
 mod sessions;
+mod swarm;
 pub mod timeline;
 pub mod world;
 
 pub use report::{Failure, Report};
-pub use world::{World, run, run_ahead};
+pub use world::{World, run, run_ahead, run_swarm};

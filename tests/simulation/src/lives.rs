@@ -144,7 +144,10 @@ impl World {
         self.leader.disk.set_faults(Faults::default());
         let begun = self.leader.commit(vec![LogCommand::Begin { life, rolled_back: true }], self.now)?.remove(0);
         begun.map_err(|error| error.to_string())?;
-        self.begun();
+        // A position in the new life identifies one record again.
+        let history = self.history().clone();
+        self.leader_log = self.leader.head().incarnation;
+        self.histories.insert(self.leader_log, history);
         self.note(Happening::PutBackProved { edge, from });
         self.cut_all(Target::Leader);
         self.record(from)

@@ -3,7 +3,7 @@
 use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
 use littoral_simulation::{
-    regions, run, run_ahead,
+    regions, run, run_ahead, run_swarm,
     timeline::{Event, Timeline},
 };
 use std::{
@@ -44,6 +44,9 @@ struct Arguments {
     /// Run worlds in which a batch is built while the one before it is being written.
     #[arg(long)]
     ahead: bool,
+    /// Run worlds in which some kinds of faults are frequent and others never happen.
+    #[arg(long, conflicts_with_all = ["regions", "put_back", "ahead"])]
+    swarm: bool,
     /// Put this deliberate fault into the product.
     #[arg(long)]
     mutation: Option<Fault>,
@@ -56,7 +59,10 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let of_regions = || Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(Mutation::PUT_BACK);
+        let of_regions = || {
+            let put_back = Mutation::PUT_BACK.into_iter().chain(Mutation::PUT_BACK_RARE);
+            Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(put_back)
+        };
         let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::RARE).chain(of_regions());
         let found = all().find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
@@ -122,7 +128,12 @@ impl Arguments {
             let run = if self.put_back { regions::run_put_back } else { regions::run };
             return self.describe(seed, &Timeline::<regions::event::Happening>::default(), run(seed).err());
         }
-        match if self.ahead { run_ahead(seed) } else { run(seed) } {
+        let run = match (self.ahead, self.swarm) {
+            (true, _) => run_ahead,
+            (_, true) => run_swarm,
+            _ => run,
+        };
+        match run(seed) {
             Ok(report) => self.describe(seed, &report.events, None),
             Err(failure) => self.describe(seed, &failure.events, Some(failure.to_string())),
         }

@@ -11,6 +11,7 @@ use crate::{
     random::Random,
     report::{Failure, Report},
     sessions::{Read, Session},
+    swarm::Swarm,
     timeline::Timeline,
 };
 use bytes::Bytes;
@@ -71,7 +72,7 @@ pub struct World {
     pub(crate) leader_log: Incarnation,
     pub(crate) old_log: Incarnation,
     /// Histories in whose last life two records share a number, because the leader was rolled back while it ran: a
-    /// position there is ambiguous.
+    /// position there is ambiguous. Once the leader begins another life because of that, its history is a new one.
     pub(crate) twice: BTreeSet<Incarnation>,
     /// Whether the leader was rolled back while it ran and has not noticed.
     pub(crate) reverted: bool,
@@ -91,6 +92,8 @@ pub struct World {
     pub(crate) healed: bool,
     /// Whether batches are built while others are being written.
     pub(crate) ahead: bool,
+    /// Which faults are frequent; `None` if each is as frequent as in every other world.
+    swarm: Option<Swarm>,
     events: Timeline<Happening>,
 }
 
@@ -99,7 +102,15 @@ pub struct World {
 /// # Errors
 /// The invariant that does not hold.
 pub fn run(seed: u64) -> Result<Report, Failure> {
-    run_in(seed, false)
+    run_in(seed, false, false)
+}
+
+/// Runs a seed in a world in which faults of some kinds are frequent, and others never happen.
+///
+/// # Errors
+/// The invariant that does not hold.
+pub fn run_swarm(seed: u64) -> Result<Report, Failure> {
+    run_in(seed, false, true)
 }
 
 /// Runs a seed in a world whose leader builds batches while others are being written.
@@ -107,12 +118,12 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
 /// # Errors
 /// The invariant that does not hold.
 pub fn run_ahead(seed: u64) -> Result<Report, Failure> {
-    run_in(seed, true)
+    run_in(seed, true, false)
 }
 
-fn run_in(seed: u64, ahead: bool) -> Result<Report, Failure> {
+fn run_in(seed: u64, ahead: bool, swarm: bool) -> Result<Report, Failure> {
     let fail = |broken, events| Failure { seed, broken, events };
-    let mut world = World::new(seed, ahead).map_err(|broken| fail(broken, Timeline::default()))?;
+    let mut world = World::new(seed, ahead, swarm).map_err(|broken| fail(broken, Timeline::default()))?;
     match world.live() {
         Ok(()) => Ok(Report { events: world.events }),
         Err(broken) => Err(fail(broken, world.events)),
@@ -120,8 +131,9 @@ fn run_in(seed: u64, ahead: bool) -> Result<Report, Failure> {
 }
 
 impl World {
-    fn new(seed: u64, ahead: bool) -> Result<Self, String> {
+    fn new(seed: u64, ahead: bool, swarm: bool) -> Result<Self, String> {
         let mut random = Random::new(seed);
+        let swarm = swarm.then(|| Swarm::new(&mut random));
         let leader = Leader::open(Memory::new(), Epoch::FIRST, random.any())?;
         let leader_log = leader.head().incarnation;
         let edges = (0..EDGES).map(|edge| Edge::new(random.ms(0, 10_000), edge == RELAY)).collect();
@@ -148,6 +160,7 @@ impl World {
             held: vec![(None, Vec::new()); EDGES],
             healed: false,
             ahead,
+            swarm,
             events: Timeline::default(),
         };
         world.make_views()?;
@@ -219,7 +232,8 @@ impl World {
     fn step(&mut self) -> Result<(), String> {
         self.now += self.random.ms(1, 10);
         let edge = self.random.below(EDGES as u64) as usize;
-        match self.random.below(if self.healed { 58 } else { 118 }) {
+        let drawn = self.random.below(if self.healed { 58 } else { 118 });
+        match self.swarm.as_ref().map_or(drawn, |swarm| swarm.instead_of(drawn, &mut self.random)) {
             0..10 => self.ping(edge)?,
             10..26 => self.begin_read(edge)?,
             26..54 => (0..EDGES).try_for_each(|edge| self.publish(edge))?,

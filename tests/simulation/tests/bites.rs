@@ -2,7 +2,7 @@
 //! seeds, and without it the same seed passes.
 
 use littoral_model::mutation::{Mutation, set};
-use littoral_simulation::run;
+use littoral_simulation::{Failure, Report, run, run_swarm};
 
 /// Seeds within which each fault must be found.
 const SEEDS: u64 = 600;
@@ -39,28 +39,28 @@ fn every_deliberate_fault_is_found() {
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }
 
-/// Rare faults that no known seed finds since the worlds roll back whole hosts, which changed their schedules: more
-/// than 12,000 seeds were searched. `littoral-simulation --mutation NAME --seeds N` searches further.
-const UNMET: [Mutation; 5] = [
-    Mutation::AskBeforeGreeted,
-    Mutation::JoinOtherReplica,
-    Mutation::ApplyBehindRow,
-    Mutation::HeedStaleRound,
-    Mutation::StayWithReplaced,
-];
+/// Rare faults that no known seed meets: 40,000 seeds of each kind of world were searched. Tests of
+/// `edge_core::follower` and `edge_core::read` cover them. `littoral-simulation --mutation NAME --seeds N` searches
+/// further.
+const UNMET: [Mutation; 2] = [Mutation::AskBeforeGreeted, Mutation::JoinOtherReplica];
 
-/// Faults that few seeds find, each with one that does.
+/// Faults that few seeds meet, each with one that does. In the world of the last one, some kinds of faults are frequent
+/// and others never happen.
 #[test]
 fn rare_deliberate_faults_are_found_by_known_seeds() {
-    let faults = [
-        (Mutation::MendCollected, 2_921),
-        (Mutation::FreshFromOtherLog, 1_002),
-        (Mutation::ResumeTooLate, 1_555),
-        (Mutation::FreshAcrossLogs, 846),
+    type Run = fn(u64) -> Result<Report, Failure>;
+    let faults: [(Mutation, Run, u64); 7] = [
+        (Mutation::StayWithReplaced, run, 3_018_826),
+        (Mutation::MendCollected, run, 2_921),
+        (Mutation::FreshFromOtherLog, run, 1_002),
+        (Mutation::ResumeTooLate, run, 1_555),
+        (Mutation::FreshAcrossLogs, run, 846),
+        (Mutation::HeedStaleRound, run, 7_598),
+        (Mutation::ApplyBehindRow, run_swarm, 2_593),
     ];
-    let all: Vec<Mutation> = UNMET.into_iter().chain(faults.map(|(mutation, _)| mutation)).collect();
-    assert_eq!(all, Mutation::RARE);
-    for (mutation, seed) in faults {
+    let found: Vec<Mutation> = faults.iter().map(|(mutation, ..)| *mutation).collect();
+    assert!(Mutation::RARE.iter().all(|rare| found.contains(rare) != UNMET.contains(rare)));
+    for (mutation, run, seed) in faults {
         set(Some(mutation));
         let found = run(seed);
         set(None);

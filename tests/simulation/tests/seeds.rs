@@ -4,7 +4,7 @@ use littoral_model::position::Lsn;
 use littoral_simulation::{
     Failure,
     event::{Happening, StreamEnd},
-    run, run_ahead,
+    run, run_ahead, run_swarm,
     timeline::{Event as _, Hash},
 };
 use std::collections::BTreeSet;
@@ -21,6 +21,16 @@ fn every_invariant_holds_for_two_thousand_seeds() {
         let failures: Vec<Vec<Failure>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         failures.iter().flatten().map(Failure::to_string).collect()
     });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Seeds of worlds in which some kinds of faults are frequent.
+const SWARM_SEEDS: u64 = 500;
+
+#[test]
+fn every_invariant_holds_when_some_kinds_of_faults_are_frequent() {
+    let failures: Vec<_> =
+        (0..SWARM_SEEDS).filter_map(|seed| run_swarm(seed).err()).map(|error| error.to_string()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
