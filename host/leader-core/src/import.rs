@@ -398,7 +398,7 @@ mod tests {
 
     const LIFE: Incarnation = Incarnation(7);
 
-    fn committer() -> Sequencer {
+    fn sequencer() -> Sequencer {
         let owner = Owner { region: "here".parse().unwrap(), epoch: Epoch::FIRST };
         let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
         Sequencer::new(owner, limits, HlcClock::default(), LogState::default())
@@ -445,15 +445,16 @@ mod tests {
 
     #[test]
     fn a_region_that_holds_what_another_lost_waits_until_that_region_has_requested_it() {
-        let (mut committer, mut receipts) = (committer(), Receipts::new(1, 1));
+        let (mut sequencer, mut receipts) = (sequencer(), Receipts::new(1, 1));
         let there = "there".parse().unwrap();
         let mut waits = |works: Vec<LogCommand>| {
-            let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
+            let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
             for work in works {
-                committer.take(&mut building, work, &mut receipts).unwrap();
+                sequencer.take(&mut building, work, &mut receipts).unwrap();
             }
-            committer.durable(committer.finish(building, &mut receipts).unwrap().1);
-            (committer.known().awaits_request(there), committer.known().holds_past(there))
+            let finished = sequencer.finish(building, &mut receipts).unwrap().1;
+            sequencer.durable(finished);
+            (sequencer.known().awaits_request(there), sequencer.known().holds_past(there))
         };
         assert_eq!(waits(vec![import(0, 60)]), (false, None));
         assert_eq!(waits(vec![forked(true)]), (true, Some(UNREQUESTED)));
@@ -468,25 +469,25 @@ mod tests {
 
     #[test]
     fn an_import_after_a_failed_one_is_rejected_and_leaves_no_gap() {
-        let (mut committer, mut receipts) = (committer(), Receipts::new(1, 1));
-        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        committer.take(&mut building, import(0, 5), &mut receipts).unwrap();
+        let (mut sequencer, mut receipts) = (sequencer(), Receipts::new(1, 1));
+        let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
+        sequencer.take(&mut building, import(0, 5), &mut receipts).unwrap();
         // In the same batch as the one that it follows.
-        committer.take(&mut building, import(5, 9), &mut receipts).unwrap();
-        let (_, pending) = committer.finish(building, &mut receipts).unwrap();
+        sequencer.take(&mut building, import(5, 9), &mut receipts).unwrap();
+        let (_, pending) = sequencer.finish(building, &mut receipts).unwrap();
         // The fsync of the batch has failed.
-        committer.failed(&pending, &mut receipts);
-        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        let refused = committer.take(&mut building, import(9, 12), &mut receipts).unwrap_err();
+        sequencer.failed(&pending, &mut receipts);
+        let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
+        let refused = sequencer.take(&mut building, import(9, 12), &mut receipts).unwrap_err();
         assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
-        assert!(committer.finish(building, &mut receipts).unwrap().0.is_empty());
+        assert!(sequencer.finish(building, &mut receipts).unwrap().0.is_empty());
         // The stream resumes from the position in the log.
-        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        committer.take(&mut building, import(0, 9), &mut receipts).unwrap();
-        let (_, pending) = committer.finish(building, &mut receipts).unwrap();
-        committer.durable(pending);
-        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        committer.take(&mut building, import(9, 12), &mut receipts).unwrap();
+        let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
+        sequencer.take(&mut building, import(0, 9), &mut receipts).unwrap();
+        let (_, pending) = sequencer.finish(building, &mut receipts).unwrap();
+        sequencer.durable(pending);
+        let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
+        sequencer.take(&mut building, import(9, 12), &mut receipts).unwrap();
     }
 
     #[test]

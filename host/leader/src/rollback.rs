@@ -73,7 +73,7 @@ pub(crate) fn begin_new_life(shared: &Shared) {
 pub(crate) async fn request_snapshot(shared: &Shared, region: Region) -> Result<(), WriteError> {
     let Some(link) = shared.cross_region.link(region) else { return Ok(()) };
     // Its whole snapshot is replicated anyway. Two regions that both lost records would otherwise interrupt each other's snapshot forever.
-    if !shared.published.load().known().has_any(region) {
+    if !shared.applied.load().known().has_any(region) {
         return Ok(());
     }
     tracing::warn!(%region, "this region's log was restored from an older copy; replicating its lost records from another region");
