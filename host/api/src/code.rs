@@ -64,6 +64,9 @@ codes! {
     BODY_TOO_LARGE = "body_too_large", [413],
         "The body is larger than allowed.",
         "Split the request, or raise the limit that the message names.";
+    CERTIFICATE_NOT_ACCEPTED = "certificate_not_accepted", [401],
+        "The door does not accept client certificates as credentials.",
+        "Send a bearer token, or set `auth.client_certificates`.";
     CLIENT_LEFT = "client_left", [412, 408],
         "The client closed its side of the connection during the request.",
         "Nothing: the client no longer waits for this answer.";
@@ -76,6 +79,15 @@ codes! {
     CONCERN_NOT_REACHED = "concern_not_reached", [504],
         "The write is durable, but its concern was not reached in time.",
         "The write is stored. Wait with the token of the answer, or check the regions or members that the message names.";
+    CREDENTIAL_MISSING = "credential_missing", [401],
+        "The request has no credential.",
+        "Send the header `Authorization: Bearer TOKEN`.";
+    CREDENTIAL_REJECTED = "credential_rejected", [401],
+        "The leader rejects the credential that the edge forwarded.",
+        "Configure `[auth]` alike at the edge and its leader, or send the request to the leader.";
+    CREDENTIAL_UNSUPPORTED = "credential_unsupported", [401],
+        "The credential is not one bearer token.",
+        "Send the header `Authorization: Bearer TOKEN` once.";
     DOOR_LOST = "door_lost", [502],
         "A door did not answer a write, which it may have accepted.",
         "Repeat the write with the same idempotency key: the door may have accepted it.";
@@ -85,9 +97,15 @@ codes! {
     EMPTY_MODULE = "empty_module", [400],
         "The body has no component.",
         "Send the bytes of the component as the body.";
+    FORBIDDEN = "forbidden", [403],
+        "The caller lacks a scope.",
+        "Grant the scope in the policy file, or use a credential that has it.";
     FUTURE_EVENT = "future_event", [422],
         "The event timestamp is too far in the future.",
         "Correct the event timestamp or the clock of its source, or raise `leader.future_ms_max`.";
+    HEADER_NOT_TRUSTED = "header_not_trusted", [403],
+        "A header influences routing or placement, and its sender is not trusted.",
+        "Leave the header out, or add the client to `auth.trust` or `router.trust`.";
     HOST_NOT_ALLOWED = "host_not_allowed", [403],
         "A loopback door rejects the `Host` of the request.",
         "Use a loopback name, or add the name to `door.hosts`.";
@@ -166,6 +184,9 @@ codes! {
     INVALID_WAIT = "invalid_wait", [400],
         "The wait is invalid.",
         "Use a whole number of milliseconds.";
+    ISSUER_UNAVAILABLE = "issuer_unavailable", [503],
+        "The keys of the issuer of the token could not be fetched.",
+        "Retry shortly; check that the node reaches the issuer.";
     LEADER_UNAVAILABLE = "leader_unavailable", [503],
         "The leader is needed and cannot be reached.",
         "Retry shortly. If it continues, check the leader and the network between it and this node.";
@@ -274,9 +295,42 @@ codes! {
     STARTING = "starting", [503],
         "The node is starting.",
         "Retry shortly; the message shows how far the start is.";
+    TOKEN_ALGORITHM = "token_algorithm", [401],
+        "The algorithm of the token is not accepted, or does not fit its key.",
+        "Sign with an algorithm that `auth.issuers.algorithms` lists.";
+    TOKEN_AUDIENCE = "token_audience", [401],
+        "The token is for another audience.",
+        "Request a token for an audience of `auth.issuers.audiences`.";
+    TOKEN_CLAIM_MISSING = "token_claim_missing", [401],
+        "The token lacks a claim, or the claim is invalid.",
+        "Configure the issuer to add the claim.";
+    TOKEN_EXPIRED = "token_expired", [401],
+        "The token has expired.",
+        "Request a new token.";
+    TOKEN_ISSUER = "token_issuer", [401],
+        "The issuer of the token is not accepted.",
+        "Add the issuer to `[[auth.issuers]]`, or request a token from another one.";
+    TOKEN_KEY_UNKNOWN = "token_key_unknown", [401],
+        "The issuer has no key with the key id of the token.",
+        "Request a new token.";
     TOKEN_LOST = "token_lost", [412],
         "The log no longer has the records of the token.",
         "Discard the token. The write that it stands for is lost or was stored again under another token.";
+    TOKEN_MALFORMED = "token_malformed", [401],
+        "The token is not a valid JWT.",
+        "Request a new token from its issuer.";
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid", [401],
+        "The token is not valid yet.",
+        "Check the clocks of this host and of the issuer.";
+    TOKEN_SIGNATURE = "token_signature", [401],
+        "The signature of the token is invalid.",
+        "Request a new token from its issuer.";
+    TOKEN_TOO_LONG = "token_too_long", [401],
+        "The token is longer than allowed.",
+        "Request a token with fewer claims.";
+    TOKEN_UNKNOWN = "token_unknown", [401],
+        "The token is not one of the static tokens.",
+        "Create a token with `littoral token new`.";
     TOO_MANY_FEATURES = "too_many_features", [400],
         "The read has too many features.",
         "Split the read.";

@@ -54,6 +54,8 @@ pub enum Command {
     Conflicts(commands::conflicts::Args),
     /// Manage detached tails, rows that a log has lost and that a member or an edge still has: list, show, merge, drop.
     Tails(commands::tails::Args),
+    /// Create static tokens for clients: new.
+    Token(commands::token::Args),
     /// Manage the regions of a topology: list, promote, demote, drain, failover, failback.
     Region(commands::region::Args),
     /// Break a cluster on this machine on purpose and measure what clients see.

@@ -23,6 +23,7 @@ pub mod router;
 pub mod service;
 pub mod status;
 pub mod tails;
+pub mod token;
 pub mod verify;
 pub mod view;
 
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Verify(args) => verify::run(&args, json),
         Command::Conflicts(args) => conflicts::run(&args, json),
         Command::Tails(args) => tails::run(&args, json),
+        Command::Token(args) => token::run(&args, json),
         Command::Region(args) => region::run(&args, json),
         #[cfg(feature = "lab")]
         Command::Drill(args) => littoral_lab::drill::run(&args, json),

@@ -4,6 +4,7 @@ pub mod data_dir;
 pub mod door;
 pub mod drill_clock;
 pub mod edge;
+pub mod gate;
 pub mod leader;
 pub mod listen;
 pub mod process;

@@ -14,6 +14,9 @@ pub struct Ready {
     /// The peer listener of a leader or relay, to which edges connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
+    /// The listener for administration, if the door does not serve it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<SocketAddr>,
     /// A router's DNS responder, over UDP and TCP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<SocketAddr>,
@@ -34,7 +37,14 @@ impl Ready {
     /// Returns a node's ready line; `peer` is for a leader or a relay.
     #[must_use]
     pub fn node(role: &str, name: &str, door: SocketAddr, peer: Option<SocketAddr>) -> Self {
-        Self { role: role.to_owned(), name: name.to_owned(), door, peer, dns: None, leader: None, edges: Vec::new() }
+        let (role, name) = (role.to_owned(), name.to_owned());
+        Self { role, name, door, peer, admin: None, dns: None, leader: None, edges: Vec::new() }
+    }
+
+    /// Adds the address of the listener for administration.
+    #[must_use]
+    pub fn with_admin(self, admin: Option<SocketAddr>) -> Self {
+        Self { admin, ..self }
     }
 
     /// Prints the line, with `--json` as one line of JSON.
@@ -52,6 +62,9 @@ impl fmt::Display for Ready {
         write!(f, "ready door={}", self.door)?;
         if let Some(peer) = self.peer {
             write!(f, " peer={peer}")?;
+        }
+        if let Some(admin) = self.admin {
+            write!(f, " admin={admin}")?;
         }
         if let Some(dns) = self.dns {
             write!(f, " dns={dns}")?;
@@ -81,6 +94,7 @@ impl FromStr for Ready {
             name: word("name").ok_or_else(bad)?.to_owned(),
             door: address("door")?.ok_or_else(bad)?,
             peer: address("peer")?,
+            admin: address("admin")?,
             dns: address("dns")?,
             leader: address("leader")?,
             edges: edges.map(|text| text.parse().map_err(|_| bad())).collect::<Result<_, _>>()?,
@@ -97,6 +111,8 @@ mod tests {
         let line = "ready door=127.0.0.1:6566 peer=127.0.0.1:6570 role=leader name=leader-1";
         assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);
         let line = "ready door=127.0.0.1:1 leader=127.0.0.1:2 edges=127.0.0.1:1,127.0.0.1:3 role=dev name=dev";
+        assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);
+        let line = "ready door=127.0.0.1:1 peer=127.0.0.1:2 admin=127.0.0.1:3 role=leader name=a";
         assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);
         let line = "ready door=127.0.0.1:1 dns=127.0.0.1:5353 role=router name=router";
         assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);

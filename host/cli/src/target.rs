@@ -1,7 +1,7 @@
 //! The node to which a command is sent, and how its errors end the command.
 
 use crate::Failure;
-use littoral_client::{Client, Config, Error};
+use littoral_client::{Client, Config, Credential, Error};
 
 /// The node to which the command is sent.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,9 +24,34 @@ impl Target {
 /// Returns a client of the node at `url`.
 ///
 /// # Errors
-/// If the address is invalid.
+/// If the address is invalid, or the file of the token cannot be read.
 pub fn client(url: &str) -> Result<Client, Failure> {
-    Client::new(url, Config::default()).map_err(failed)
+    Client::new(url, config()?).map_err(failed)
+}
+
+/// Returns the settings of a client, with the token that it sends.
+///
+/// # Errors
+/// If the file of the token cannot be read.
+pub fn config() -> Result<Config, Failure> {
+    Ok(Config { token: token()?, ..Config::default() })
+}
+
+/// Returns the token that calls send: `LITTORAL_TOKEN`, or the content of the file that `LITTORAL_TOKEN_FILE` names. No flag sets it,
+/// because other users of a host can read the command line.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn token() -> Result<Option<Credential>, Failure> {
+    let given = |token: &str| Some(Credential::new(token.trim())).filter(|token| !token.token().is_empty());
+    if let Ok(token) = std::env::var("LITTORAL_TOKEN") {
+        return Ok(given(&token));
+    }
+    let Some(path) = std::env::var_os("LITTORAL_TOKEN_FILE") else { return Ok(None) };
+    let shown = std::path::Path::new(&path).display();
+    let token = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::usage(format!("cannot read the token in LITTORAL_TOKEN_FILE={shown}: {error}")))?;
+    Ok(given(&token))
 }
 
 /// Converts a call's error to the command's failure.

@@ -1,6 +1,6 @@
 //! The settings of a client.
 
-use littoral_model::write::WriteConcern;
+use littoral_model::{caller::Credential, write::WriteConcern};
 use serde::Deserialize;
 
 /// The settings of a client: timeouts, retries and bounds.
@@ -21,6 +21,8 @@ pub struct Config {
     pub concern: WriteConcern,
     /// How long a write waits for its concern to be reached, in milliseconds. Default 0: as configured at the leader.
     pub concern_wait_ms: u32,
+    /// The bearer token that every call sends. Default none.
+    pub token: Option<Credential>,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             answer_bytes_max: 256 << 20,
             concern: WriteConcern::Local,
             concern_wait_ms: 0,
+            token: None,
         }
     }
 }

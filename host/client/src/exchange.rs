@@ -2,7 +2,7 @@
 
 use crate::{Client, Error, Problem, call::Call};
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::{error::Error as StdError, time::Duration};
@@ -66,6 +66,13 @@ impl Client {
         let mut request = Request::builder().method(call.method.clone()).uri(url);
         for (name, value) in &call.headers {
             request = request.header(name, value);
+        }
+        if let Some(token) = &self.inner.config.token {
+            let value = HeaderValue::try_from(format!("Bearer {}", token.token()));
+            let mut value =
+                value.map_err(|_| Error::Request("the token contains characters that no token has".to_owned()))?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
         }
         let request = request.body(Full::new(call.body.clone())).map_err(|error| Error::Request(error.to_string()))?;
         let response = self.inner.pool.request(request).await.map_err(|error| {

@@ -46,5 +46,6 @@ pub use littoral_api::{
     rows::{HeldRow, RowDelete, RowDocument, RowPage, ViewRows},
     tails::{Tail, TailPage, TailRecord},
 };
+pub use littoral_model::caller::Credential;
 pub use node::{Catalogue, Readiness};
 pub use views::ViewPut;

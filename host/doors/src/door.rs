@@ -2,6 +2,7 @@
 
 use crate::{
     Config,
+    access::{Guard, Side},
     answer::Answer,
     failure::Failure,
     routes, service,
@@ -20,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 /// A door on a listener.
 pub struct Door {
     listener: TcpListener,
+    /// The listener for administration.
+    admin: Option<TcpListener>,
     service: Service,
 }
 
@@ -28,11 +31,14 @@ pub struct Door {
 pub struct Opener(Service);
 
 #[derive(Clone)]
-struct Service(Arc<Shared>);
+struct Service {
+    shared: Arc<Shared>,
+    side: Side,
+    browsers: Arc<Browsers>,
+}
 
 struct Shared {
     resources: Arc<Resources>,
-    browsers: Browsers,
     /// Describes the progress of the start.
     starting: Box<dyn Fn() -> String + Send + Sync>,
     state: OnceLock<Arc<State>>,
@@ -44,12 +50,19 @@ impl Door {
         listener: TcpListener,
         config: Config,
         process: Process,
+        guard: Guard,
         starting: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        let browsers = Browsers::new("door", &config.origins, &config.hosts, listener.local_addr().ok());
-        let resources = Arc::new(Resources::new(config, process));
-        let shared = Shared { resources, browsers, starting: Box::new(starting), state: OnceLock::new() };
-        Self { listener, service: Service(Arc::new(shared)) }
+        let browsers = Browsers::new("door", &config.origins, &config.hosts, listener.local_addr().ok()).into();
+        let resources = Arc::new(Resources::new(config, process, guard));
+        let shared = Shared { resources, starting: Box::new(starting), state: OnceLock::new() };
+        Self { listener, admin: None, service: Service { shared: Arc::new(shared), side: Side::Door, browsers } }
+    }
+
+    /// Adds a listener for administration, which has metrics, status and the operator's endpoints.
+    #[must_use]
+    pub fn with_admin(self, listener: TcpListener) -> Self {
+        Self { admin: Some(listener), ..self }
     }
 
     /// Returns the handle that connects the door to its node.
@@ -60,16 +73,25 @@ impl Door {
 
     /// Serves until cancelled, as [`crate::serve`] does.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { listener, service } = self;
-        let resources = service.0.resources.clone();
-        littoral_http::serve(listener, resources.config.limits(), &resources.process, service, shutdown).await;
+        let Self { listener, admin, service } = self;
+        let resources = service.shared.resources.clone();
+        let (limits, process) = (resources.config.limits(), &resources.process);
+        let serve = littoral_http::serve(listener, limits, process, service.clone(), shutdown.clone());
+        let Some(admin) = admin else { return serve.await };
+        let address = admin.local_addr().ok();
+        let browsers = Browsers::new("door", &resources.config.origins, &resources.config.hosts, address).into();
+        let is_loopback = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
+        let is_open = is_loopback || resources.guard.authenticator.is_none();
+        let service = Service { side: Side::Admin { is_open }, browsers, ..service };
+        // Each listener has its own bound of connections, so that clients cannot exclude the operator.
+        tokio::join!(serve, littoral_http::serve(admin, limits, process, service, shutdown));
     }
 }
 
 impl Opener {
     /// Connects the door to its node. Large requests are answered on the runtime of the caller.
     pub fn open(&self, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) {
-        let Shared { resources, state, .. } = &*self.0.0;
+        let Shared { resources, state, .. } = &*self.0.shared;
         if state.set(Arc::new(State::new(resources.clone(), node, modules))).is_err() {
             tracing::debug!("a door was opened twice; it continues to answer from its first node");
         }
@@ -81,7 +103,7 @@ impl Handler for Service {
     type Sent = Whole;
 
     fn answer(self, request: Request<Incoming>, client: Client) -> impl Future<Output = Answer> + Send + 'static {
-        answer(self.0, request, client)
+        answer(self, request, client)
     }
 
     fn panicked(&self) -> Answer {
@@ -90,7 +112,7 @@ impl Handler for Service {
     }
 
     fn send(&self, answer: Answer, sending: &Sending<'_>) -> Response<Watched<Whole>> {
-        Whole::send(answer, sending, &self.0.resources.answers, full)
+        Whole::send(answer, sending, &self.shared.resources.answers, full)
     }
 }
 
@@ -99,16 +121,19 @@ pub(crate) fn full() -> Answer {
     Failure::overloaded().as_problem()
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>, client: Client) -> Answer {
+async fn answer(service: Service, request: Request<Incoming>, client: Client) -> Answer {
+    let Service { shared, side, browsers } = service;
     let feast = routes::is_feast_path(request.uri().path());
-    if let Err(rejected) = shared.browsers.check(request.uri(), request.headers()) {
+    if let Err(rejected) = browsers.check(request.uri(), request.headers()) {
         return service::failed(Failure::new(StatusCode::FORBIDDEN, rejected.code, rejected.message), feast);
     }
     if let Some(state) = shared.state.get() {
-        return service::answer(state.clone(), request, client.peer).await;
+        return service::answer(state.clone(), request, client, side).await;
     }
     // Metrics are available from the start, for operators who watch it.
+    let is_open = shared.resources.guard.authenticator.is_none() || side == Side::Admin { is_open: true };
     if request.uri().path() == "/metrics"
+        && is_open
         && let Some(metrics) = &shared.resources.process.metrics
     {
         return v1::rendered(metrics);

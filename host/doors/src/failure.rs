@@ -1,7 +1,10 @@
 //! Errors of requests: the one mapping to statuses, codes, and the form that each door answers in.
 
-use crate::answer::{Answer, typed};
-use http::StatusCode;
+use crate::{
+    access,
+    answer::{Answer, typed},
+};
+use http::{StatusCode, header};
 use littoral_api::{
     code,
     problem::{self, Problem},
@@ -33,6 +36,8 @@ enum Feast {
     Class(&'static str),
     /// An error of its web framework about a body: (type, location, message).
     Body(&'static str, Vec<String>, &'static str),
+    /// An error of its web framework about the whole request.
+    Detail(&'static str),
 }
 
 impl Failure {
@@ -100,6 +105,16 @@ impl Failure {
         Self::new(StatusCode::PRECONDITION_FAILED, code::CLIENT_LEFT, message)
     }
 
+    /// Creates the error of a rejected credential. Feast's server has one text for all of them.
+    pub(crate) fn unauthenticated(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self { feast: Feast::Detail("Invalid or expired access token"), ..Self::new(status, code, message) }
+    }
+
+    /// Creates the error of a client that lacks a scope.
+    pub(crate) fn forbidden(message: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message).class("FeastPermissionError")
+    }
+
     pub(crate) fn internal() -> Self {
         let message = "the request failed because of a fault in this node, which its log describes; other requests are not affected";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL, message)
@@ -109,6 +124,9 @@ impl Failure {
         let mut response = typed(media_type, body);
         *response.status_mut() = status;
         problem::set_headers(response.headers_mut(), status, self.code);
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, access::challenge(self.code));
+        }
         response
     }
 
@@ -122,7 +140,12 @@ impl Failure {
     /// module, which would only repeat, is a 422 here.
     pub(crate) fn as_feast(&self) -> Answer {
         let body = match &self.feast {
+            // Feast's own text begins so.
+            Feast::Class(class @ "FeastPermissionError") => {
+                problem::feast_error(class, &format!("Permission error:\n{}", self.message))
+            }
             Feast::Class(class) => problem::feast_error(class, &self.message),
+            Feast::Detail(detail) => json!({ "detail": detail }).to_string(),
             Feast::Body(kind, at, message) => {
                 let at: Vec<&str> = std::iter::once("body").chain(at.iter().map(String::as_str)).collect();
                 json!({"detail": [{"type": kind, "loc": at, "msg": message, "ctx": {"error": self.message}}]})
@@ -223,6 +246,10 @@ impl From<WriteError> for Failure {
             WriteError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED),
             WriteError::LeaderUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, code::LEADER_UNAVAILABLE),
             WriteError::ConcernNotReached { .. } => (StatusCode::GATEWAY_TIMEOUT, code::CONCERN_NOT_REACHED),
+            WriteError::Unauthenticated(_) => {
+                return Self::unauthenticated(StatusCode::UNAUTHORIZED, code::CREDENTIAL_REJECTED, message);
+            }
+            WriteError::Forbidden(_) => return Self::forbidden(message),
             WriteError::NotLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, code::NOT_LEADER),
         };
         Self { row, ..Self::new(status, code, message) }

@@ -3,7 +3,7 @@
 mod named;
 
 use crate::{
-    Config,
+    Config, access,
     answer::{self, Answer},
     diagnose,
     failure::Failure,
@@ -151,6 +151,7 @@ fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Fa
 
 async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
     let mut response = if body.is_empty() { answer::empty() } else { answer::json(body) };
+    access::require_rows(&state.node.catalogue(), &rows)?;
     if !rows.is_empty() {
         let receipt = state.node.write(receipt::request(rows, headers)?).await?;
         receipt::insert_reached(response.headers_mut(), &receipt);

@@ -9,6 +9,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod access;
 mod answer;
 pub mod bare;
 mod body;
@@ -31,6 +32,7 @@ mod state;
 mod v1;
 mod weight;
 
+pub use access::Guard;
 pub use config::Config;
 pub use door::{Door, Opener};
 pub use littoral_http::Process;
@@ -52,7 +54,7 @@ pub async fn serve(
     modules: Arc<dyn ModuleRuntime>,
     shutdown: CancellationToken,
 ) {
-    let door = Door::new(listener, config, process, String::new);
+    let door = Door::new(listener, config, process, Guard::open(), String::new);
     door.opener().open(node, modules);
     door.serve(shutdown).await;
 }

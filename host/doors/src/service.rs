@@ -1,6 +1,7 @@
 //! One request: from its head to its answer.
 
 use crate::{
+    access::{self, Admitted, Side},
     answer::{self, Answer},
     body,
     failure::Failure,
@@ -14,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, reques
 use hyper::body::Incoming;
 use littoral_api::{code, headers::CONCERN};
 use littoral_columnar::ARROW_STREAM;
-use littoral_http::{COUNTED_FROM, Held, Peer};
+use littoral_http::{COUNTED_FROM, Client, Held, Peer};
 use littoral_model::{
     read::{ReadAnswer, ReadRequest},
     write::WriteConcern,
@@ -36,6 +37,7 @@ struct Received {
     name: String,
     parts: Parts,
     body: Bytes,
+    admitted: Admitted,
     /// The client, whose departure ends a wait.
     client: Option<Peer>,
     /// The memory of the body.
@@ -43,12 +45,24 @@ struct Received {
 }
 
 /// Answers a request.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client: Option<Peer>) -> Answer {
+pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client: Client, side: Side) -> Answer {
     let (parts, incoming) = request.into_parts();
     let (endpoint, name) = match routes::find(&parts.method, parts.uri.path()) {
         Found::Endpoint(endpoint, name) => (endpoint, name.into_owned()),
         Found::Methods(methods) => return wrong_method(parts.uri.path(), &methods),
         Found::Nothing => return unknown_path(parts.uri.path()),
+    };
+    if side != Side::Door && !access::is_for_admins(endpoint) {
+        return unknown_path(parts.uri.path());
+    }
+    let admitted = match state.guard.admit(side, endpoint, &name, &parts, &client).await {
+        Ok(admitted) => admitted,
+        Err(failure) => {
+            if access::is_audited(endpoint) {
+                access::audit_rejected(&parts, &client, &failure);
+            }
+            return failed(failure, endpoint.is_feast());
+        }
     };
     let started = Instant::now();
     // The body first: clients that send their body slowly must not hold slots in the meantime.
@@ -63,16 +77,16 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
     if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
         return failed(failure, endpoint.is_feast());
     }
-    let whole = Received { endpoint, name, parts, body, client, _held: held };
+    let whole = Received { endpoint, name, parts, body, admitted, client: client.peer, _held: held };
     if endpoint.is_short()
         && whole.body.len() <= INLINE_BYTES_MAX
-        && let Some(answer) = answer_whole(&state, &whole, started, INLINE_VALUES_MAX).await
+        && let Some(answer) = whole.admitted.scope(answer_whole(&state, &whole, started, INLINE_VALUES_MAX)).await
     {
         return answer;
     }
     let answering = state.workers.spawn({
         let state = state.clone();
-        async move { answer_whole(&state, &whole, started, usize::MAX).await }
+        async move { whole.admitted.scope(answer_whole(&state, &whole, started, usize::MAX)).await }
     });
     // Aborted when the connection ends, as then no client waits for the answer.
     match AbortOnDropHandle::new(answering).await {
@@ -113,6 +127,9 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
         Err(failure) => Err(or_not_ready(state, failure).await),
     };
     let answer = answer.unwrap_or_else(|failure| failed(failure, endpoint.is_feast()));
+    if access::is_audited(endpoint) {
+        access::audit(parts, answer.status());
+    }
     state.latency.record(endpoint, answer.status(), started.elapsed());
     Some(answer)
 }

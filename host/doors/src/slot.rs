@@ -3,9 +3,10 @@
 //! A waiting request costs its client nothing, so a client can send any number of them. They have a bound of their own, so that
 //! they do not use the slots of requests that run.
 
-use crate::{config::Config, failure::Failure};
+use crate::{access, config::Config, failure::Failure};
 use littoral_http::Peer;
-use littoral_read::Wait;
+use littoral_model::catalogue::Catalogue;
+use littoral_read::{Plan, Wait};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The request slots of a door.
@@ -55,6 +56,12 @@ impl Slots {
 
 impl Wait for RequestSlot<'_> {
     type Error = Failure;
+
+    /// Checks every view that the plan reads, those of a module's inputs too, and every module that it calls.
+    fn check(&self, plan: &Plan, catalogue: &Catalogue) -> Result<(), Failure> {
+        access::require_views(catalogue, plan.lookups.iter().map(|lookup| lookup.view))?;
+        plan.calls.iter().try_for_each(|call| access::require_name(&call.name))
+    }
 
     /// Waits in a slot among those that wait, until the client leaves. Then the request needs a slot among those that run.
     async fn wait_for<T: Send>(&mut self, future: impl Future<Output = T> + Send) -> Result<T, Failure> {

@@ -1,6 +1,6 @@
 //! What requests share.
 
-use crate::{Config, latency::Latency, read::Rendered, slot::Slots};
+use crate::{Config, access::Guard, latency::Latency, read::Rendered, slot::Slots};
 use littoral_http::{BodyBudget, Process};
 use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_read::{Limits, Reader};
@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 pub(crate) struct Resources {
     pub(crate) config: Arc<Config>,
     pub(crate) process: Process,
+    pub(crate) guard: Guard,
     /// Memory for large bodies.
     pub(crate) bodies: BodyBudget,
     /// Memory for large answers.
@@ -30,9 +31,9 @@ pub(crate) struct State {
 }
 
 impl Resources {
-    pub(crate) fn new(config: Config, process: Process) -> Self {
+    pub(crate) fn new(config: Config, process: Process, guard: Guard) -> Self {
         let (bodies, answers) = (config.bodies_budget(), config.answers_budget());
-        Self { config: Arc::new(config), process, bodies, answers }
+        Self { config: Arc::new(config), process, guard, bodies, answers }
     }
 }
 

@@ -149,7 +149,8 @@ impl Door {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let door = littoral_doors::Door::new(listener, config, Process::default(), starting);
+        let door =
+            littoral_doors::Door::new(listener, config, Process::default(), littoral_doors::Guard::open(), starting);
         let (opener, served) = (door.opener(), tokio::spawn(door.serve(shutdown.clone())));
         (Self { node: Slow::of(Catalogue::default()), address, shutdown, served }, opener)
     }

@@ -6,6 +6,7 @@
 
 mod appends;
 mod args;
+mod auth;
 mod bootstrap;
 mod data;
 mod failure;

@@ -8,6 +8,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod adoption;
+pub mod caller;
 pub mod catalogue;
 pub mod cluster;
 pub mod column;

@@ -382,6 +382,12 @@ pub enum WriteError {
         /// The view, and what is wrong.
         reason: String,
     },
+    /// The leader rejects the credential of the client that the request was forwarded for.
+    #[error("the leader rejects the credential of the request: {0}")]
+    Unauthenticated(String),
+    /// The client that the request was forwarded for lacks a scope.
+    #[error("{0}")]
+    Forbidden(String),
 }
 
 impl WriteError {

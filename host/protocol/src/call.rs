@@ -4,6 +4,7 @@
 use crate::members::rpc::{self, Rejection};
 use bytes::Bytes;
 use littoral_model::{
+    caller::Caller,
     catalogue::CatalogueChange,
     freshness::Consistency,
     module::ModuleDigest,
@@ -17,7 +18,7 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A call to a leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,23 @@ pub struct Request {
     pub id: u64,
     /// The call.
     pub call: Call,
+    /// The client on whose behalf a write or a change is forwarded, if it has a credential. Absent in the encoding without one, so
+    /// that older leaders can decode the other calls.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "absent_at_the_end")]
+    pub caller: Option<Caller>,
+}
+
+impl Request {
+    /// Creates the request of a node itself.
+    #[must_use]
+    pub fn new(id: u64, call: Call) -> Self {
+        Self { id, call, caller: None }
+    }
+}
+
+/// Deserializes a last field that is encoded only if it is present.
+fn absent_at_the_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Caller>, D::Error> {
+    Ok(Option::deserialize(deserializer).unwrap_or_default())
 }
 
 /// Rows as a leader read them.

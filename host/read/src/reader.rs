@@ -11,6 +11,7 @@ use crate::{
     scratch::Scratch,
 };
 use littoral_model::{
+    catalogue::Catalogue,
     event_time::EventTime,
     freshness::ReadDemand,
     parts,
@@ -55,6 +56,15 @@ pub trait Wait: Send {
     /// The errors of the door.
     type Error: From<Error> + Send;
 
+    /// Checks that the client may read what a plan needs, before it is executed.
+    ///
+    /// # Errors
+    /// What it may not read.
+    fn check(&self, plan: &Plan, catalogue: &Catalogue) -> Result<(), Self::Error> {
+        let _ = (plan, catalogue);
+        Ok(())
+    }
+
     /// Waits for a future. The door may reject the wait, and end it when the client leaves.
     fn wait_for<T: Send>(
         &mut self,
@@ -96,6 +106,7 @@ impl<X: Extra> Reader<X> {
         let releases = ReleaseWait::new(read.demand);
         loop {
             let prepared = self.prepare(&read.shape).await?;
+            wait.check(&prepared.plan, &prepared.catalogue)?;
             if releases.waits_for_newer(&*self.node, &prepared.plan).await? {
                 continue;
             }

@@ -4,6 +4,7 @@ use crate::{
     decision::{budget, health, hedge, location, outlier},
     dns, gateway,
 };
+use littoral_auth::Trust;
 use littoral_runtime::bounds::{self, COUNT_MAX};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -32,6 +33,11 @@ pub struct Config {
     pub retry: budget::Config,
     /// Hedging.
     pub hedge: hedge::Config,
+    /// The clients whose headers `littoral-place`, `littoral-region`, `littoral-tenant` and `littoral-part` are believed. A router on
+    /// a loopback address believes every client.
+    pub trust: Trust,
+    /// A file with the bearer token that probes send, for doors with authentication. Read for each probe. Default none.
+    pub probe_token_file: Option<PathBuf>,
     /// The location of clients.
     pub place: location::Config,
     /// The DNS responder.
@@ -59,6 +65,8 @@ impl Default for Config {
             outlier: outlier::Config::default(),
             retry: budget::Config::default(),
             hedge: hedge::Config::default(),
+            trust: Trust::default(),
+            probe_token_file: None,
             place: location::Config::default(),
             dns: dns::Config::default(),
         }

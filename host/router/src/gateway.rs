@@ -23,4 +23,4 @@ mod verdict;
 
 pub use config::Config;
 pub use littoral_http::Process;
-pub use serve::serve;
+pub use serve::{Listeners, serve};

@@ -10,12 +10,13 @@ use crate::{
     router::Router,
 };
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use littoral_model::region::Region;
 use serde::Deserialize;
 use std::{
     collections::HashMap,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -84,7 +85,9 @@ async fn probe_door(router: Router, door: Arc<Door>) {
     loop {
         let began = Instant::now();
         let timeout = Duration::from_millis(config.timeout_ms);
-        let asked = tokio::time::timeout(timeout, ask(&mut connection, &door)).await;
+        let asked =
+            tokio::time::timeout(timeout, ask(&mut connection, &door, router.config().probe_token_file.as_deref()))
+                .await;
         let took = began.elapsed();
         let status = asked.unwrap_or_else(|_| Err("it did not answer in time".to_owned()));
         let (finding, took) = match &status {
@@ -106,17 +109,22 @@ async fn probe_door(router: Router, door: Arc<Door>) {
     }
 }
 
-async fn ask(connection: &mut Option<Upstream>, door: &Door) -> Result<Status, String> {
+async fn ask(connection: &mut Option<Upstream>, door: &Door, token: Option<&Path>) -> Result<Status, String> {
+    let token = match token {
+        Some(path) => Some(bearer(path).await?),
+        None => None,
+    };
     let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.is_fresh().then_some(kept)) {
         Some(upstream) => upstream,
         None => Upstream::connect(&door.address).await.map_err(|error| error.to_string())?,
     };
-    let request = Request::builder()
-        .method(Method::GET)
-        .uri("/v1/status")
-        .header(header::HOST, door.address.as_str())
-        .body(crate::gateway::outgoing::Outgoing::from(Bytes::new()))
-        .map_err(|error| error.to_string())?;
+    let mut request =
+        Request::builder().method(Method::GET).uri("/v1/status").header(header::HOST, door.address.as_str());
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, token);
+    }
+    let request =
+        request.body(crate::gateway::outgoing::Outgoing::from(Bytes::new())).map_err(|error| error.to_string())?;
     let response = upstream.send(request).await.map_err(|failed| failed.error.to_string())?;
     let status = response.status();
     let body = upstream.drive(Limited::new(response.into_body(), STATUS_BYTES_MAX).collect()).await;
@@ -127,6 +135,16 @@ async fn ask(connection: &mut Option<Upstream>, door: &Door) -> Result<Status, S
     let parsed = serde_json::from_slice(&body).map_err(|error| format!("its status is invalid: {error}"))?;
     *connection = upstream.kept();
     Ok(parsed)
+}
+
+/// Returns the header of the token in a file.
+async fn bearer(path: &Path) -> Result<HeaderValue, String> {
+    let token = tokio::fs::read_to_string(path).await;
+    let token = token.map_err(|error| format!("router.probe_token_file {}: {error}", path.display()))?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+        .map_err(|_| format!("router.probe_token_file {}: it does not contain a token", path.display()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn evaluate(status: &Status, door: &Door, config: &health::Config) -> Finding {

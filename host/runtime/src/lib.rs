@@ -5,6 +5,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod bounds;
+pub mod caller;
 pub mod clock;
 pub mod descriptors;
 pub mod draining;

@@ -234,7 +234,7 @@ fn requests() -> Vec<Request> {
             records: Bytes::from_static(b"records"),
         }),
     ];
-    calls.into_iter().zip(1..).map(|(call, id)| Request { id, call }).collect()
+    calls.into_iter().zip(1..).map(|(call, id)| Request::new(id, call)).collect()
 }
 
 fn replies() -> Vec<Reply> {

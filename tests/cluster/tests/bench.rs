@@ -5,8 +5,9 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` accepts, one for each measurement.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "read_1x10",
+    "auth_read_1x10",
     "read_100x10",
     "read_zipf_1m",
     "module_warm",

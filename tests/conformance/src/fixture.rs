@@ -1,7 +1,11 @@
 //! A leader and an edge with the data of the recorded Feast server.
 
 use crate::golden::fixtures;
-use littoral_provision::{Cluster, binary, cluster::eventually, modules};
+use littoral_provision::{
+    Cluster, binary,
+    cluster::{Options, eventually},
+    modules,
+};
 use serde_json::Value;
 use std::{
     path::Path,
@@ -28,7 +32,20 @@ const MODULES: [&str; 2] = ["transformed_conv_rate", "transformed_conv_rate_pyth
 /// If any of it fails.
 #[must_use]
 pub fn start() -> Cluster {
-    let cluster = Cluster::start(1).expect("the nodes start");
+    start_with(None, None)
+}
+
+/// Like [`start`], with a configuration of the nodes and the token that the commands send.
+///
+/// # Panics
+/// As [`start`].
+#[must_use]
+pub fn start_with(config: Option<&str>, token: Option<&str>) -> Cluster {
+    let config = config.map(str::to_owned);
+    let options = Options { leader_config: config.clone(), edge_configs: vec![config], ..Options::default() };
+    let cluster = Cluster::start_with(&options).expect("the nodes start");
+    let littoral = |arguments: &[&str]| littoral_as(token, arguments);
+    let import = |registry: &Path, to: &str| import(registry, to, token);
     let to = cluster.leader.url();
     let registry = fixtures().join("registry/anchor.db");
     // The first import creates the views and reports the missing modules; with those uploaded, the second creates the rest.
@@ -62,15 +79,19 @@ pub fn start() -> Cluster {
 /// # Panics
 /// If it fails, with its output.
 pub fn littoral(arguments: &[&str]) -> String {
-    let done = run(arguments);
+    littoral_as(None, arguments)
+}
+
+fn littoral_as(token: Option<&str>, arguments: &[&str]) -> String {
+    let done = run(arguments, token);
     assert!(done.status.success(), "littoral {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 /// Returns the report of an import. Its exit code is never a success here, because the registry also names two
 /// on-demand views that no exchange reads.
-fn import(registry: &Path, to: &str) -> Value {
-    let done = run(&["--json", "import", "feast", &text(registry), "--leader", to]);
+fn import(registry: &Path, to: &str, token: Option<&str>) -> Value {
+    let done = run(&["--json", "import", "feast", &text(registry), "--leader", to], token);
     serde_json::from_slice(&done.stdout)
         .unwrap_or_else(|error| panic!("no report: {error}: {}", String::from_utf8_lossy(&done.stderr)))
 }
@@ -81,8 +102,9 @@ fn outcome(report: &Value, name: &str) -> String {
     item.to_string().to_ascii_lowercase()
 }
 
-fn run(arguments: &[&str]) -> std::process::Output {
-    Command::new(binary::littoral()).args(arguments).stdin(Stdio::null()).output().expect("littoral runs")
+fn run(arguments: &[&str], token: Option<&str>) -> std::process::Output {
+    let token = token.map(|token| ("LITTORAL_TOKEN", token));
+    Command::new(binary::littoral()).args(arguments).envs(token).stdin(Stdio::null()).output().expect("littoral runs")
 }
 
 fn text(path: &Path) -> String {

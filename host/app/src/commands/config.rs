@@ -11,6 +11,7 @@ use crate::{
     output::{self, Paint},
 };
 use clap::Subcommand;
+use littoral_auth::{policy::Policy, tokens::Tokens};
 use serde::Serialize;
 use std::{
     path::{Path, PathBuf},
@@ -26,7 +27,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Check files. The `role` of a file, or its definitions, determines what it configures.
+    /// Check files: configurations (by their `role`), definitions, policies, and static tokens.
     Check {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
@@ -97,6 +98,16 @@ pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
     };
     if !table.contains_key("role") && definitions_file::is_one(&table) {
         return definitions_file::parse(file, &text).map(|found| found.describe()).map_err(|problem| vec![problem]);
+    }
+    let invalid = |what: String| {
+        let place = config::problem::Place::File { path: file.to_owned(), line: None };
+        vec![Problem { place, key: "auth".to_owned(), what, remedy: String::new() }]
+    };
+    if table.contains_key("grants") {
+        return Policy::parse(file, &text).map(|_| "policy".to_owned()).map_err(invalid);
+    }
+    if table.contains_key("tokens") {
+        return Tokens::parse(file, &text).map(|_| "tokens".to_owned()).map_err(invalid);
     }
     let role = role_of(file, &table).map_err(|problem| vec![problem])?;
     let problems = match role.as_str() {

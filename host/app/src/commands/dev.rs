@@ -116,6 +116,7 @@ fn announce(cluster: &Cluster, json: bool) -> Result<(), Failure> {
         name: "dev".to_owned(),
         door: first.ready.door,
         peer: cluster.leader.ready.peer,
+        admin: None,
         dns: None,
         leader: Some(cluster.leader.ready.door),
         edges: cluster.edges.iter().map(|edge| edge.ready.door).collect(),

@@ -84,7 +84,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let Action::Parquet(parquet) = &args.action;
     let options = parquet.options()?;
     super::block_on(async {
-        let config = Config { concern: parquet.concern, ..Config::default() };
+        let config = Config { concern: parquet.concern, ..target::config()? };
         let client = Client::new(&parquet.target.to, config).map_err(target::failed)?;
         let mut bar = Bar::new(json, &parquet.view);
         let report = littoral_ingest::ingest(&parquet.path, &client, &options, &mut bar).await;

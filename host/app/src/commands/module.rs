@@ -1,7 +1,7 @@
 //! `littoral module`: WebAssembly modules that transform features.
 
 use crate::{
-    commands::target::{Target, failed},
+    commands::target::{self, Target, failed},
     failure::Failure,
     output::{self, Paint, Table, text},
 };
@@ -129,7 +129,7 @@ async fn push(
     let bytes = read(component)?;
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let timeout_ms = Config::default().timeout_ms.saturating_add(wait_ms);
-    let client = Client::new(&target.to, Config { timeout_ms, ..Config::default() }).map_err(failed)?;
+    let client = Client::new(&target.to, Config { timeout_ms, ..target::config()? }).map_err(failed)?;
     let put = client.put_module_and_wait(name, release, bytes.into(), wait).await.map_err(failed)?;
     let pushed = Pushed {
         name: name.to_owned(),

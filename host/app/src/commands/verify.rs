@@ -1,7 +1,7 @@
 //! `littoral verify`: verifies that an edge's rows equal its leader's.
 
 use crate::{
-    commands::target::failed,
+    commands::target::{self, failed},
     failure::Failure,
     output::{self, Paint, Table, text},
 };
@@ -26,7 +26,7 @@ pub struct Args {
 /// If the edge cannot be reached, or cannot compare its rows now. A difference is not an error but exit code 1.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
-        let config = Config { timeout_ms: args.timeout.saturating_mul(1_000), ..Config::default() };
+        let config = Config { timeout_ms: args.timeout.saturating_mul(1_000), ..target::config()? };
         let client = Client::new(&args.edge, config).map_err(failed)?;
         let found = client.verify().await.map_err(failed)?;
         output::answer(json, &found, render)?;

@@ -22,6 +22,10 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
+    /// Where operators connect: metrics, status and administration. Default: the door itself if it has no authentication;
+    /// otherwise 127.0.0.1, at the door's port plus 1,000.
+    #[serde(default)]
+    pub admin_listen: Option<SocketAddr>,
     /// Where edges connect that follow this one; without it, the edge is not a relay.
     #[serde(default)]
     pub peer_listen: Option<SocketAddr>,
@@ -34,6 +38,9 @@ pub struct File {
     /// The door's bounds.
     #[serde(default)]
     pub door: littoral_doors::Config,
+    /// Who may send requests.
+    #[serde(default)]
+    pub auth: littoral_auth::Config,
     /// The sandbox's bounds.
     #[serde(default)]
     pub modules: littoral_sandbox::Config,
@@ -55,14 +62,14 @@ fn listen() -> SocketAddr {
 impl load::File for File {
     const ROLE: &'static str = "edge";
     const SECTIONS: &'static [&'static str] =
-        &["edge", "edge.leader", "feed", "door", "modules", "shutdown", "workers", "logging"];
-    const TOP: &'static [&'static str] = &["listen", "peer_listen"];
+        &["edge", "edge.leader", "feed", "door", "auth", "auth.trust", "modules", "shutdown", "workers", "logging"];
+    const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
         let relay = self.peer_listen.and_then(|_| self.edge.check_relay().err());
         let edge = self.edge.problems().into_iter().chain(relay);
         edge.map(|problem| load::Misfit::of("edge", problem.key, problem.reason))
-            .chain(sections::misfits(&self.feed, &self.door, &self.modules))
+            .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .collect()
     }
 }

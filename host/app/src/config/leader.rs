@@ -25,6 +25,10 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
+    /// Where operators connect: metrics, status and administration. Default: the door itself if it has no authentication;
+    /// otherwise 127.0.0.1, at the door's port plus 1,000.
+    #[serde(default)]
+    pub admin_listen: Option<SocketAddr>,
     /// Where edges connect.
     #[serde(default = "peer_listen")]
     pub peer_listen: SocketAddr,
@@ -52,6 +56,9 @@ pub struct File {
     /// The door's bounds.
     #[serde(default)]
     pub door: littoral_doors::Config,
+    /// Who may send requests.
+    #[serde(default)]
+    pub auth: littoral_auth::Config,
     /// The sandbox's bounds.
     #[serde(default)]
     pub modules: littoral_sandbox::Config,
@@ -77,8 +84,8 @@ fn peer_listen() -> SocketAddr {
 impl load::File for File {
     const ROLE: &'static str = "leader";
     const SECTIONS: &'static [&'static str] =
-        &["leader", "lease", "feed", "door", "modules", "shutdown", "workers", "logging"];
-    const TOP: &'static [&'static str] = &["listen", "peer_listen", "catalogue_home"];
+        &["leader", "lease", "feed", "door", "auth", "auth.trust", "modules", "shutdown", "workers", "logging"];
+    const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen", "catalogue_home"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
         let section = |key: &str| match key {
@@ -89,7 +96,7 @@ impl load::File for File {
         leader
             .map(|problem| load::Misfit::of(section(problem.key), problem.key, problem.reason))
             .chain(self.lease.check(!self.members.is_empty()).err())
-            .chain(sections::misfits(&self.feed, &self.door, &self.modules))
+            .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .collect()
     }
 }

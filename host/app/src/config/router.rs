@@ -24,6 +24,9 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
+    /// Where operators connect: metrics and status. The door then no longer serves these. Default: not set; the door serves them.
+    #[serde(default)]
+    pub admin_listen: Option<SocketAddr>,
     /// The router: its name, its topology, its bounds.
     #[serde(default)]
     pub router: littoral_router::Config,
@@ -51,13 +54,14 @@ impl load::File for File {
         "router.outlier",
         "router.retry",
         "router.hedge",
+        "router.trust",
         "router.place",
         "router.dns",
         "shutdown",
         "workers",
         "logging",
     ];
-    const TOP: &'static [&'static str] = &["listen"];
+    const TOP: &'static [&'static str] = &["listen", "admin_listen"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
         let problems = self.router.problems().into_iter();

@@ -22,16 +22,19 @@ pub fn peers(feed: &littoral_feed::server::Config) -> Bound {
     Bound { key: "feed.connections_max", connections: feed.connections_max as u64 }
 }
 
-/// Returns the values out of bounds in the sections of a node's listeners and modules.
+/// Returns the values out of bounds in the sections of a node's listeners, modules and authentication.
 pub fn misfits(
     feed: &littoral_feed::server::Config,
     door: &littoral_doors::Config,
     modules: &littoral_sandbox::Config,
+    auth: &littoral_auth::Config,
 ) -> impl Iterator<Item = Misfit> {
+    let auth = auth.problems().into_iter().map(|problem| Misfit::of("auth", problem.key, problem.reason));
     let sections = [("feed", feed.problems()), ("door", door.problems()), ("modules", modules_problems(modules))];
-    sections.into_iter().flat_map(|(section, problems)| {
+    let sections = sections.into_iter().flat_map(|(section, problems)| {
         problems.into_iter().map(move |problem| Misfit::of(section, problem.key, problem.reason))
-    })
+    });
+    sections.chain(auth)
 }
 
 fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {

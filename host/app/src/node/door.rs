@@ -1,10 +1,15 @@
-//! What leaders and edges have in common: a door in front, a sandbox beside.
+//! What leaders and edges have in common: a door with its authentication, and a sandbox.
 
-use crate::{cli::BUILD, failure::Failure, node::process::Tasks};
-use littoral_doors::{Door, Metrics, Opener, Process};
+use crate::{
+    cli::BUILD,
+    failure::Failure,
+    node::{listen, process::Tasks},
+};
+use littoral_auth::{Authenticator, Trust};
+use littoral_doors::{Door, Guard, Metrics, Opener, Process};
 use littoral_model::ports::ModuleRuntime;
 use littoral_runtime::TaskKind;
-use std::{convert::Infallible, path::Path, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc};
 use tokio::net::TcpListener;
 
 /// Where compiled modules are kept within a node's data directory.
@@ -42,18 +47,76 @@ pub fn process(tasks: &Tasks) -> Process {
     }
 }
 
-/// Serves a door. It answers with 503 and what `starting` says until it is opened.
-pub fn serve(
-    tasks: &mut Tasks,
-    listener: TcpListener,
-    config: littoral_doors::Config,
-    starting: impl Fn() -> String + Send + Sync + 'static,
-) -> Opener {
-    let door = Door::new(listener, config, process(tasks), starting);
-    let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
-    tasks.supervisor.spawn(TaskKind::Door, "door", async move {
-        door.serve(stop).await;
+/// A door that is bound and not served yet.
+pub struct Front {
+    /// Its listener.
+    pub listener: TcpListener,
+    /// The listener for administration.
+    pub admin: Option<(TcpListener, SocketAddr)>,
+    /// Which requests it accepts.
+    pub guard: Guard,
+    /// Its bounds.
+    pub config: littoral_doors::Config,
+}
+
+/// Where the listener for administration is found from a door's port.
+const ADMIN_PORT_ABOVE: u16 = 1_000;
+
+impl Front {
+    /// Prepares a door at `address`: starts authentication and binds the listener for administration. A door without
+    /// authentication serves administration itself, so it needs no such listener unless one is configured.
+    ///
+    /// # Errors
+    /// If a file of tokens or of the policy cannot be used, or an address is in use.
+    pub async fn new(
+        tasks: &mut Tasks,
+        (listener, address): (TcpListener, SocketAddr),
+        admin_listen: Option<SocketAddr>,
+        auth: &littoral_auth::Config,
+        config: littoral_doors::Config,
+    ) -> Result<Self, Failure> {
+        let guard = guard(tasks, auth, address)?;
+        let admin = match admin_listen.or_else(|| (!guard.is_open).then(|| default_admin(address))) {
+            Some(address) => Some(listen::bind(address, "admin_listen").await?),
+            None => None,
+        };
+        Ok(Self { listener, admin, guard, config })
+    }
+
+    /// Serves the door. It answers with 503 and the text of `starting` until it is opened.
+    pub fn serve(self, tasks: &mut Tasks, starting: impl Fn() -> String + Send + Sync + 'static) -> Opener {
+        let Self { listener, admin, guard, config } = self;
+        let mut door = Door::new(listener, config, process(tasks), guard, starting);
+        if let Some((admin, _)) = admin {
+            door = door.with_admin(admin);
+        }
+        let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
+        tasks.supervisor.spawn(TaskKind::Door, "door", async move {
+            door.serve(stop).await;
+            Ok::<_, Infallible>(())
+        });
+        opener
+    }
+}
+
+/// Returns the default of `admin_listen`: a loopback address, so that only this host reaches it.
+fn default_admin(door: SocketAddr) -> SocketAddr {
+    let port = if door.port() == 0 { 0 } else { door.port().checked_add(ADMIN_PORT_ABOVE).unwrap_or(0) };
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Starts authentication, if it is configured.
+fn guard(tasks: &mut Tasks, config: &littoral_auth::Config, door: SocketAddr) -> Result<Guard, Failure> {
+    let is_open = !config.is_on();
+    let trust = Trust { everyone: is_open && door.ip().to_canonical().is_loopback(), ..config.trust.clone() };
+    if is_open {
+        return Ok(Guard { authenticator: None, trust, is_open });
+    }
+    let authenticator = Arc::new(Authenticator::new(config.clone()).map_err(Failure::usage)?);
+    let (running, stop) = (authenticator.clone(), tasks.supervisor.token(TaskKind::Housekeeping));
+    tasks.supervisor.spawn(TaskKind::Housekeeping, "authentication", async move {
+        let _ = stop.run_until_cancelled(running.run()).await;
         Ok::<_, Infallible>(())
     });
-    opener
+    Ok(Guard { authenticator: Some(authenticator), trust, is_open })
 }

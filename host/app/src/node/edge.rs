@@ -3,7 +3,12 @@
 use crate::{
     config::edge::File,
     failure::Failure,
-    node::{data_dir, door, listen, process::Tasks},
+    node::{
+        data_dir,
+        door::{self, Front},
+        listen,
+        process::Tasks,
+    },
     ready::Ready,
 };
 use littoral_runtime::{Supervisor, TaskKind};
@@ -17,6 +22,8 @@ use std::{convert::Infallible, sync::Arc};
 pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let name = config.edge.name.clone();
     let (listener, door) = listen::bind(config.listen, "listen").await?;
+    let front = Front::new(&mut tasks, (listener, door), config.admin_listen, &config.auth, config.door).await?;
+    let admin = front.admin.as_ref().map(|(_, address)| *address);
     let peer = match config.peer_listen {
         Some(address) => Some(listen::bind(address, "peer_listen").await?),
         None => None,
@@ -27,7 +34,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     if let Some(path) = &config.edge.data_dir {
         data_dir::check(path, "edge.data_dir")?;
     }
-    let opener = door::serve(&mut tasks, listener, config.door, || "the local snapshot is being read".to_owned());
+    let opener = front.serve(&mut tasks, || "the local snapshot is being read".to_owned());
     let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;
     let stop = tasks.supervisor.token(TaskKind::Core);
     let edge = littoral_edge::start(config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
@@ -46,6 +53,6 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
         address
     });
     opener.open(edge, modules);
-    Ready::node("edge", &name, door, peer).announce(json)?;
+    Ready::node("edge", &name, door, peer).with_admin(admin).announce(json)?;
     Ok(tasks.supervisor)
 }

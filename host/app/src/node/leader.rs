@@ -3,7 +3,14 @@
 use crate::{
     config::{leader::File, lease::Lease},
     failure::Failure,
-    node::{data_dir, door, drill_clock, listen, process::Tasks},
+    node::{
+        data_dir,
+        door::{self, Front},
+        drill_clock,
+        gate::PeerGate,
+        listen,
+        process::Tasks,
+    },
     ready::Ready,
 };
 use littoral_feed::server::{Shared, serve_shared};
@@ -31,11 +38,14 @@ pub async fn start(
     let leader = config.leader();
     let name = leader.name.clone();
     let (door_listener, door) = listen::bind(config.listen, "listen").await?;
+    let front = Front::new(&mut tasks, (door_listener, door), config.admin_listen, &config.auth, config.door).await?;
+    let admin = front.admin.as_ref().map(|(_, address)| *address);
+    let authenticator = front.guard.authenticator.clone();
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
     data_dir::check(&leader.data_dir, "leader.data_dir")?;
     let mut environment = Environment::of(&leader).map_err(Failure::usage)?;
     let progress = environment.progress.clone();
-    let opener = door::serve(&mut tasks, door_listener, config.door, move || progress.to_string());
+    let opener = front.serve(&mut tasks, move || progress.to_string());
     let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
     let (feed, stop) = (config.feed, tasks.supervisor.token(TaskKind::Door));
     if let Some(file) = drill_clock {
@@ -48,12 +58,16 @@ pub async fn start(
         let member = member(environment, leader, &config.lease, modules.clone(), &mut tasks).await?;
         (member.clone(), Shared::new(member.clone(), feed, stop).with_members(member))
     };
+    let shared = match authenticator {
+        Some(authenticator) => shared.with_gate(Arc::new(PeerGate { authenticator, node: node.clone() })),
+        None => shared,
+    };
     tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
         serve_shared(peer_listener, shared).await;
         Ok::<_, Infallible>(())
     });
     opener.open(node, modules);
-    Ready::node("leader", &name, door, Some(peer)).announce(json)?;
+    Ready::node("leader", &name, door, Some(peer)).with_admin(admin).announce(json)?;
     Ok(tasks.supervisor)
 }
 

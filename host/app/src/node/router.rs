@@ -6,7 +6,11 @@ use crate::{
     node::{door::process, listen, process::Tasks},
     ready::Ready,
 };
-use littoral_router::{Router, dns, gateway, probe, watch};
+use littoral_router::{
+    Router, dns,
+    gateway::{self, Listeners},
+    probe, watch,
+};
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
@@ -20,6 +24,10 @@ const FIRST_PROBES_MAX: Duration = Duration::from_secs(3);
 /// When an address is taken, or the topology or the place database cannot be used.
 pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let (listener, door) = listen::bind(config.listen, "listen").await?;
+    let admin = match config.admin_listen {
+        Some(address) => Some(listen::bind(address, "admin_listen").await?),
+        None => None,
+    };
     let settings = config.router;
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
     let router = Router::new(settings, topology).map_err(Failure::usage)?;
@@ -41,7 +49,7 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
         tracing::warn!("some doors have not answered their first probe yet");
     }
 
-    let mut ready = Ready::node("router", &name, door, None);
+    let mut ready = Ready::node("router", &name, door, None).with_admin(admin.as_ref().map(|(_, address)| *address));
     if let Some((udp, tcp, address)) = dns {
         ready.dns = Some(address);
         let zone = dns::Zone::new(&router.config().dns).map_err(Failure::usage)?;
@@ -52,8 +60,9 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
         });
     }
     let (stop, process) = (tasks.supervisor.token(TaskKind::Door), process(&tasks));
+    let listeners = Listeners { door: listener, admin: admin.map(|(listener, _)| listener) };
     tasks.supervisor.spawn(TaskKind::Door, "gateway", async move {
-        gateway::serve(listener, router, process, stop).await;
+        gateway::serve(listeners, router, process, stop).await;
         Ok::<_, Infallible>(())
     });
     ready.announce(json)?;

@@ -1,7 +1,7 @@
 //! Modules, feature services and push sources.
 
 use super::{json, parse, unknown};
-use crate::{answer::Answer, failure::Failure, state::State};
+use crate::{access, answer::Answer, failure::Failure, state::State};
 use bytes::Bytes;
 use littoral_api::{
     ChangeReceipt, code,
@@ -26,7 +26,15 @@ async fn change(state: &State, change: CatalogueChange) -> Result<Answer, Failur
 }
 
 pub(super) fn list_modules(state: &State) -> Result<Answer, Failure> {
-    json(&Modules { modules: state.node.catalogue().modules().map(ModuleInfo::from).collect() })
+    json(&Modules {
+        modules: state
+            .node
+            .catalogue()
+            .modules()
+            .filter(|module| access::sees(&module.name))
+            .map(ModuleInfo::from)
+            .collect(),
+    })
 }
 
 pub(super) fn get_module(state: &State, name: &str) -> Result<Answer, Failure> {
@@ -85,7 +93,15 @@ pub(super) async fn drop_module(state: &State, name: &str) -> Result<Answer, Fai
 }
 
 pub(super) fn list_services(state: &State) -> Result<Answer, Failure> {
-    json(&Services { services: state.node.catalogue().service_definitions().map(Service::from).collect() })
+    json(&Services {
+        services: state
+            .node
+            .catalogue()
+            .service_definitions()
+            .map(Service::from)
+            .filter(|service| access::sees(&service.name))
+            .collect(),
+    })
 }
 
 pub(super) fn get_service(state: &State, name: &str) -> Result<Answer, Failure> {
@@ -107,7 +123,13 @@ pub(super) async fn drop_service(state: &State, name: &str) -> Result<Answer, Fa
 }
 
 pub(super) fn list_push_sources(state: &State) -> Result<Answer, Failure> {
-    let push_sources = state.node.catalogue().push_source_definitions().map(Source::from).collect();
+    let push_sources = state
+        .node
+        .catalogue()
+        .push_source_definitions()
+        .map(Source::from)
+        .filter(|source| access::sees(&source.name))
+        .collect();
     json(&PushSources { push_sources })
 }
 

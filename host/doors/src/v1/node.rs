@@ -2,6 +2,7 @@
 
 use super::json;
 use crate::{
+    access,
     answer::{Answer, typed},
     failure::Failure,
     state::State,
@@ -47,6 +48,13 @@ pub(super) fn status(state: &State) -> Result<Answer, Failure> {
 /// Returns the status of the node. A node whose process is about to stop is not ready.
 fn node_status(state: &State) -> NodeStatus {
     let mut status = state.node.status();
+    if !access::is_admin() {
+        // A router needs the rest to choose a door. Names are for the operator.
+        status.views.clear();
+        status.modules.clear();
+        status.regions.clear();
+        status.gauges.clear();
+    }
     if state.process.draining.has_begun() {
         status.ready = false;
         status.not_ready_reason = "it is draining and will stop soon; send requests to another node".to_owned();
@@ -101,9 +109,13 @@ pub(super) fn catalogue(state: &State) -> Result<Answer, Failure> {
     let catalogue = state.node.catalogue();
     json(&Catalogue {
         generation: catalogue.generation,
-        views: catalogue.view_definitions().map(View::from).collect(),
-        modules: catalogue.modules().map(ModuleInfo::from).collect(),
-        services: catalogue.service_definitions().map(Service::from).collect(),
-        push_sources: catalogue.push_source_definitions().map(Source::from).collect(),
+        views: catalogue.view_definitions().filter(|it| access::sees(&it.view.name)).map(View::from).collect(),
+        modules: catalogue.modules().filter(|module| access::sees(&module.name)).map(ModuleInfo::from).collect(),
+        services: catalogue.service_definitions().map(Service::from).filter(|it| access::sees(&it.name)).collect(),
+        push_sources: catalogue
+            .push_source_definitions()
+            .map(Source::from)
+            .filter(|it| access::sees(&it.name))
+            .collect(),
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{invalid_body, json, unknown};
 use crate::{
-    Config,
+    Config, access,
     answer::{self, Answer},
     failure::Failure,
     json::{push_int, push_text, push_value},
@@ -182,6 +182,7 @@ pub(super) async fn commit(
     if rows.is_empty() {
         return Err(Failure::bad_request(code::NO_ROWS, "there is no row to write and none to delete"));
     }
+    access::require_rows(&state.node.catalogue(), &rows)?;
     let receipt = state.node.write(receipt::request(rows, headers)?).await?;
     let mut answer = json(&receipt::rows(&receipt, &layout))?;
     receipt::insert_reached(answer.headers_mut(), &receipt);

@@ -1,7 +1,7 @@
 //! Feature views.
 
 use super::{json, parse, unknown};
-use crate::{answer::Answer, failure::Failure, state::State};
+use crate::{access, answer::Answer, failure::Failure, state::State};
 use littoral_api::{
     ChangeReceipt, code,
     node::{ViewPut, Views},
@@ -10,7 +10,13 @@ use littoral_api::{
 use littoral_model::{catalogue::CatalogueChange, details::ViewDefinition, document::ViewDocument};
 
 pub(super) fn list(state: &State) -> Result<Answer, Failure> {
-    let views: Vec<View> = state.node.catalogue().view_definitions().map(View::from).collect();
+    let views: Vec<View> = state
+        .node
+        .catalogue()
+        .view_definitions()
+        .filter(|definition| access::sees(&definition.view.name))
+        .map(View::from)
+        .collect();
     json(&Views { views })
 }
 

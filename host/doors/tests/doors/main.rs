@@ -1,5 +1,6 @@
 //! The doors over a real socket, in front of a node in memory.
 
+mod access;
 mod described;
 mod feast_project;
 mod golden;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
-use littoral_doors::{Config, Process};
+use littoral_doors::{Config, Guard, Metrics, Process};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -58,6 +58,23 @@ impl Door {
         tokio::spawn(littoral_doors::serve(listener, config, process, node, modules, shutdown.clone()));
         let client = legacy::Client::builder(TokioExecutor::new()).build_http();
         Self { address, _open: shutdown.drop_guard(), client }
+    }
+
+    /// Opens a door with a guard and a listener for administration. Returns the door and a client of that listener.
+    pub async fn open_guarded(node: MemoryNode, guard: Guard) -> (Self, Self) {
+        let bind = || tokio::net::TcpListener::bind(("127.0.0.1", 0));
+        let (listener, admin) = (bind().await.unwrap(), bind().await.unwrap());
+        let (address, admin_address) = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
+        let metrics = Metrics::new(|| "# metrics\n".to_owned());
+        let process = Process { metrics: Some(metrics), ..Process::default() };
+        let door =
+            littoral_doors::Door::new(listener, Config::default(), process, guard, String::new).with_admin(admin);
+        door.opener().open(Arc::new(node), Arc::new(Adder));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(door.serve(shutdown.clone()));
+        let client = || legacy::Client::builder(TokioExecutor::new()).build_http();
+        let of = |address, open: CancellationToken| Self { address, _open: open.drop_guard(), client: client() };
+        (of(address, shutdown.clone()), of(admin_address, shutdown))
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {

@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_model::{
+    caller::Caller,
     catalogue::CatalogueChange,
     digest::{BucketRows, bucket_of},
     freshness::Consistency,
@@ -178,7 +179,7 @@ impl CallClient {
     /// The leader's error, or [`WriteError::LeaderUnavailable`], [`WriteError::Overloaded`].
     pub async fn write(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
         let timeout = self.0.call_timeout + Duration::from_millis(u64::from(request.concern_wait_ms));
-        match self.call(Call::Write(request), timeout).await? {
+        match self.forward(Call::Write(request), timeout).await? {
             Answer::Receipt(receipt) => receipt,
             other => Err(rejection(&other).into()),
         }
@@ -189,7 +190,7 @@ impl CallClient {
     /// # Errors
     /// As [`CallClient::write`].
     pub async fn change(&self, change: CatalogueChange) -> Result<WriteReceipt, WriteError> {
-        match self.call(Call::Change(change), self.0.call_timeout).await? {
+        match self.forward(Call::Change(change), self.0.call_timeout).await? {
             Answer::Receipt(receipt) => receipt,
             other => Err(rejection(&other).into()),
         }
@@ -200,7 +201,7 @@ impl CallClient {
     /// # Errors
     /// As [`CallClient::write`].
     pub async fn put_module(&self, name: String, version: String, component: Bytes) -> Result<ModulePut, WriteError> {
-        match self.call(Call::PutModule { name, version, component }, self.0.module_timeout).await? {
+        match self.forward(Call::PutModule { name, version, component }, self.0.module_timeout).await? {
             Answer::Module(put) => put,
             other => Err(rejection(&other).into()),
         }
@@ -260,7 +261,7 @@ impl CallClient {
     /// # Errors
     /// As [`CallClient::write`], and [`WriteError::UnknownView`].
     pub async fn merge(&self, piece: TailPiece) -> Result<WriteReceipt, WriteError> {
-        match self.call(Call::Merge(piece), self.0.call_timeout).await? {
+        match self.forward(Call::Merge(piece), self.0.call_timeout).await? {
             Answer::Receipt(receipt) => receipt,
             other => Err(rejection(&other).into()),
         }
@@ -279,7 +280,17 @@ impl CallClient {
         }
     }
 
+    /// Calls on behalf of the client whose request this task answers: the leader authenticates that client again.
+    async fn forward(&self, call: Call, timeout: Duration) -> Result<Answer, CallError> {
+        let caller = littoral_runtime::caller::current().filter(|caller| caller.credential.is_some());
+        self.send(call, caller, timeout).await
+    }
+
     async fn call(&self, call: Call, timeout: Duration) -> Result<Answer, CallError> {
+        self.send(call, None, timeout).await
+    }
+
+    async fn send(&self, call: Call, caller: Option<Caller>, timeout: Duration) -> Result<Answer, CallError> {
         let shared = &*self.0;
         let deadline = Instant::now() + timeout;
         let timed_out = || CallError::Timeout(timeout.as_millis() as u64);
@@ -287,7 +298,7 @@ impl CallClient {
         let (sender, receiver) = oneshot::channel();
         // Dropped with this future, so that an abandoned call leaves nothing behind.
         let _entry = shared.pending.enter(id, sender, shared.in_flight_max)?;
-        let request = Request { id, call };
+        let request = Request { id, call, caller };
         shared.outbox.push(timeout, |out| call::push_request(out, &request)).await.map_err(|error| match error {
             PushError::Closed => CallError::Disconnected(shared.pending.reason()),
             PushError::Full { .. } => timed_out(),

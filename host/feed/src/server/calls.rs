@@ -1,6 +1,6 @@
 //! Serves the calls of one connection: runs them concurrently, and sends each reply when it is ready.
 
-use super::{Shared, activity::OpenStream};
+use super::{Shared, activity::OpenStream, gate};
 use crate::source::FeedSource;
 use crate::{
     inbox::{Inbox, InboxError},
@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_model::{
+    caller::Caller,
     digest::BucketRows,
     freshness::{Consistency, OnUnmet, ReadDemand},
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
@@ -69,7 +70,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         let request = call::request(&payload).map_err(|error| error.to_string())?;
         drop(payload);
         calls.increment(1);
-        let (id, call) = (request.id, request.call);
+        let (id, call, caller) = (request.id, request.call, request.caller);
         let call = match call {
             Call::Read { reads, consistency } => {
                 match read_local(&*shared.source, request_of(reads, consistency), &mut scratch) {
@@ -88,7 +89,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         let Ok(unit) = units.clone().acquire_many_owned(needed).await else { return Ok(()) };
         let answers = answers.clone();
         shared.tasks.spawn(async move {
-            let answer = carry_out(&answers.shared, call).await;
+            let answer = on_behalf(&answers.shared, call, caller).await;
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "could not send the reply to a call");
             }
@@ -119,6 +120,22 @@ impl Answers {
 /// Answers a read without a task of its own if the source can; otherwise returns the reads.
 fn read_local(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
     if source.read_local(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
+}
+
+/// Carries out a call on behalf of its client, if it has one. A node without a gate leaves the check to the node that it forwards the
+/// call to.
+async fn on_behalf(shared: &Shared, call: Call, caller: Option<Caller>) -> Answer {
+    let caller = match &shared.gate {
+        Some(gate) if gate::is_guarded(&call) => match gate.check(caller, &call).await {
+            Ok(caller) => Some(caller),
+            Err(error) => return gate::rejected(&call, error),
+        },
+        _ => caller,
+    };
+    match caller {
+        Some(caller) => littoral_runtime::caller::scope(caller, carry_out(shared, call)).await,
+        None => carry_out(shared, call).await,
+    }
 }
 
 async fn carry_out(shared: &Shared, call: Call) -> Answer {

@@ -5,12 +5,14 @@ mod calls;
 mod common;
 mod config;
 mod connection;
+mod gate;
 mod listen;
 mod session;
 mod snapshot;
 
 pub use config::Config;
 pub use connection::serve_connection;
+pub use gate::Gate;
 pub use listen::{serve, serve_shared};
 
 use crate::budget::Budget;
@@ -26,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Shared {
     source: Arc<dyn FeedSource>,
     members: Option<Arc<dyn PeerService>>,
+    gate: Option<Arc<dyn Gate>>,
     config: Arc<Config>,
     subscribers: Arc<Semaphore>,
     /// The memory of frames that wait for subscribers.
@@ -49,9 +52,9 @@ impl Shared {
         let frames = Budget::new(config.subscribers_bytes_max, config.subscribers_max);
         let answers = Budget::new(config.all_answers_bytes_max, config.connections_max);
         let makers = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, |cores| cores.get())));
-        let (members, tasks, common) = (None, TaskTracker::new(), Arc::default());
+        let (members, gate, tasks, common) = (None, None, TaskTracker::new(), Arc::default());
         let config = Arc::new(config);
-        Self { source, members, config, subscribers, frames, answers, common, makers, shutdown, tasks }
+        Self { source, members, gate, config, subscribers, frames, answers, common, makers, shutdown, tasks }
     }
 
     /// Returns how many bytes wait for all subscribers together.
@@ -64,5 +67,11 @@ impl Shared {
     #[must_use]
     pub fn with_members(self, members: Arc<dyn PeerService>) -> Self {
         Self { members: Some(members), ..self }
+    }
+
+    /// Authenticates the clients on whose behalf peers write.
+    #[must_use]
+    pub fn with_gate(self, gate: Arc<dyn Gate>) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 }

@@ -236,15 +236,21 @@ impl Node {
         Client::new(self.ready.door)
     }
 
+    /// Returns a client of its listener for administration, or of its door if that serves administration.
+    #[must_use]
+    pub fn admin(&self) -> Client {
+        Client::new(self.ready.admin.unwrap_or(self.ready.door))
+    }
+
     /// Returns the answer of `/v1/status`; null when there is none.
     #[must_use]
     pub fn status(&self) -> serde_json::Value {
-        self.client().get("/v1/status").map(|answer| answer.json()).unwrap_or_default()
+        self.admin().get("/v1/status").map(|answer| answer.json()).unwrap_or_default()
     }
 
     /// Returns whether `/v1/ready` answers 200.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.client().get("/v1/ready").is_ok_and(|answer| answer.status == 200)
+        self.admin().get("/v1/ready").is_ok_and(|answer| answer.status == 200)
     }
 }

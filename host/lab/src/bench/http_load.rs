@@ -26,6 +26,13 @@ pub fn post(path: &str, body: &str) -> Bytes {
     ))
 }
 
+/// Returns a request with another header.
+pub fn with_header(request: &Bytes, header: &str) -> Bytes {
+    let line_end = find(request, b"\r\n").map_or(0, |at| at + 2);
+    let (line, rest) = request.split_at(line_end);
+    [line, header.as_bytes(), b"\r\n", rest].concat().into()
+}
+
 fn content_length(head: &[u8]) -> Option<usize> {
     const NAME: &[u8] = b"\r\ncontent-length:";
     let at = head.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME))?;

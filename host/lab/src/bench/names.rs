@@ -2,6 +2,8 @@
 
 /// One entity, ten features, 10,000 rows.
 pub const READ_1X10: &str = "read_1x10";
+/// Like `READ_1X10`, at a door with authentication.
+pub const AUTH_READ_1X10: &str = "auth_read_1x10";
 /// A hundred entities, ten features, 10,000 rows.
 pub const READ_100X10: &str = "read_100x10";
 /// A hundred entities, ten features, 1,000,000 rows, Zipf.
@@ -28,8 +30,9 @@ pub const MEMORY: &str = "memory_per_row";
 pub const ROUTER: &str = "router";
 
 /// All of them.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     READ_1X10,
+    AUTH_READ_1X10,
     READ_100X10,
     READ_ZIPF,
     MODULE_WARM,

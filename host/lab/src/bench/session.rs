@@ -1,8 +1,8 @@
 //! One run of `littoral bench`: its measurements and their stands, in order.
 
 use crate::bench::{
-    Args, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules, names,
-    reads, report::Report, router, setup::Setup, tail, visible, writes,
+    Args, auth, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules,
+    names, reads, report::Report, router, setup::Setup, tail, visible, writes,
 };
 use std::{
     io::Write as _,
@@ -41,6 +41,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let mut measurements = Vec::new();
     let effort = Effort::of(args);
     small(args, effort, &mut measurements);
+    take(args, names::AUTH_READ_1X10, &mut measurements, || auth::measure(effort));
     routed(args, effort, &mut measurements);
     written(args, effort, &mut measurements);
     large(args, effort, &mut measurements);

@@ -1,7 +1,7 @@
 //! The router's own answers to requests that it cannot forward, in the form of each door.
 
 use crate::gateway::answer::Answer;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use littoral_api::{
     code,
     problem::{self, Problem},
@@ -43,6 +43,25 @@ impl Failure {
     pub(crate) fn overloaded() -> Self {
         let message = "the router is at its bound of running requests; retry shortly";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
+    }
+
+    pub(crate) fn untrusted(name: HeaderName) -> Self {
+        let message = format!(
+            "the header {name} is not accepted from this client; leave it out, or add the client to router.trust.addresses"
+        );
+        Self::new(StatusCode::FORBIDDEN, code::HEADER_NOT_TRUSTED, message)
+    }
+
+    /// The door of a router that has a listener for administration.
+    pub(crate) fn elsewhere() -> Self {
+        let message = "metrics and status are served by the listener 'admin_listen' only";
+        Self::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message)
+    }
+
+    /// The listener for administration forwards nothing.
+    pub(crate) fn not_forwarded() -> Self {
+        let message = "this listener is for administration; send other requests to the router's door";
+        Self::new(StatusCode::NOT_FOUND, code::UNKNOWN_PATH, message)
     }
 
     pub(crate) fn internal() -> Self {

@@ -48,8 +48,17 @@ pub(crate) fn purpose(method: &Method, path: &str) -> Purpose {
     if reads { Purpose::Read } else { Purpose::Write }
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    /// The address of the connection.
+    pub(crate) connection: IpAddr,
+    /// Whether the client's headers about its place are believed.
+    pub(crate) is_trusted: bool,
+}
+
 impl Head {
-    pub(crate) fn read(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Self, Failure> {
+    pub(crate) fn read(router: &Router, board: &Board, parts: &Parts, sender: Sender) -> Result<Self, Failure> {
         let config = &router.config().gateway;
         let purpose = purpose(&parts.method, parts.uri.path());
         let tenant = text(parts, &api::headers::TENANT)?;
@@ -59,7 +68,7 @@ impl Head {
         Ok(Self {
             purpose,
             repeatable: purpose == Purpose::Read || parts.headers.contains_key(api::headers::IDEMPOTENCY_KEY),
-            place: place(router, board, parts, connection)?,
+            place: place(router, board, parts, sender)?,
             tenant: tenant.map(str::to_owned),
             began,
             deadline: began + Duration::from_millis(timeout.max(1)),
@@ -96,15 +105,16 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
     read.demand?.wait_ms.map(Duration::from_millis)
 }
 
-/// Returns the place of the client. Its headers take precedence over its address.
-fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Location, Failure> {
-    if let Some(said) = text(parts, &api::headers::PLACE)? {
+/// Returns the place of the client. The headers of a trusted client take precedence over its address; others are ignored.
+fn place(router: &Router, board: &Board, parts: &Parts, sender: Sender) -> Result<Location, Failure> {
+    let Sender { connection, is_trusted } = sender;
+    if is_trusted && let Some(said) = text(parts, &api::headers::PLACE)? {
         let place = said
             .parse::<Coordinates>()
             .map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("header littoral-place: {error}")))?;
         return Ok(Location::stated(place, Source::PlaceHeader));
     }
-    if let Some(said) = text(parts, &api::headers::REGION)? {
+    if is_trusted && let Some(said) = text(parts, &api::headers::REGION)? {
         return place_of_region(board, said);
     }
     if !router.depends_on_addresses() {

@@ -1,7 +1,7 @@
 //! Headers that belong to one connection, and the addresses that a request was forwarded for.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use littoral_api::headers::TENANT;
+use littoral_api::headers::{PART, TENANT};
 use std::net::IpAddr;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -15,8 +15,8 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse().ok())
-            // A connection option must not remove what frames the message or names its tenant.
-            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH && *name != TENANT)
+            // A connection option must not remove what frames the message, names its tenant or shows its sender.
+            .filter(|name| ![header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, TENANT].contains(name))
             .collect();
         for name in named {
             headers.remove(name);
@@ -40,6 +40,11 @@ pub(crate) fn forwarded_for(headers: &mut HeaderMap, connection: IpAddr, trusted
     if let Ok(value) = HeaderValue::try_from(chain) {
         headers.insert(FORWARDED_FOR, value);
     }
+}
+
+/// Returns a header that only a trusted client may send: ignoring it would do something else than the client demands.
+pub(crate) fn demands_trust(headers: &HeaderMap) -> Option<HeaderName> {
+    [TENANT, PART].into_iter().find(|name| headers.contains_key(name))
 }
 
 /// Returns the values of `x-forwarded-for`.

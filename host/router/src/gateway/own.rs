@@ -29,6 +29,11 @@ use littoral_model::{
 use serde_json::{Value, json};
 use std::{borrow::Cow, net::IpAddr};
 
+/// Whether a path is for operators: metrics and status.
+pub(crate) fn is_for_admins(path: &str) -> bool {
+    matches!(path, "/metrics" | "/v1/status") || path.starts_with("/router/v1/")
+}
+
 /// Answers requests to the router itself. Returns `None` for requests to a door.
 pub(crate) fn answer(
     router: &Router,
@@ -37,8 +42,7 @@ pub(crate) fn answer(
     connection: IpAddr,
 ) -> Option<Result<Response<Answer>, Failure>> {
     let path = parts.uri.path();
-    let own = matches!(path, "/health" | "/metrics" | "/v1/status" | "/v1/ready") || path.starts_with("/router/v1/");
-    if !own {
+    if !matches!(path, "/health" | "/v1/ready") && !is_for_admins(path) {
         return None;
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {

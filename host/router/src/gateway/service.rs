@@ -13,7 +13,7 @@ use crate::{
         attempt::{Doors, Template},
         body::{self, Taken},
         failure::Failure,
-        head::{Head, is_feast},
+        head::{Head, Sender, is_feast},
         headers, own,
         pool::Pool,
         pursuit::{Found, Pursuit},
@@ -24,6 +24,7 @@ use crate::{
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
 use littoral_api::{self as api, code};
+use littoral_auth::Trust;
 use littoral_http::{
     BodyBudget, Client, Handler, Peer, Process, Sending, Watched,
     browsers::{Browsers, Rejected},
@@ -40,32 +41,57 @@ const DOORS_TO_SPARE: usize = 5;
 
 /// Answers requests. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Service(Arc<Inner>);
+pub(crate) struct Service {
+    inner: Arc<Inner>,
+    browsers: Arc<Browsers>,
+    own: Own,
+}
+
+/// Which of the router's own endpoints a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Own {
+    /// All, besides forwarding requests.
+    All,
+    /// Health and readiness, besides forwarding requests.
+    Health,
+    /// All, and no request is forwarded.
+    Only,
+}
 
 struct Inner {
-    browsers: Browsers,
+    /// The clients whose placement headers are believed.
+    trust: Trust,
     process: Process,
     doors: Doors,
     requests: Arc<Semaphore>,
 }
 
 impl Service {
-    /// Creates the service of a gateway that listens on `address`.
-    pub(crate) fn new(router: Router, process: Process, address: Option<SocketAddr>) -> Self {
+    /// Creates the service of a gateway that listens on `address`, next to a listener for administration if `has_admin`.
+    pub(crate) fn new(router: Router, process: Process, address: Option<SocketAddr>, has_admin: bool) -> Self {
+        let browsers = browsers(&router, address);
+        let everyone = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
+        let trust = Trust { everyone, ..router.config().trust.clone() };
         let config = &router.config().gateway;
-        let browsers = Browsers::new("router.gateway", &config.origins, &config.hosts, address);
         let budget = BodyBudget::new(config.held_bytes_max, config.read_bytes_max);
         let pool = Arc::new(Pool::new(config.idle_connections_max, config.idle()));
         let requests = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { browsers, process, doors: Doors { router, pool, budget }, requests }))
+        let inner = Arc::new(Inner { trust, process, doors: Doors { router, pool, budget }, requests });
+        Self { inner, browsers, own: if has_admin { Own::Health } else { Own::All } }
+    }
+
+    /// Returns the service of the listener for administration.
+    pub(crate) fn for_admins(self, address: Option<SocketAddr>) -> Self {
+        let browsers = browsers(&self.inner.doors.router, address);
+        Self { browsers, own: Own::Only, ..self }
     }
 
     /// Closes kept connections that are no longer needed.
     pub(crate) fn sweep(&self) {
-        let board = self.0.doors.router.board();
+        let board = self.inner.doors.router.board();
         // A draining node waits for its connections to end.
         let is_kept = |member: &MemberView| member.state != State::Draining;
-        self.0
+        self.inner
             .doors
             .pool
             .sweep(|door| board.view.members.iter().any(|member| member.door.id == door && is_kept(member)));
@@ -76,18 +102,30 @@ impl Service {
         let Client { address: connection, peer: client } = client;
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
-        if let Err(Rejected { code, message }) = self.0.browsers.check(&parts.uri, &parts.headers) {
+        if let Err(Rejected { code, message }) = self.browsers.check(&parts.uri, &parts.headers) {
             count(code);
             return Failure::new(StatusCode::FORBIDDEN, code, message).answer(feast);
         }
-        if let Some(own) = own::answer(&self.0.doors.router, &self.0.process, &parts, connection) {
+        if own::is_for_admins(parts.uri.path()) && self.own == Own::Health {
+            return Failure::elsewhere().answer(feast);
+        }
+        if let Some(own) = own::answer(&self.inner.doors.router, &self.inner.process, &parts, connection) {
             return own.unwrap_or_else(|failure| failure.answer(feast));
         }
-        let Ok(place) = self.0.requests.clone().try_acquire_owned() else {
+        if self.own == Own::Only {
+            return Failure::not_forwarded().answer(feast);
+        }
+        let is_trusted = self.inner.trust.believes(connection, None);
+        if !is_trusted && let Some(name) = headers::demands_trust(&parts.headers) {
+            count(code::HEADER_NOT_TRUSTED);
+            return Failure::untrusted(name).answer(feast);
+        }
+        let Ok(place) = self.inner.requests.clone().try_acquire_owned() else {
             count(code::OVERLOADED);
             return Failure::overloaded().answer(feast);
         };
-        match self.route(parts, body, connection, client.as_ref()).await {
+        let sender = Sender { connection, is_trusted };
+        match self.route(parts, body, sender, client.as_ref()).await {
             Ok(response) => response.map(|answer| answer.keeping(place)),
             Err(failure) => {
                 count(failure.code);
@@ -100,13 +138,14 @@ impl Service {
         &self,
         parts: Parts,
         body: Incoming,
-        connection: IpAddr,
+        sender: Sender,
         client: Option<&Peer>,
     ) -> Result<Response<Answer>, Failure> {
-        let doors = &self.0.doors;
+        let Sender { connection, .. } = sender;
+        let doors = &self.inner.doors;
         let (router, config) = (&doors.router, &doors.router.config().gateway);
         let board = router.board();
-        let mut head = Head::read(router, &board, &parts, connection)?;
+        let mut head = Head::read(router, &board, &parts, sender)?;
         let (hold, most) = match head.purpose {
             Purpose::Write => (config.replay_bytes_max.min(config.write_bytes_max), config.write_bytes_max),
             Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
@@ -178,6 +217,11 @@ impl Handler for Service {
         let watched = |body: &Answer| sending.is_http2 && !body.is_end_stream();
         answer.map(|body| if watched(&body) { sending.unread.watch_stream(body) } else { Watched::not(body) })
     }
+}
+
+fn browsers(router: &Router, address: Option<SocketAddr>) -> Arc<Browsers> {
+    let config = &router.config().gateway;
+    Arc::new(Browsers::new("router.gateway", &config.origins, &config.hosts, address))
 }
 
 /// Returns once the client of a read has left. A client that only closed its sending side is still answered, if it demands no wait.

@@ -1,0 +1,90 @@
+//! The decision about a credential: who presents it, and what that caller may do.
+
+use crate::scope::{Grant, Scope};
+use std::{fmt, sync::Arc};
+
+/// The kind of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A static token.
+    Token,
+    /// A JWT of an OIDC issuer.
+    Oidc,
+    /// A client certificate.
+    Certificate,
+}
+
+/// A caller whose credential was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The kind of its credential.
+    pub kind: Kind,
+    /// Its name: of the static token, the subject of a JWT, or of the certificate.
+    pub subject: String,
+    /// The issuer of its JWT. Empty for other credentials.
+    pub issuer: String,
+    /// Its roles and groups.
+    pub roles: Vec<String>,
+    /// The grants that the credential itself contains.
+    pub grants: Vec<Grant>,
+    /// The project that the credential names.
+    pub project: Option<String>,
+    /// When the credential expires, in seconds since 1970.
+    pub expires_s: u64,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Token => "token",
+            Kind::Oidc => "subject",
+            Kind::Certificate => "certificate",
+        };
+        write!(f, "{kind}:{}", self.subject)
+    }
+}
+
+/// What a caller may do.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The caller, as `token:NAME`, `subject:SUBJECT` or `certificate:NAME`.
+    pub who: Arc<str>,
+    /// The project that its credential names.
+    pub project: Option<Arc<str>>,
+    /// When the credential expires, in seconds since 1970.
+    pub expires_s: u64,
+    grants: Box<[Grant]>,
+}
+
+impl Access {
+    /// Creates the access of an identity with these grants.
+    #[must_use]
+    pub fn new(identity: &Identity, grants: Vec<Grant>) -> Self {
+        Self {
+            who: identity.to_string().into(),
+            project: identity.project.as_deref().map(Into::into),
+            expires_s: identity.expires_s,
+            grants: grants.into(),
+        }
+    }
+
+    /// Returns whether the caller has a scope for this name of a project.
+    #[must_use]
+    pub fn may(&self, scope: Scope, project: &str, name: &str) -> bool {
+        let fits =
+            |grant: &Grant| grant.scopes.contains(scope) && grant.project.matches(project) && grant.names.matches(name);
+        self.grants.iter().any(fits)
+    }
+
+    /// Returns whether the caller has a scope for any name of a project.
+    #[must_use]
+    pub fn may_some(&self, scope: Scope, project: &str) -> bool {
+        self.grants.iter().any(|grant| grant.scopes.contains(scope) && grant.project.matches(project))
+    }
+
+    /// Returns whether the caller has a scope in every project.
+    #[must_use]
+    pub fn may_everywhere(&self, scope: Scope) -> bool {
+        self.grants.iter().any(|grant| grant.scopes.contains(scope) && grant.project.is_any() && grant.names.is_any())
+    }
+}

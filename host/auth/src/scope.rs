@@ -1,0 +1,237 @@
+//! What a caller may do: scopes, each for a project and for names that match a pattern.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub enum Scope {
+    /// Reads rows and definitions.
+    Read,
+    /// Writes rows.
+    Write,
+    /// Changes views, feature services and push sources.
+    Define,
+    /// Uploads and drops modules. A module may read any view of its project.
+    Module,
+    /// Reads metrics and status, and administers the node.
+    Admin,
+}
+
+/// The error for a text that is not a scope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no scope '{0}'; use read, write, define, module or admin")]
+pub struct UnknownScope(String);
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Define, Self::Module, Self::Admin];
+
+    /// Returns the scope's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Define => "define",
+            Self::Module => "module",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl From<Scope> for &'static str {
+    fn from(scope: Scope) -> Self {
+        scope.as_str()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| UnknownScope(shown(text)))
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = UnknownScope;
+
+    fn try_from(text: String) -> Result<Self, UnknownScope> {
+        text.parse()
+    }
+}
+
+/// A set of scopes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Every scope.
+    pub const ALL: Self = Self(0b1_1111);
+
+    /// Returns whether the set contains a scope.
+    #[must_use]
+    pub const fn contains(self, scope: Scope) -> bool {
+        self.0 & (1 << scope as u8) != 0
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().fold(0, |set, scope| set | 1 << scope as u8))
+    }
+}
+
+/// A pattern of names: `*` stands for any characters, also for none. Other characters stand for themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// The pattern that every name matches.
+    #[must_use]
+    pub fn any() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// Creates a pattern.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns whether every name matches.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// Returns whether a name matches.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        if self.is_any() {
+            return true;
+        }
+        let Some((first, rest)) = self.0.split_once('*') else { return self.0 == name };
+        let Some(mut left) = name.strip_prefix(first) else { return false };
+        let mut pieces = rest.split('*').peekable();
+        while let Some(piece) = pieces.next() {
+            if pieces.peek().is_none() {
+                return left.ends_with(piece);
+            }
+            // The first occurrence leaves the most for the later pieces.
+            let Some(at) = left.find(piece) else { return false };
+            left = &left[at + piece.len()..];
+        }
+        true
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Scopes for the names of a project that match a pattern.
+///
+/// In text form `SCOPE`, `SCOPE:PROJECT` or `SCOPE:PROJECT/PATTERN`, for one scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The scopes.
+    pub scopes: Scopes,
+    /// The projects.
+    pub project: Pattern,
+    /// The names of views, feature services, push sources and modules.
+    pub names: Pattern,
+}
+
+/// The error for a text that is not a grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidGrant {
+    /// Its scope is unknown.
+    #[error(transparent)]
+    Scope(#[from] UnknownScope),
+    /// Its project or its pattern is empty.
+    #[error(
+        "the grant '{0}' has an empty part; write SCOPE, SCOPE:PROJECT or SCOPE:PROJECT/PATTERN, as read:default/driver_*"
+    )]
+    Empty(String),
+}
+
+impl Grant {
+    /// Every scope for every name.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { scopes: Scopes::ALL, project: Pattern::any(), names: Pattern::any() }
+    }
+
+    /// Parses the text form; `project` is the project of a text that names none.
+    ///
+    /// # Errors
+    /// [`InvalidGrant`].
+    pub fn parse(text: &str, project: &str) -> Result<Self, InvalidGrant> {
+        let (scope, place) = text.split_once(':').map_or((text, None), |(scope, place)| (scope, Some(place)));
+        let scopes = [scope.parse()?].into_iter().collect();
+        let (project, names) = match place {
+            None => (project, "*"),
+            Some(place) => place.split_once('/').unwrap_or((place, "*")),
+        };
+        if project.is_empty() || names.is_empty() {
+            return Err(InvalidGrant::Empty(shown(text)));
+        }
+        Ok(Self { scopes, project: Pattern::new(project), names: Pattern::new(names) })
+    }
+}
+
+/// Returns a text from outside in a form that a message can repeat.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(100).flat_map(char::escape_default).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_names_with_any_characters_in_place_of_a_star() {
+        let matches = |pattern: &str, name: &str| Pattern::new(pattern).matches(name);
+        for (pattern, name) in [
+            ("*", "a"),
+            ("*", ""),
+            ("a", "a"),
+            ("a*", "a"),
+            ("a*", "ab"),
+            ("*b", "ab"),
+            ("a*c", "abc"),
+            ("a*b*c", "a1b2b3c"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in
+            [("a", "ab"), ("a", ""), ("", "a"), ("a*", "ba"), ("*b", "ba"), ("a*a", "a"), ("a*b*c", "acb")]
+        {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_grant_has_a_scope_a_project_and_a_pattern() {
+        let grant = Grant::parse("read:fraud/driver_*", "default").unwrap();
+        assert!(grant.scopes.contains(Scope::Read) && !grant.scopes.contains(Scope::Write));
+        assert_eq!((grant.project, grant.names), (Pattern::new("fraud"), Pattern::new("driver_*")));
+        assert_eq!(Grant::parse("admin", "p").unwrap().project, Pattern::new("p"));
+        assert!(Grant::parse("raed", "p").unwrap_err().to_string().contains("use read, write, define"));
+        assert!(matches!(Grant::parse("read:", "p"), Err(InvalidGrant::Empty(_))));
+        assert!(matches!(Grant::parse("read:a/", "p"), Err(InvalidGrant::Empty(_))));
+        assert!(Scope::ALL.into_iter().all(|scope| Scopes::ALL.contains(scope)));
+    }
+}

@@ -1,0 +1,53 @@
+//! Which clients may send headers that influence routing and placement.
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// Clients whose headers `littoral-tenant`, `littoral-part`, `littoral-place` and `littoral-region` are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trust {
+    /// Networks, as "10.0.0.0/8". Default none.
+    pub addresses: Vec<IpNet>,
+    /// Callers, as "token:NAME", "subject:SUBJECT" or "certificate:NAME". Default none.
+    pub identities: Vec<String>,
+    /// Whether every client is believed: a loopback door without authentication.
+    #[serde(skip)]
+    pub everyone: bool,
+}
+
+impl Trust {
+    /// The trust of a loopback door without authentication: every client is believed.
+    #[must_use]
+    pub fn everyone() -> Self {
+        Self { everyone: true, ..Self::default() }
+    }
+
+    /// Returns whether the headers of a client are believed.
+    #[must_use]
+    pub fn believes(&self, address: IpAddr, identity: Option<&str>) -> bool {
+        self.everyone
+            || self.addresses.iter().any(|network| network.contains(&address.to_canonical()))
+            || identity.is_some_and(|identity| self.identities.iter().any(|known| known == identity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_believed_by_its_address_or_its_identity() {
+        let trust = Trust {
+            addresses: vec!["10.0.0.0/8".parse().unwrap()],
+            identities: vec!["token:router".to_owned()],
+            everyone: false,
+        };
+        let (inside, outside) = ("10.1.2.3".parse().unwrap(), "203.0.113.5".parse().unwrap());
+        assert!(trust.believes(inside, None) && trust.believes(outside, Some("token:router")));
+        assert!(!trust.believes(outside, None) && !trust.believes(outside, Some("token:other")));
+        assert!(Trust::everyone().believes(outside, None) && !Trust::default().believes(inside, None));
+        assert!(trust.believes("::ffff:10.1.2.3".parse().unwrap(), None), "an IPv4 address in IPv6 form");
+    }
+}

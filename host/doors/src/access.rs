@@ -1,0 +1,293 @@
+//! Who sends a request, and whether it may: one check when the head of the request has arrived, and checks of the views that the
+//! body names.
+
+use crate::{failure::Failure, routes::Endpoint};
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use littoral_api::{code, headers};
+use littoral_auth::{
+    Access, Authenticator, Rejected, Scope, Trust,
+    authorize::{Forbidden, split},
+};
+use littoral_http::Client;
+use littoral_model::{
+    caller::{Caller, Credential},
+    catalogue::Catalogue,
+    view::ViewId,
+    write::RowBatch,
+};
+use std::sync::Arc;
+
+tokio::task_local! {
+    static RIGHTS: Rights;
+}
+
+/// Which requests a door accepts.
+#[derive(Clone)]
+pub struct Guard {
+    /// Verifies credentials. Without it every client may read, write and define.
+    pub authenticator: Option<Arc<Authenticator>>,
+    /// The clients whose placement headers are believed.
+    pub trust: Trust,
+    /// Whether every client of the door may administer the node, as where there is no authentication.
+    pub is_open: bool,
+}
+
+/// What the client of the running request may do.
+#[derive(Clone, Debug)]
+struct Rights {
+    /// `None` without a credential.
+    access: Option<Arc<Access>>,
+    /// Whether it may administer the node without a credential.
+    is_operator: bool,
+}
+
+/// The listener that received a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The door.
+    Door,
+    /// The listener for administration. `is_open`: observing needs no credential, as on a loopback address.
+    Admin {
+        /// See above.
+        is_open: bool,
+    },
+}
+
+/// A request that was admitted.
+#[derive(Clone, Debug)]
+pub(crate) struct Admitted {
+    rights: Rights,
+    /// The client, for work that may be forwarded or recorded. `None` for reads.
+    caller: Option<Caller>,
+}
+
+/// What a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Nothing.
+    Nothing,
+    /// A valid credential.
+    Credential,
+    /// A scope for the name in the path.
+    Named(Scope),
+    /// A scope for names that only the body or the catalogue shows.
+    Some(Scope),
+    /// The scope `admin` in every project.
+    Admin,
+}
+
+fn need(endpoint: Endpoint) -> Need {
+    use Endpoint as E;
+    match endpoint {
+        E::Health => Need::Nothing,
+        E::OpenApi | E::Status | E::Ready | E::Fresh => Need::Credential,
+        E::FeastRead | E::Read => Need::Some(Scope::Read),
+        E::Catalogue | E::ListViews | E::ListModules | E::ListServices | E::ListPushSources => Need::Some(Scope::Read),
+        E::FeastPush | E::FeastWrite | E::WriteViews => Need::Some(Scope::Write),
+        E::GetView | E::GetModule | E::GetService | E::GetPushSource | E::PageRows => Need::Named(Scope::Read),
+        E::WriteRows => Need::Named(Scope::Write),
+        E::PutView | E::DropView | E::PutService | E::DropService | E::PutPushSource | E::DropPushSource => {
+            Need::Named(Scope::Define)
+        }
+        E::PutModule | E::DropModule => Need::Named(Scope::Module),
+        E::Metrics | E::Verify | E::Adopt => Need::Admin,
+        E::ListConflicts | E::ReplayConflict | E::ListTails | E::ShowTail | E::MergeTail | E::DropTail => Need::Admin,
+    }
+}
+
+/// Whether an endpoint only shows the state of the node.
+fn observes(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Health | Endpoint::OpenApi | Endpoint::Status | Endpoint::Ready | Endpoint::Fresh | Endpoint::Metrics
+    )
+}
+
+/// Whether the listener for administration has an endpoint.
+pub(crate) fn is_for_admins(endpoint: Endpoint) -> bool {
+    observes(endpoint) || need(endpoint) == Need::Admin
+}
+
+impl Guard {
+    /// Returns the guard of a loopback door without authentication: it accepts everything.
+    #[must_use]
+    pub fn open() -> Self {
+        Self { authenticator: None, trust: Trust::everyone(), is_open: true }
+    }
+
+    /// Admits a request, before its body is read.
+    ///
+    /// # Errors
+    /// Why the credential is rejected, which scope the client lacks, or which header is not believed.
+    pub(crate) async fn admit(
+        &self,
+        side: Side,
+        endpoint: Endpoint,
+        name: &str,
+        parts: &Parts,
+        client: &Client,
+    ) -> Result<Admitted, Failure> {
+        let need = need(endpoint);
+        let is_open = side == Side::Admin { is_open: true } && observes(endpoint);
+        let verified = match &self.authenticator {
+            Some(authenticator) if need != Need::Nothing && !is_open => {
+                Some(authenticate(authenticator, parts).await.map_err(unauthenticated)?)
+            }
+            _ => None,
+        };
+        let access = verified.as_ref().map(|(access, _)| access);
+        if let Some(access) = access {
+            let (project, name) = split(name);
+            match need {
+                Need::Nothing | Need::Credential => Ok(()),
+                Need::Named(scope) => access.require(scope, project, name),
+                Need::Some(scope) => access.require_some(scope, access.project.as_deref().unwrap_or(project)),
+                Need::Admin => access.require_everywhere(Scope::Admin),
+            }?;
+        }
+        let is_operator = access.is_none() && (self.is_open || side == Side::Admin { is_open: true });
+        if access.is_none() && need == Need::Admin && !is_operator {
+            let message =
+                "this door does not serve administration; use the listener 'admin_listen', or configure [auth]";
+            return Err(Failure::forbidden(message.to_owned()));
+        }
+        let who = access.map(|access| &access.who);
+        self.check_headers(parts, client, who.map(|who| &**who))?;
+        let caller =
+            (!matches!(need, Need::Nothing | Need::Credential | Need::Named(Scope::Read) | Need::Some(Scope::Read)))
+                .then(|| Caller {
+                    who: who.cloned().unwrap_or_default(),
+                    from: Some(client.address),
+                    credential: verified.as_ref().and_then(|(_, token)| token.map(Credential::new)),
+                });
+        Ok(Admitted { rights: Rights { access: access.cloned(), is_operator }, caller })
+    }
+
+    /// Rejects headers that influence placement, unless the client is trusted. Ignoring them would do something else than the client
+    /// demands.
+    fn check_headers(&self, parts: &Parts, client: &Client, who: Option<&str>) -> Result<(), Failure> {
+        let present = [headers::PART, headers::TENANT].into_iter().find(|name| parts.headers.contains_key(name));
+        match present {
+            Some(name) if !self.trust.believes(client.address, who) => Err(untrusted(&name)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the error of a header that is not believed.
+fn untrusted(name: &http::HeaderName) -> Failure {
+    let message = format!(
+        "the header {name} is not accepted from this client; leave it out, or add the client to auth.trust.addresses or auth.trust.identities"
+    );
+    Failure::new(StatusCode::FORBIDDEN, code::HEADER_NOT_TRUSTED, message)
+}
+
+/// Returns the access of a request's credential, and its token if it has one, which can be forwarded.
+async fn authenticate<'a>(
+    authenticator: &Authenticator,
+    parts: &'a Parts,
+) -> Result<(Arc<Access>, Option<&'a str>), Rejected> {
+    let now_s = littoral_runtime::clock::wall_ms() / 1_000;
+    let token = bearer(parts)?;
+    let access = match authenticator.known(token, now_s) {
+        Some(access) => access,
+        None => authenticator.verify(token, now_s).await?,
+    };
+    Ok((access, Some(token)))
+}
+
+/// Returns the bearer token of a request.
+fn bearer(parts: &Parts) -> Result<&str, Rejected> {
+    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(Rejected::Missing)?;
+    let text = value.to_str().map_err(|_| Rejected::NotBearer)?;
+    let (scheme, token) = text.trim().split_once(' ').ok_or(Rejected::NotBearer)?;
+    if values.next().is_some() || !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Rejected::NotBearer);
+    }
+    Ok(token.trim_start())
+}
+
+impl Admitted {
+    /// Runs the request's work on behalf of its client.
+    pub(crate) async fn scope<F: Future>(&self, work: F) -> F::Output {
+        let rights = self.rights.clone();
+        match self.caller.clone() {
+            Some(caller) => RIGHTS.scope(rights, littoral_runtime::caller::scope(caller, work)).await,
+            None => RIGHTS.scope(rights, work).await,
+        }
+    }
+}
+
+/// Whether requests to an endpoint are logged for audits: changes of definitions and modules, and administration.
+pub(crate) fn is_audited(endpoint: Endpoint) -> bool {
+    matches!(need(endpoint), Need::Named(Scope::Define | Scope::Module))
+        || need(endpoint) == Need::Admin && !observes(endpoint)
+}
+
+/// Logs who made the running request, from where, what it was, and its result.
+pub(crate) fn audit(parts: &Parts, status: StatusCode) {
+    let Some(Caller { who, from, .. }) = littoral_runtime::caller::current() else { return };
+    let (who, from) = (&*who, from.map(tracing::field::display));
+    tracing::info!(target: "littoral_audit", who, from, method = %parts.method, path = parts.uri.path(), status = status.as_u16());
+}
+
+/// Logs a request that was rejected before it ran.
+pub(crate) fn audit_rejected(parts: &Parts, client: &Client, failure: &Failure) {
+    let (status, reason) = (failure.status.as_u16(), failure.code);
+    tracing::info!(target: "littoral_audit", from = %client.address, method = %parts.method, path = parts.uri.path(), status, reason);
+}
+
+/// Checks what the client of the running request may do.
+fn check(check: impl FnOnce(&Access) -> Result<(), Forbidden>) -> Result<(), Failure> {
+    let checked = RIGHTS.try_with(|rights| rights.access.as_deref().map_or(Ok(()), check));
+    // Work outside a request is the node's own.
+    checked.unwrap_or(Ok(())).map_err(Failure::from)
+}
+
+/// Checks that the client may read these views.
+pub(crate) fn require_views(catalogue: &Catalogue, views: impl IntoIterator<Item = ViewId>) -> Result<(), Failure> {
+    check(|access| access.require_views(Scope::Read, catalogue, views))
+}
+
+/// Checks that the client may read what a name of the catalogue stands for.
+pub(crate) fn require_name(name: &str) -> Result<(), Failure> {
+    let (project, name) = split(name);
+    check(|access| access.require(Scope::Read, project, name))
+}
+
+/// Checks that the client may write these rows.
+pub(crate) fn require_rows(catalogue: &Catalogue, rows: &RowBatch) -> Result<(), Failure> {
+    check(|access| access.require_rows(catalogue, rows))
+}
+
+/// Whether the client sees a definition of this name in lists.
+pub(crate) fn sees(name: &str) -> bool {
+    require_name(name).is_ok()
+}
+
+/// Whether the client sees the whole state of the node.
+pub(crate) fn is_admin() -> bool {
+    let may = |rights: &Rights| rights.access.as_ref().map_or(rights.is_operator, |it| it.may_everywhere(Scope::Admin));
+    RIGHTS.try_with(may).unwrap_or(true)
+}
+
+impl From<Forbidden> for Failure {
+    fn from(error: Forbidden) -> Self {
+        Self::forbidden(error.to_string())
+    }
+}
+
+/// Returns the error of a rejected credential.
+fn unauthenticated(error: Rejected) -> Failure {
+    metrics::counter!("littoral_auth_rejected_total", "code" => error.code()).increment(1);
+    Failure::unauthenticated(error.status(), error.code(), error.to_string())
+}
+
+/// Returns the header that asks a client for a bearer token (RFC 6750).
+pub(crate) fn challenge(code: &'static str) -> HeaderValue {
+    match code {
+        code::CREDENTIAL_MISSING => HeaderValue::from_static("Bearer"),
+        _ => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+    }
+}
