@@ -69,7 +69,7 @@ impl Door {
         let process = Process { metrics: Some(metrics), ..Process::default() };
         let door =
             littoral_doors::Door::new(listener, Config::default(), process, guard, String::new).with_admin(admin);
-        door.opener().open(Arc::new(node), Arc::new(Adder));
+        door.opener().open(Arc::new(node), Arc::new(Modules(add)));
         let shutdown = CancellationToken::new();
         tokio::spawn(door.serve(shutdown.clone()));
         let client = || legacy::Client::builder(TokioExecutor::new()).build_http();

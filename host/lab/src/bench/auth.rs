@@ -50,7 +50,7 @@ pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
         format!("read 1 entity x 10 features with a static token, {} rows, {CONNECTIONS} connections", effort.rows);
     Ok(Measurement::new(names::AUTH_READ_1X10, work, "reads/s", series[1].rate())
         .at_least(0.95, "the same without authentication", Some(series[0].rate()))
-        .beside(&format!("the same with a JWT of {} bytes", jwt.len()), Some(series[2].rate()))
+        .compared_with(&format!("the same with a JWT of {} bytes", jwt.len()), Some(series[2].rate()))
         .note(format!("with {}; without {}; JWT {}", series[1].latency(), series[0].latency(), series[2].latency())))
 }
 
