@@ -79,8 +79,9 @@ enum Need {
 fn need(endpoint: Endpoint) -> Need {
     use Endpoint as E;
     match endpoint {
-        E::Health => Need::Nothing,
-        E::OpenApi | E::Status | E::Ready | E::Fresh => Need::Credential,
+        // Orchestrators and load balancers probe without a credential.
+        E::Health | E::Ready | E::Fresh => Need::Nothing,
+        E::OpenApi | E::Status => Need::Credential,
         E::FeastRead | E::Read => Need::Some(Scope::Read),
         E::Catalogue | E::ListViews | E::ListModules | E::ListServices | E::ListPushSources => Need::Some(Scope::Read),
         E::FeastPush | E::FeastWrite | E::WriteViews => Need::Some(Scope::Write),

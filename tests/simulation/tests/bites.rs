@@ -39,7 +39,7 @@ fn every_deliberate_fault_is_found() {
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }
 
-/// Rare faults that no known seed meets: 40,000 seeds of each kind of world were searched. Tests of
+/// Rare faults that no known seed meets: 20,000 to 40,000 seeds of the default world were searched. Tests of
 /// `edge_core::follower` and `edge_core::read` cover them. `littoral-simulation --mutation NAME --seeds N` searches
 /// further.
 const UNMET: [Mutation; 2] = [Mutation::AskBeforeGreeted, Mutation::JoinOtherReplica];
