@@ -420,13 +420,6 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_with_a_fill_past_its_position_is_not_rehomed() {
-        let replica = replica(&Holdings { shards: 1, ..Holdings::default() });
-        assert!(replica.may_insert(at(25)) && !replica.rehoming_watermark().is_empty());
-        assert!(replica.may_insert(at(26)) && replica.rehoming_watermark().is_empty());
-    }
-
-    #[test]
     fn rows_are_requested_only_after_a_hello() {
         let mut follower = follower();
         assert!(!follower.may_request_rows());

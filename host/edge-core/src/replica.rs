@@ -254,10 +254,8 @@ impl Replica {
     /// only a snapshot is safe, for example while rows are held that the point does not cover.
     #[must_use]
     pub fn rehoming_watermark(&self) -> Watermark {
-        let newest_answer = self.newest_answer.lock();
         let point = self.point.load();
-        let all_named = point.resume.position.lsn >= self.newest(&point, *newest_answer);
-        let all_named = all_named || active(Mutation::RehomeUnnamed);
+        let all_named = point.resume.position.lsn.0 >= self.newest_row.load(Relaxed) || active(Mutation::RehomeUnnamed);
         if all_named { point.rehoming_watermark() } else { Watermark::default() }
     }
 

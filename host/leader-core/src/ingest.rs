@@ -64,7 +64,7 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
         let len = row.key.len() + row.body.map_or(0, <[u8]>::len);
         if len > limits.row_bytes_max {
             return invalid(format!(
-                "a row of view '{}' has {len} bytes; at most {} are allowed",
+                "view '{}': the row has {len} bytes; at most {} are allowed",
                 view.name, limits.row_bytes_max
             ));
         }

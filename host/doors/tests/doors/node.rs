@@ -19,7 +19,7 @@ use littoral_model::{
     region::Region,
     row::{Row, RowMeta},
     row_body::BodyBuilder,
-    status::{NodeStatus, Role, Shortfalls},
+    status::{NodeStatus, Role, Shortfalls, ViewStatus},
     token::Watermark,
     version::Version,
     view::ViewId,
@@ -78,6 +78,11 @@ impl Default for MemoryNode {
 }
 
 impl MemoryNode {
+    fn views(&self) -> Vec<ViewStatus> {
+        let status = |name: &str| ViewStatus { name: name.to_owned(), residency: "full".into(), rows: 0, bytes: 0 };
+        self.state.lock().unwrap().catalogue.views().map(|view| status(&view.name)).collect()
+    }
+
     pub fn apply(&self, change: CatalogueChange) -> Result<WriteReceipt, WriteError> {
         let mut state = self.state.lock().unwrap();
         if let Some(change) = state.catalogue.prepare(change)? {
@@ -230,7 +235,7 @@ impl Node for MemoryNode {
             watermark: Watermark::default(),
             lives: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
-            views: Vec::new(),
+            views: self.views(),
             modules: Vec::new(),
             gauges: Default::default(),
         }

@@ -284,7 +284,9 @@ fn rsa_key() -> Result<RsaKeyPair, Missing> {
         .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-outform", "DER"])
         .output()
         .map_err(|error| failed(error.to_string()))?;
-    rsa::KeyPair::from_pkcs8(&made.stdout).map_err(|error| failed(error.to_string()))
+    // Some versions of OpenSSL write PKCS #8, others PKCS #1.
+    let key = rsa::KeyPair::from_pkcs8(&made.stdout).or_else(|_| rsa::KeyPair::from_der(&made.stdout));
+    key.map_err(|error| failed(error.to_string()))
 }
 
 fn ec_key() -> Result<EcdsaKeyPair, String> {
