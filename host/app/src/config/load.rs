@@ -394,9 +394,8 @@ mod tests {
             for key in known.split(", ") {
                 let shown =
                     lines.iter().any(|line| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} =")));
-                let header =
-                    format!("[{}]", if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
-                let of_many = format!("[[{key}]]");
+                let path = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+                let (header, of_many) = (format!("[{path}]"), format!("[[{path}]]"));
                 let headed = text.lines().any(|line| line == header || line.trim_start_matches(['#', ' ']) == of_many);
                 assert!(shown || headed, "{name} lacks '{section}' '{key}'");
             }
