@@ -31,7 +31,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerConfig {
-    /// The issuer, exactly as in the claim `iss`, as "https://login.example.org/realms/features".
+    /// The issuer, exactly as in the claim `iss`, as `https://login.example.org/realms/features`.
     pub issuer: String,
     /// The accepted audiences. A token must be for one of them.
     pub audiences: Vec<String>,
