@@ -117,9 +117,9 @@ async fn an_invalid_row_rejects_the_whole_write_and_the_error_names_the_row_and_
     assert!(error.to_string().starts_with("row 1 of view 'a' (id=7): event timestamp"), "{error}");
     let many: Vec<_> = (0..1_000).map(|key| (key, Some(1))).collect();
     let error = node.leader.write(write(view, &many, 0)).await.unwrap_err().to_string();
-    assert!(error.contains("at most 8192 are taken at once; split it"), "{error}");
+    assert!(error.contains("at most 8192 are allowed; split it"), "{error}");
     let error = node.leader.write(with_key(write(view, &[(1, Some(1))], 0), &"k".repeat(257))).await.unwrap_err();
-    assert!(error.to_string().contains("1 to 256 bytes, this one has 257"), "{error}");
+    assert!(error.to_string().contains("the idempotency key has 257 bytes; it must have 1 to 256"), "{error}");
     assert_eq!((node.get(view, 7), node.leader.head().borrow().lsn), (None, Lsn(1)), "nothing was stored");
     node.stop().await;
 }
