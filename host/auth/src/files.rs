@@ -1,7 +1,8 @@
 //! The files of tokens and of the policy: reads them, and notices when they change.
 
 use crate::{policy::Policy, tokens::Tokens};
-use std::{fs, path::Path, time::SystemTime};
+use littoral_runtime::FileStamp;
+use std::{fs, path::Path};
 
 /// The largest file, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
@@ -19,7 +20,7 @@ pub struct Rules {
 
 /// Identifies the state of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stamps([Option<(SystemTime, u64)>; 2]);
+pub struct Stamps([Option<FileStamp>; 2]);
 
 /// The files.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +35,7 @@ impl Files<'_> {
     /// Returns the current state of the files.
     #[must_use]
     pub fn stamps(&self) -> Stamps {
-        let stamp = |path: Option<&Path>| {
-            let metadata = fs::metadata(path?).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
+        let stamp = |path: Option<&Path>| FileStamp::of(path?).ok();
         Stamps([stamp(self.tokens), stamp(self.policy)])
     }
 

@@ -80,9 +80,9 @@ pub struct AppliedPoint {
     pub beyond: Watermark,
     /// The lineages of the regions' logs.
     pub lives: Arc<RegionLineages>,
-    /// Whether there are rows that `portable_watermark` does not cover. They arrived through a third region, or
-    /// a region's log was recreated since the last snapshot. Another region's log may lack some of
-    /// them.
+    /// Whether there are rows that `portable_watermark` does not cover: rows that arrived through a
+    /// third region, or rows of a log that was recreated since the last snapshot. Another region's
+    /// log may lack some of these rows.
     pub mixed: bool,
     /// The newest clock readings of other regions' rows that arrived before the record that covers
     /// those rows. Nearly always empty.

@@ -30,7 +30,7 @@ use littoral_replica::{Mode, Table};
 use littoral_wire::records;
 use std::{collections::HashMap, sync::Arc};
 
-/// The applied state besides the rows, and what of it rows need.
+/// The applied state without the rows.
 #[derive(Clone, Debug)]
 pub struct State {
     /// As of the last record that was applied.

@@ -95,7 +95,7 @@ pub(crate) fn test(manifest: &Path) -> Result<bool, Error> {
     Ok(status.success())
 }
 
-/// Cargo, without what the build that we may be running in has told it.
+/// Returns a command that runs cargo without the variables of a build that this process may be part of.
 fn cargo(manifest: &Path) -> Command {
     let mut command = Command::new("cargo");
     let inherited = std::env::vars_os().filter(|(name, _)| {

@@ -10,7 +10,7 @@ use std::{
 /// The target that guests are built for.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What cargo is told, so that it makes WebAssembly.
+/// The settings with which cargo builds WebAssembly.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
     pub(crate) variables: Vec<(String, OsString)>,

@@ -59,12 +59,7 @@ impl<X> Answer<X> {
     /// Returns the status and the value of a feature in every row. The value is null unless the row is present.
     #[inline]
     pub fn column(&self, feature: FeatureRef) -> impl Iterator<Item = (Status, ValueRef<'_>)> {
-        let FeatureRef { lookup, feature, value_type } = feature;
-        let rows = self.scratch.rows(lookup);
-        self.block(lookup).statuses.iter().enumerate().map(move |(row, status)| match rows.get(row) {
-            Some(Some(row)) if *status == Status::Present => (*status, row.value(feature, value_type)),
-            _ => (*status, ValueRef::Null),
-        })
+        self.scratch.column(feature)
     }
 
     /// Returns an output of a module.

@@ -71,10 +71,10 @@ fn prepare(columns: &mut Vec<Column>, types: impl ExactSizeIterator<Item = Value
 fn inputs(columns: &mut Vec<Column>, call: &Call, scratch: &Scratch) {
     prepare(columns, call.inputs.iter().map(|cell| cell.value_type));
     for (column, cell) in columns.iter_mut().zip(&call.inputs) {
-        for (row, state) in scratch.block(cell.lookup).statuses.iter().enumerate() {
-            match scratch.row(cell.lookup, row) {
-                Some(row) if *state == Status::Present => column.push(row.value(cell.feature, cell.value_type)),
-                _ => column.push_absent(*state),
+        for (status, value) in scratch.column(*cell) {
+            match status {
+                Status::Present => column.push(value),
+                _ => column.push_absent(status),
             }
         }
     }

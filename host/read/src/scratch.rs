@@ -1,11 +1,12 @@
 //! Memory that a thread's reads use repeatedly, and the status of each lookup's rows.
 
-use crate::plan::Plan;
+use crate::plan::{FeatureRef, Plan};
 use littoral_model::{
     column::{Column, Status},
     event_time::EventTime,
     read::{ReadAnswer, ReadRequest, age},
     row::Row,
+    row_body::ValueRef,
 };
 use std::{cell::RefCell, time::Duration};
 
@@ -65,16 +66,21 @@ impl Scratch {
         }
     }
 
-    /// Returns row `row` of a lookup, if it exists.
-    #[inline]
-    pub(crate) fn row(&self, lookup: usize, row: usize) -> Option<&Row> {
-        self.answer.rows.get(lookup)?.get(row)?.as_ref()
-    }
-
     /// Returns the rows of a lookup.
     #[inline]
-    pub(crate) fn rows(&self, lookup: usize) -> &[Option<Row>] {
+    fn rows(&self, lookup: usize) -> &[Option<Row>] {
         self.answer.rows.get(lookup).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the status and the value of a feature in every row. The value is null unless the row is present.
+    #[inline]
+    pub(crate) fn column(&self, feature: FeatureRef) -> impl Iterator<Item = (Status, ValueRef<'_>)> {
+        let FeatureRef { lookup, feature, value_type } = feature;
+        let rows = self.rows(lookup);
+        self.block(lookup).statuses.iter().enumerate().map(move |(row, status)| match rows.get(row) {
+            Some(Some(row)) if *status == Status::Present => (*status, row.value(feature, value_type)),
+            _ => (*status, ValueRef::Null),
+        })
     }
 
     pub(crate) fn block(&self, lookup: usize) -> &Block {
@@ -91,7 +97,7 @@ impl Scratch {
             block.event_times.clear();
             let ttl = lookup.ttl_ms.map(Duration::from_millis);
             for number in 0..rows {
-                let row = self.row(at, number).filter(|row| !row.is_tombstone());
+                let row = self.rows(at).get(number).and_then(Option::as_ref).filter(|row| !row.is_tombstone());
                 let event_time = row.map(|row| row.header().event_time);
                 block.event_times.push(event_time);
                 block.statuses.push(match event_time {

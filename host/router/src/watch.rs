@@ -1,31 +1,15 @@
 //! Watches files: reads the topology and the location database again when they change.
 
 use crate::{router::Router, topology::Topology};
+use littoral_runtime::FileStamp;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// The largest topology file that is read, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
-
-/// The properties of a file that show a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Properties {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    /// Files are often replaced by renaming others.
-    inode: u64,
-}
-
-impl Properties {
-    fn of(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let meta = fs::metadata(path)?;
-        Ok(Self { modified: meta.modified().ok(), bytes: meta.len(), inode: meta.ino() })
-    }
-}
 
 /// Reads the topology's file.
 ///
@@ -82,7 +66,7 @@ pub async fn watch(router: Router) {
 /// A file and its last properties. The first check reports a change, because the file may have changed since the start.
 struct Watched {
     path: Option<PathBuf>,
-    looked: Option<io::Result<Properties>>,
+    looked: Option<io::Result<FileStamp>>,
 }
 
 impl Watched {
@@ -92,7 +76,7 @@ impl Watched {
 
     fn has_changed(&mut self) -> bool {
         let Some(path) = &self.path else { return false };
-        let looks = Properties::of(path);
+        let looks = FileStamp::of(path);
         let same = match (&self.looked, &looks) {
             (Some(Ok(old)), Ok(new)) => old == new,
             (Some(Err(old)), Err(new)) => old.kind() == new.kind(),

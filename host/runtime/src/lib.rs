@@ -9,6 +9,7 @@ pub mod caller;
 pub mod clock;
 pub mod descriptors;
 pub mod draining;
+mod file_stamp;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
@@ -20,6 +21,7 @@ pub mod task_kind;
 pub mod workers;
 
 pub use draining::Draining;
+pub use file_stamp::FileStamp;
 pub use shutdown::{Signals, StopReason};
 pub use supervisor::Supervisor;
 pub use task_kind::TaskKind;

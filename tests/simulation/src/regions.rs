@@ -76,8 +76,8 @@ struct World {
     copies: Vec<Option<Memory>>,
     /// The leaders whose log was rolled back while they ran, without proof yet.
     put_back: Vec<bool>,
-    /// The leaders whose log was rolled back while they ran, without proof before their process ended: two records
-    /// share some of its numbers, and no region is asked for the lost records.
+    /// The leaders whose log was rolled back while they ran, and whose process ended before a region proved it. Some
+    /// of the log's numbers then have two records, and the leader does not request the lost ones.
     unsure: Vec<bool>,
     /// How often a log was rolled back.
     put_backs: u64,

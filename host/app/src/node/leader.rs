@@ -88,7 +88,7 @@ async fn alone(
     Ok(Arc::new(leader))
 }
 
-/// One of those that keep the log together. When it stops, its lease is handed back, so that nobody waits for its end.
+/// Starts a member. When it stops, it releases its lease, so that the other members need not wait for the lease to expire.
 async fn member(
     environment: Environment,
     config: littoral_leader::Config,

@@ -35,7 +35,8 @@ pub struct Tasks {
     pub reactors: Reactors,
 }
 
-/// Runs a node: `start` makes its parts, opens its doors and says so; then it serves until it is asked to stop.
+/// Runs a node: `start` creates its components, opens its doors and prints the ready line. The node then serves until a signal
+/// stops it.
 ///
 /// # Errors
 /// When it does not start, or a part that it cannot do without fails.
