@@ -4,7 +4,7 @@ use crate::{
     access::{Access, Identity, Kind},
     config::Config,
     error::Rejected,
-    files::{Files, Rules, Stamps},
+    files::{Files, Rules},
     issuer::Issuer,
     jwt,
     scope::shown,
@@ -12,6 +12,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use littoral_runtime::WatchedFile;
 use moka::sync::Cache;
 use std::{sync::Arc, time::Duration};
 
@@ -22,8 +23,8 @@ pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 pub struct Authenticator {
     config: Config,
     rules: ArcSwap<Rules>,
-    /// The state of the files when they were first read.
-    stamps: Stamps,
+    /// The files as they were when they were first read.
+    files: Vec<WatchedFile>,
     issuers: Vec<Issuer>,
     decisions: Cache<(Kind, Hash), Decision>,
 }
@@ -58,11 +59,12 @@ impl Authenticator {
     /// What is wrong with a file, with its line and the remedy.
     pub fn new(config: Config) -> Result<Self, StartError> {
         // Before the files are read: a change in between is noticed later.
-        let stamps = files(&config).stamps();
+        let watched = [&config.tokens, &config.policy].into_iter().flatten().cloned();
+        let watched = watched.map(WatchedFile::about_to_be_read).collect();
         let rules = files(&config).read(0).map_err(StartError)?;
         let issuers = config.issuers.iter().cloned().map(Issuer::new).collect::<Result<_, _>>().map_err(StartError)?;
         let decisions = Cache::new(config.decisions_max);
-        Ok(Self { config, rules: ArcSwap::from_pointee(rules), stamps, issuers, decisions })
+        Ok(Self { config, rules: ArcSwap::from_pointee(rules), files: watched, issuers, decisions })
     }
 
     /// Reloads files when they change, and fetches the keys of issuers. Never returns.
@@ -71,16 +73,24 @@ impl Authenticator {
     }
 
     async fn reload(&self) {
-        let mut known = self.stamps.clone();
+        let mut watched = self.files.clone();
         let mut interval = tokio::time::interval(Duration::from_millis(self.config.reload_ms.max(1)));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
             let config = self.config.clone();
-            let (seen, generation) = (known.clone(), self.rules.load().generation + 1);
-            let read = tokio::task::spawn_blocking(move || changed(&files(&config), &seen, generation)).await;
-            let Ok(Some((stamps, read))) = read else { continue };
-            known = stamps;
+            let generation = self.rules.load().generation + 1;
+            let checked = tokio::task::spawn_blocking(move || {
+                let mut changed = false;
+                for file in &mut watched {
+                    changed |= file.has_changed();
+                }
+                (watched, changed.then(|| files(&config).read(generation)))
+            });
+            // Reading does not panic; a runtime that shuts down ends this task.
+            let Ok((checked, read)) = checked.await else { return };
+            watched = checked;
+            let Some(read) = read else { continue };
             let valid = read.is_ok();
             match read {
                 Ok(rules) => {
@@ -182,10 +192,4 @@ impl Authenticator {
 
 fn files(config: &Config) -> Files<'_> {
     Files { tokens: config.tokens.as_deref(), policy: config.policy.as_deref() }
-}
-
-/// Reads the files if they have changed.
-fn changed(files: &Files<'_>, seen: &Stamps, generation: u64) -> Option<(Stamps, Result<Rules, String>)> {
-    let stamps = files.stamps();
-    (stamps != *seen).then(|| (stamps, files.read(generation)))
 }

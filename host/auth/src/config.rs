@@ -17,7 +17,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// Whether the certificate of a connection is a credential, for requests without a token. Default false.
     pub client_certificates: bool,
-    /// How often the files are checked for changes, in milliseconds. Default 1,000.
+    /// How often the files are checked for changes, in milliseconds. A changed file is read once two checks found it
+    /// the same. Default 1,000.
     pub reload_ms: u64,
     /// How far the clocks of issuers may differ from this host's, in seconds. Default 60.
     pub clock_skew_s: u64,

@@ -1,7 +1,6 @@
-//! The files of tokens and of the policy: reads them, and notices when they change.
+//! The files of tokens and of the policy.
 
 use crate::{policy::Policy, tokens::Tokens};
-use littoral_runtime::FileStamp;
 use std::{fs, path::Path};
 
 /// The largest file, in bytes.
@@ -18,10 +17,6 @@ pub struct Rules {
     pub generation: u64,
 }
 
-/// Identifies the state of the files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stamps([Option<FileStamp>; 2]);
-
 /// The files.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'a> {
@@ -32,13 +27,6 @@ pub struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// Returns the current state of the files.
-    #[must_use]
-    pub fn stamps(&self) -> Stamps {
-        let stamp = |path: Option<&Path>| FileStamp::of(path?).ok();
-        Stamps([stamp(self.tokens), stamp(self.policy)])
-    }
-
     /// Reads the files. Blocks for the disk.
     ///
     /// # Errors

@@ -21,7 +21,8 @@ pub struct Config {
     /// The topology's file. It is watched: a change takes effect without a restart; an invalid one is reported, and the
     /// last valid one stays in effect. Default "edge-config/topology-two-regions.toml".
     pub topology: PathBuf,
-    /// How often the topology and the database are checked for changes, in milliseconds. Default 1,000.
+    /// How often the topology and the database are checked for changes, in milliseconds. A changed file is read once
+    /// two checks found it the same. Default 1,000.
     pub watch_ms: u64,
     /// The HTTP gateway's bounds.
     pub gateway: gateway::Config,

@@ -1,12 +1,8 @@
 //! Watches files: reads the topology and the location database again when they change.
 
 use crate::{router::Router, topology::Topology};
-use littoral_runtime::FileStamp;
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use littoral_runtime::WatchedFile;
+use std::{fs, io, path::Path, time::Duration};
 
 /// The largest topology file that is read, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
@@ -28,13 +24,15 @@ pub fn read_topology(path: &Path) -> Result<Topology, String> {
 /// Checks the files for changes, until dropped.
 pub async fn watch(router: Router) {
     let config = router.config();
-    let mut files = [Some(config.topology.clone()), config.place.database.clone()].map(Watched::new);
+    // The files may have changed since the start, which read them.
+    let mut files =
+        [Some(config.topology.clone()), config.place.database.clone()].map(|path| path.map(WatchedFile::unread));
     let mut tick = tokio::time::interval(Duration::from_millis(config.watch_ms.max(1)));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tick.tick().await;
         let Ok((looked, changed)) = tokio::task::spawn_blocking(move || {
-            let changed = files.each_mut().map(Watched::has_changed);
+            let changed = files.each_mut().map(|file| file.as_mut().is_some_and(WatchedFile::has_changed));
             (files, changed)
         })
         .await
@@ -60,29 +58,5 @@ pub async fn watch(router: Router) {
                 Err(_) => return,
             }
         }
-    }
-}
-
-/// A file and its last properties. The first check reports a change, because the file may have changed since the start.
-struct Watched {
-    path: Option<PathBuf>,
-    looked: Option<io::Result<FileStamp>>,
-}
-
-impl Watched {
-    fn new(path: Option<PathBuf>) -> Self {
-        Self { path, looked: None }
-    }
-
-    fn has_changed(&mut self) -> bool {
-        let Some(path) = &self.path else { return false };
-        let looks = FileStamp::of(path);
-        let same = match (&self.looked, &looks) {
-            (Some(Ok(old)), Ok(new)) => old == new,
-            (Some(Err(old)), Err(new)) => old.kind() == new.kind(),
-            _ => false,
-        };
-        self.looked = Some(looks);
-        !same
     }
 }
