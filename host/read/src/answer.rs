@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    plan::{FeatureRef, Output, Plan, Prepared},
+    plan::{Output, Plan, Prepared},
     scratch::{Block, Scratch},
 };
 use littoral_model::{
@@ -11,7 +11,7 @@ use littoral_model::{
     freshness::Freshness,
     module_outputs::{ModuleOutputs, OutputRows},
     read::ReadError,
-    row_body::ValueRef,
+    row::Row,
 };
 use std::sync::Arc;
 
@@ -56,10 +56,10 @@ impl<X> Answer<X> {
         self.scratch.block(lookup)
     }
 
-    /// Returns the status and the value of a feature in every row. The value is null unless the row is present.
+    /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the others.
     #[inline]
-    pub fn column(&self, feature: FeatureRef) -> impl Iterator<Item = (Status, ValueRef<'_>)> {
-        self.scratch.column(feature)
+    pub fn present(&self, lookup: usize) -> impl Iterator<Item = (Status, Option<&Row>)> {
+        self.scratch.present(lookup)
     }
 
     /// Returns an output of a module.

@@ -9,7 +9,7 @@ use crate::{
     scratch::{ROWS_KEPT_MAX, Scratch},
 };
 use littoral_model::{
-    column::{Column, Status},
+    column::Column,
     event_time::EventTime,
     module_outputs::ModuleOutputs,
     ports::{FeatureReader, ModuleCall, ModuleError, ModuleRuntime},
@@ -71,10 +71,10 @@ fn prepare(columns: &mut Vec<Column>, types: impl ExactSizeIterator<Item = Value
 fn inputs(columns: &mut Vec<Column>, call: &Call, scratch: &Scratch) {
     prepare(columns, call.inputs.iter().map(|cell| cell.value_type));
     for (column, cell) in columns.iter_mut().zip(&call.inputs) {
-        for (status, value) in scratch.column(*cell) {
-            match status {
-                Status::Present => column.push(value),
-                _ => column.push_absent(status),
+        for (status, row) in scratch.present(cell.lookup) {
+            match row {
+                Some(row) => column.push(cell.value_in(row)),
+                None => column.push_absent(status),
             }
         }
     }

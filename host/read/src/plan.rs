@@ -9,6 +9,8 @@ pub(crate) use cache::Cache;
 use littoral_model::{
     catalogue::Catalogue,
     module::{ModuleDigest, ModuleManifest},
+    row::Row,
+    row_body::ValueRef,
     value::ValueType,
     view::ViewId,
 };
@@ -100,6 +102,15 @@ pub struct FeatureRef {
     pub feature: usize,
     /// Its type.
     pub value_type: ValueType,
+}
+
+impl FeatureRef {
+    /// Returns the value in a row of the lookup.
+    #[inline]
+    #[must_use]
+    pub fn value_in<'a>(&self, row: &'a Row) -> ValueRef<'a> {
+        row.value(self.feature, self.value_type)
+    }
 }
 
 /// A module to call.

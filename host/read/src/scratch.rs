@@ -1,12 +1,11 @@
 //! Memory that a thread's reads use repeatedly, and the status of each lookup's rows.
 
-use crate::plan::{FeatureRef, Plan};
+use crate::plan::Plan;
 use littoral_model::{
     column::{Column, Status},
     event_time::EventTime,
     read::{ReadAnswer, ReadRequest, age},
     row::Row,
-    row_body::ValueRef,
 };
 use std::{cell::RefCell, time::Duration};
 
@@ -72,14 +71,15 @@ impl Scratch {
         self.answer.rows.get(lookup).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the status and the value of a feature in every row. The value is null unless the row is present.
+    /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the others.
+    ///
+    /// The values themselves are not items: the compiler would copy each one three times.
     #[inline]
-    pub(crate) fn column(&self, feature: FeatureRef) -> impl Iterator<Item = (Status, ValueRef<'_>)> {
-        let FeatureRef { lookup, feature, value_type } = feature;
+    pub(crate) fn present(&self, lookup: usize) -> impl Iterator<Item = (Status, Option<&Row>)> {
         let rows = self.rows(lookup);
         self.block(lookup).statuses.iter().enumerate().map(move |(row, status)| match rows.get(row) {
-            Some(Some(row)) if *status == Status::Present => (*status, row.value(feature, value_type)),
-            _ => (*status, ValueRef::Null),
+            Some(Some(row)) if *status == Status::Present => (*status, Some(row)),
+            _ => (*status, None),
         })
     }
 

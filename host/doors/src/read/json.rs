@@ -167,12 +167,18 @@ impl Writing<'_> {
 
     fn feature_values(&self, out: &mut Vec<u8>, cell: FeatureRef) -> bool {
         let mut nulls = false;
-        for (row, (status, value)) in self.answer.column(cell).enumerate() {
-            if row > 0 {
+        for (at, (_, row)) in self.answer.present(cell.lookup).enumerate() {
+            if at > 0 {
                 out.push(b',');
             }
-            nulls |= status == Status::Present && matches!(value, ValueRef::Null);
-            push_value(out, value);
+            match row {
+                Some(row) => {
+                    let value = cell.value_in(row);
+                    nulls |= matches!(value, ValueRef::Null);
+                    push_value(out, value);
+                }
+                None => out.extend_from_slice(b"null"),
+            }
         }
         nulls
     }
@@ -194,11 +200,11 @@ impl Writing<'_> {
                     out.extend_from_slice(&self.blocks[cell.lookup].statuses);
                     return;
                 }
-                for (row, (status, value)) in self.answer.column(cell).enumerate() {
-                    if row > 0 {
+                for (at, (status, row)) in self.answer.present(cell.lookup).enumerate() {
+                    if at > 0 {
                         out.push(b',');
                     }
-                    let is_null = status == Status::Present && matches!(value, ValueRef::Null);
+                    let is_null = row.is_some_and(|row| matches!(cell.value_in(row), ValueRef::Null));
                     push_status(out, if is_null { Status::NullValue } else { status });
                 }
             }
