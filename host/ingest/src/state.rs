@@ -74,7 +74,8 @@ impl State {
     pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
         let write = || -> std::io::Result<()> {
             let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(".tmp");
+            // Another process may load the same file elsewhere, with the same state.
+            name.push(format!(".tmp{}", std::process::id()));
             let beside = path.with_file_name(name);
             let mut file = std::fs::File::create(&beside)?;
             file.write_all(&serde_json::to_vec_pretty(self)?)?;

@@ -61,7 +61,9 @@ pub fn start_with(config: Option<&str>, token: Option<&str>) -> Cluster {
     assert!(outcome(&second, "driver_activity_v1").contains("created"), "{second}");
     for (view, file) in VIEWS {
         let file = fixtures().join(format!("data/{file}.parquet"));
-        littoral(&["ingest", "parquet", &text(&file), "--view", view, "--to", &to]);
+        // The default path is beside the file, where other tests' loads have theirs.
+        let state = cluster.dir().join(format!("{view}.load.json"));
+        littoral(&["ingest", "parquet", &text(&file), "--view", view, "--to", &to, "--state", &text(&state)]);
     }
     let edge = &cluster.edges[0];
     eventually("the edge has what the leader has", Duration::from_secs(30), || {
