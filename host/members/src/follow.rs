@@ -104,7 +104,8 @@ pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, membe
 async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Result<Reopen, Ended> {
     let calls = peers::connect(&member.peer).await.map_err(CallError::from)?;
     let me = membership.me.clone();
-    let reply = peers::call(&calls, Request::Join { member: me.clone(), log: membership.describe_log() }).await?;
+    let log = blocking(local, membership, |_, membership| membership.describe_log()).await?;
+    let reply = peers::call(&calls, Request::Join { member: me.clone(), log }).await?;
     let Reply::Joined { session, epoch, incarnation, committed, catch_up } = reply else {
         return Err(CallError::Other.into());
     };

@@ -26,8 +26,10 @@ fn disk(error: impl std::fmt::Display) -> BeginError {
 }
 
 impl Membership {
-    /// Describes this member's log to another member.
+    /// Describes this member's log to another member. Blocks for the disk: an append that is under way has its effect first, or the
+    /// leader would take records for missing that this log is about to have, and [`Membership::begin`] would cut them.
     pub(crate) fn describe_log(&self) -> rpc::Log {
+        let _writing = self.writing.lock();
         let promised = self.state.lock().acceptor.promised();
         rpc::Log { incarnation: self.log.identity().incarnation, promised, history: self.log.history() }
     }
