@@ -7,10 +7,10 @@ use crate::{
 use arrow_array::{
     Array, ArrayRef, ListArray, PrimitiveArray,
     cast::AsArray as _,
-    new_empty_array, new_null_array,
+    make_array, new_empty_array, new_null_array,
     types::{ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type},
 };
-use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 use littoral_model::{convert::Refusal, value::ValueType};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
     let in_row = |(index, why)| (row_of(index), why);
     let values = match *values.data_type() {
         DataType::Null => nulls(values.len(), element, bytes_max).map_err(in_row)?,
-        _ => canonical::canonical(values, element, bytes_max).map_err(in_row)?,
+        _ => canonical::canonical(&listed(values, &offsets, array)?, element, bytes_max).map_err(in_row)?,
     };
     let values = match element {
         ValueType::Float => nan_for_null::<Float32Type>(&values, f32::NAN),
@@ -64,6 +64,25 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
         }
     }
     list_of(element, offsets, values, array)
+}
+
+/// Returns the elements, with those null that no list has: elements of null rows, or beyond a slice of the column. Whatever they
+/// are, they are not values.
+fn listed(values: &ArrayRef, offsets: &[i32], array: &ArrayRef) -> Result<ArrayRef, CellError> {
+    let of_row = |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
+    let valid = || (0..array.len()).filter(|row| array.is_valid(*row)).map(of_row);
+    if valid().map(|elements| elements.len()).sum::<usize>() == values.len() {
+        return Ok(Arc::clone(values));
+    }
+    let mut has = BooleanBufferBuilder::new(values.len());
+    for elements in valid() {
+        has.append_n(elements.start.saturating_sub(has.len()), false);
+        has.append_n(elements.end.saturating_sub(has.len()), true);
+    }
+    has.append_n(values.len().saturating_sub(has.len()), false);
+    let has = NullBuffer::union(Some(&NullBuffer::new(has.finish())), values.nulls());
+    let data = values.to_data().into_builder().nulls(has).build();
+    Ok(make_array(data.map_err(|error| (0, error.to_string()))?))
 }
 
 /// Creates null elements. A few bytes of Arrow can claim any number of them, so the number is

@@ -133,6 +133,26 @@ fn sizes_are_bounded() {
 }
 
 #[test]
+fn elements_that_no_list_has_are_not_read() {
+    let view = FeatureView { features: vec![Feature { name: "v".into(), value_type: ValueType::Int32List }], ..view() };
+    let too_large = Int64Array::from(vec![1 << 40, 1, 1 << 40, 2, 1 << 40]);
+    let lists = |valid: Vec<bool>| -> ArrayRef {
+        let field = Arc::new(Field::new_list_field(DataType::Int64, true));
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(vec![1, 2, 3, 4]));
+        Arc::new(ListArray::new(field, offsets, Arc::new(too_large.clone()), Some(valid.into())))
+    };
+    let read = |valid| {
+        let columns = columns(vec![keys(vec![1, 2, 3]), ("v", lists(valid))]);
+        decode_ipc(stream(&columns).unwrap().into(), &view, EventTime(5), Limits::default())
+    };
+    let rows = read(vec![true, false, true]).unwrap();
+    let values = rows.iter().map(|row| value_at(row.body.unwrap(), 0, ValueType::Int32List).to_value());
+    let expected = [Value::Int32List(vec![1]), Value::Null, Value::Int32List(vec![2])];
+    assert_eq!(values.collect::<Vec<_>>(), expected);
+    assert!(read(vec![true; 3]).unwrap_err().to_string().contains("row 1"));
+}
+
+#[test]
 fn null_lists_cost_no_memory_whatever_length_they_claim() {
     let nulls = |ends: Vec<i32>, valid: Vec<bool>| -> ArrayRef {
         let count = *ends.last().unwrap() as usize;

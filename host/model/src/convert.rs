@@ -295,6 +295,10 @@ pub fn event_time(source: &Source<'_>) -> Result<Option<EventTime>, String> {
         _ if source.is_missing() => Ok(None),
         Source::Int(NOT_A_TIME) => Ok(None),
         Source::Int(seconds) => time(Instant { seconds: *seconds, nanos: 0 }).map(Some),
+        Source::Unsigned(seconds) => {
+            let seconds = i64::try_from(*seconds).map_err(|_| no_time())?;
+            time(Instant { seconds, nanos: 0 }).map(Some)
+        }
         Source::Instant(instant) => time(*instant).map(Some),
         Source::Text(text) if text.trim() == "NaT" => Ok(None),
         Source::Text(text) => {

@@ -19,13 +19,15 @@ impl Number {
             // "5.00" is exactly 5, even where a double would not be.
             if !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0') { whole } else { text }
         });
-        if let Ok(value) = whole.parse::<i64>() {
-            return Some(Self::Whole(value.into()));
-        }
-        if let Ok(value) = whole.parse::<u64>() {
-            return Some(Self::Whole(value.into()));
+        if let Ok(value) = whole.parse() {
+            return Some(Self::Whole(value));
         }
         let real: f64 = text.parse().ok()?;
+        let digits = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+        if digits.bytes().all(|digit| digit.is_ascii_digit()) && real.to_string() != whole {
+            // An integer that exceeds 128 bits and that no double is written as.
+            return None;
+        }
         let named = !text.bytes().any(|byte| byte.is_ascii_digit());
         (named || real.is_finite()).then_some(Self::Real(real))
     }

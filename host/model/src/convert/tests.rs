@@ -127,6 +127,17 @@ fn floats_round_and_never_overflow_and_integers_stay_exact_in_them() {
     );
     assert_eq!(why(ValueType::Double, Source::Int((1 << 53) + 1)), Why::NotExact);
     assert_eq!(why(ValueType::Double, Source::Text("9007199254740993")), Why::NotExact);
+    // Integers beyond 64 and beyond 128 bits.
+    for exact in ["18446744073709551616", "-9223372036854775808", "1000000000000000000000000000000"] {
+        assert_eq!(ok(ValueType::Double, Source::Text(exact)), Value::Double(exact.parse().unwrap()), "{exact}");
+    }
+    for lost in ["18446744073709551617", "-9223372036854775809", "123456789012345678901234567890"] {
+        assert_eq!(why(ValueType::Double, Source::Text(lost)), Why::NotExact, "{lost}");
+        assert_eq!(why(ValueType::Double, Source::Decimal(lost.into())), Why::NotExact, "{lost}");
+    }
+    let (round, lost) = (format!("1{}", "0".repeat(60)), format!("1{}1", "0".repeat(59)));
+    assert_eq!(ok(ValueType::Double, Source::Text(&round)), Value::Double(1e60));
+    assert_eq!(why(ValueType::Double, Source::Text(&lost)), Why::NotNumber);
     assert_eq!(why(ValueType::Double, Source::Text("1e400")), Why::NotNumber);
     assert_eq!(why(ValueType::Double, Source::Text("-1e400")), Why::NotNumber);
     assert_eq!(why(ValueType::Float, Source::Text("1e39")), Why::Range);
@@ -147,6 +158,8 @@ fn only_timestamps_are_rounded_down_to_whole_seconds() {
     let refusal = unix_timestamp(&Source::Text("2024-01-01T10:00[Asia/Tokyo]")).unwrap_err().to_string();
     assert!(refusal.contains("got '2024-01-01T10:00[Asia/Tokyo]', which names a time zone in brackets"), "{refusal}");
     assert_eq!(event_time(&Source::Instant(moment)), Ok(Some(EventTime(-500_000_000))));
+    assert_eq!(event_time(&Source::Unsigned(7)), Ok(Some(EventTime(7_000_000_000))));
+    assert!(event_time(&Source::Unsigned(u64::MAX)).is_err());
     let far = event_time(&Source::Text("9999-12-31T00:00:00Z")).unwrap_err();
     assert!(far.contains("outside the years 1678 to 2261"), "{far}");
     for bad in [Source::Bool(true), Source::Decimal("1".into()), Source::Other(Kind::Duration), Source::Float(1e30)] {
