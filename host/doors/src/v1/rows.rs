@@ -163,9 +163,15 @@ fn begin(
         let cell = document.key.get(&key.name);
         writer.key(cell.ok_or_else(|| wrong(view, kind, at, &key.name, "the join key is missing"))?)?;
     }
-    let Some(cell) = &document.event_timestamp else { return Ok(now) };
+    let cell = match &document.event_timestamp {
+        None | Some(Cell::Null) => return Ok(now),
+        Some(cell) => cell,
+    };
     let time = coerce::event_time(cell).map_err(|reason| wrong(view, kind, at, "event_timestamp", &reason))?;
-    Ok(time.unwrap_or(now))
+    // A writer whose time is missing must not outrank rows that have one.
+    time.ok_or_else(|| {
+        wrong(view, kind, at, "event_timestamp", "the time is missing; leave it out to use the present time")
+    })
 }
 
 fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) -> Failure {

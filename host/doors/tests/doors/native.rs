@@ -112,6 +112,16 @@ async fn a_row_that_cannot_be_taken_is_named_and_nothing_is_written() {
             "invalid_row",
             ["row 1", "event_timestamp", "RFC 3339"],
         ),
+        (
+            json!({"key": {"driver_id": 1, "day": "mon"}, "event_timestamp": "NaT"}),
+            "invalid_row",
+            ["row 1", "event_timestamp", "the time is missing"],
+        ),
+        (
+            json!({"key": {"driver_id": 1, "day": "mon"}, "event_timestamp": i64::MIN}),
+            "invalid_row",
+            ["row 1", "event_timestamp", "the time is missing"],
+        ),
         (json!({"key": {"driver_id": 1, "day": "x".repeat(5_000)}}), "invalid_row", ["row 1", "entity key", "4096"]),
     ] {
         refused(&door.post("/v1/views/trips/rows", &json!({"rows": [good, bad]})).await, 422, code, &words);
