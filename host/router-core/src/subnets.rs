@@ -57,9 +57,16 @@ impl<T> Subnets<T> {
         let around = IpNet::new(address, known).unwrap_or(network);
         let table = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         let longer = table.iter().take_while(|(length, _)| *length > known);
-        let within = longer.flat_map(|(_, networks)| networks.keys()).filter(|other| around.contains(*other));
-        within
-            .map(|other| common_bits(address, *other).saturating_add(1))
+        let own = longer.flat_map(|(_, networks)| networks.keys()).copied();
+        // An IPv6 network around the mapped addresses contains every IPv4 network.
+        let mapped = self.v4.iter().flat_map(|(_, networks)| networks.keys());
+        let mapped = mapped.filter_map(|other| match other {
+            IpAddr::V4(other) if address.is_ipv6() => Some(IpAddr::V6(other.to_ipv6_mapped())),
+            _ => None,
+        });
+        own.chain(mapped)
+            .filter(|other| around.contains(other))
+            .map(|other| common_bits(address, other).saturating_add(1))
             .fold(known, u8::max)
             .min(network.max_prefix_len())
     }
@@ -134,6 +141,7 @@ mod tests {
         assert_eq!(bits("203.0.113.0/24", 0), 25);
         assert_eq!(bits("192.0.2.0/24", 0), 5, "192.0.0.0/5 excludes 203.0.113.128/25 and 10.0.0.0/8");
         assert_eq!(bits("2001:db8::/48", 32), 33);
+        assert_eq!(bits("::/64", 0), 81, "::/81 excludes the mapped addresses of IPv4 networks");
     }
 
     proptest! {
