@@ -34,13 +34,16 @@ impl fmt::Display for StopReason {
 
 /// Signals that are logged and ignored, as nodes ignore SIGHUP. By default they would end a process at once, without draining and
 /// without a log line, and they are often sent by mistake, for example by a log rotation or a reload script.
-const IGNORED: [(&str, Number); 6] = [
+const IGNORED: [(&str, Number); 9] = [
     ("SIGUSR1", Number::USR1),
     ("SIGUSR2", Number::USR2),
     ("SIGALRM", Number::ALARM),
     ("SIGVTALRM", Number::VTALARM),
     ("SIGPROF", Number::PROF),
     ("SIGIO", Number::IO),
+    ("SIGPWR", Number::POWER),
+    ("SIGXCPU", Number::XCPU),
+    ("SIGSTKFLT", Number::STKFLT),
 ];
 
 /// Waits for requests to stop.
