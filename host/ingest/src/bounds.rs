@@ -17,7 +17,7 @@ pub(crate) const BATCH_BYTES: usize = 16 << 20;
 
 /// The rows that are read at once if texts are stored as differences from their predecessors and the file does not state their
 /// lengths: a few bytes may stand for a long text.
-const DIFFERENCES_ROWS: usize = 64;
+const DIFFERENCES_ROWS: usize = 8;
 
 /// Returns how many rows of these root columns are read at once, at most `rows_max`.
 pub(crate) fn batch_rows(metadata: &ParquetMetaData, columns: &[usize], rows_max: usize) -> usize {

@@ -122,7 +122,7 @@ pub(crate) fn open(root: &Path, path: &Path, view: &FeatureView, columns: &Colum
     let rows_of = |source| Error::Rows { path: path.to_owned(), source };
     let plan = Plan::new(&Schema::new(fields), view, columns).map_err(rows_of)?;
     for constant in &constants {
-        constant.column(1).map_err(|reason| Error::Folder { path: path.to_owned(), reason })?;
+        constant.check().map_err(|reason| Error::Folder { path: path.to_owned(), reason })?;
     }
     let views = ArrowReaderOptions::new().with_schema(bounds::as_views(&schema));
     let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), views).map_err(not_parquet)?;

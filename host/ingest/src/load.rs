@@ -11,8 +11,14 @@ use crate::{
 };
 use littoral_client::Client;
 use littoral_columnar::{Columns, Created, EVENT_TIMESTAMP, Extra, Missing};
-use littoral_model::{details::ViewDefinition, merge::MergePolicy, view::FeatureView};
-use littoral_model::{position::Position, status::NodeStatus, token::Watermark};
+use littoral_model::{
+    details::{RowSource, ViewDefinition},
+    merge::MergePolicy,
+    position::Position,
+    status::NodeStatus,
+    token::Watermark,
+    view::FeatureView,
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
@@ -72,7 +78,7 @@ pub async fn ingest(
 
     let state_path = options.state.clone().unwrap_or_else(|| State::default_path(path));
     let status = client.status().await?;
-    let fingerprint = fingerprint(&status, &view, &inputs, options);
+    let fingerprint = fingerprint(&status, (&view, definition.details.source.as_ref()), &inputs, options);
     let mut state = match options.restart {
         true => State::anew(fingerprint, fastrand::u128(..)),
         false => State::load(&state_path, fingerprint)?,
@@ -152,7 +158,12 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
 
 /// Returns the fingerprint of the destination and the options. The log's name is part of it: a leader that starts over at the same
 /// address has none of the rows.
-fn fingerprint(status: &NodeStatus, view: &FeatureView, inputs: &[Input], options: &Options) -> String {
+fn fingerprint(
+    status: &NodeStatus,
+    (view, source): (&FeatureView, Option<&RowSource>),
+    inputs: &[Input],
+    options: &Options,
+) -> String {
     let log = status.log();
     let mut text = format!("{log} {} {:?} {:?}", view.id, options.timestamp, options.renamed);
     if options.created.is_some() || options.ignore_created {
@@ -160,6 +171,11 @@ fn fingerprint(status: &NodeStatus, view: &FeatureView, inputs: &[Input], option
     }
     let schema: Vec<&str> = view.features.iter().map(|feature| feature.name.as_str()).collect();
     text.push_str(&format!(" {schema:?} {}", options.latest_only));
+    if let Some(source) = source {
+        // Another definition of the view reads other values from the same file.
+        let RowSource { event_timestamp, created, field_mapping, .. } = source;
+        text.push_str(&format!(" {event_timestamp:?} {created:?} {field_mapping:?}"));
+    }
     if options.latest_only {
         // All files together determine which rows are sent.
         inputs.iter().for_each(|input| text.push_str(&input.digest));

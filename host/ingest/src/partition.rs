@@ -1,9 +1,13 @@
 //! Columns from a file's folders, as in `date=2024-01-01/part-0.parquet`: Hive's layout of partitions.
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
+use arrow_array::{ArrayRef, BooleanArray, StringArray, new_null_array};
 use arrow_schema::{DataType, Field};
 use littoral_columnar::Columns;
-use littoral_model::{value::ValueType, view::FeatureView};
+use littoral_model::{
+    convert::{self, Source},
+    value::ValueType,
+    view::FeatureView,
+};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// How Hive writes a null.
@@ -16,7 +20,8 @@ pub(crate) struct Constant {
     pub(crate) name: String,
     /// Its value as text; `None` is null.
     pub(crate) value: Option<String>,
-    data_type: DataType,
+    /// The type of the feature or the join key that it fills; `None` for other columns.
+    fills: Option<ValueType>,
 }
 
 /// Returns the columns of the folders between the load's folder and the file. Of equal names the innermost counts.
@@ -27,8 +32,8 @@ pub(crate) fn constants(below: &Path, view: &FeatureView, columns: &Columns) -> 
         let Some((name, value)) = folder.split_once('=').filter(|(name, _)| !name.is_empty()) else { continue };
         let (name, value) = (unescaped(name), unescaped(value));
         let value = Some(value).filter(|value| value != NULL);
-        let data_type = data_type(value_type(view, columns, &name));
-        constants.insert(name.clone(), Constant { name, value, data_type });
+        let fills = value_type(view, columns, &name);
+        constants.insert(name.clone(), Constant { name, value, fills });
     }
     constants.into_values().collect()
 }
@@ -36,27 +41,42 @@ pub(crate) fn constants(below: &Path, view: &FeatureView, columns: &Columns) -> 
 impl Constant {
     /// Returns the column's field.
     pub(crate) fn field(&self) -> Field {
-        Field::new(&self.name, self.data_type.clone(), true)
+        Field::new(&self.name, self.data_type(), true)
+    }
+
+    /// Returns the type of the column. A folder's name is text, which the table of conversions takes for every type but one.
+    fn data_type(&self) -> DataType {
+        match self.fills {
+            Some(ValueType::Bool) => DataType::Boolean,
+            _ => DataType::Utf8,
+        }
+    }
+
+    /// Checks that the value is one of the type that it fills.
+    ///
+    /// # Errors
+    /// What is wrong, with the folder's name.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (Some(value), Some(fills)) = (&self.value, self.fills) else { return Ok(()) };
+        let checked = match fills {
+            ValueType::Bool => self.column(0).map(drop),
+            _ => convert::value(fills, &Source::Text(value)).map(drop).map_err(|refusal| refusal.to_string()),
+        };
+        checked.map_err(|reason| format!("the folder '{}={value}': {reason}", self.name))
     }
 
     /// Returns the column for this many rows.
     ///
     /// # Errors
-    /// When the folder's value is not of the view's type.
+    /// When a boolean is neither `true` nor `false`.
     pub(crate) fn column(&self, rows: usize) -> Result<ArrayRef, String> {
-        let Some(value) = &self.value else { return Ok(new_null_array(&self.data_type, rows)) };
-        let wrong = |what: &str| format!("the folder '{}={value}' does not name {what}", self.name);
-        Ok(match self.data_type {
-            DataType::Int64 => {
-                let value = value.parse().map_err(|_| wrong("a whole number"))?;
-                Arc::new(Int64Array::from_value(value, rows))
-            }
-            DataType::Float64 => {
-                Arc::new(Float64Array::from_value(value.parse().map_err(|_| wrong("a number"))?, rows))
-            }
-            DataType::Boolean => {
-                let value: bool = value.to_ascii_lowercase().parse().map_err(|_| wrong("true or false"))?;
-                Arc::new(BooleanArray::from(vec![value; rows]))
+        let Some(value) = &self.value else { return Ok(new_null_array(&self.data_type(), rows)) };
+        Ok(match self.fills {
+            // Hive writes booleans as words. Elsewhere a text is no boolean.
+            Some(ValueType::Bool) => {
+                let is_true: bool =
+                    value.to_ascii_lowercase().parse().map_err(|_| "a bool is 'true' or 'false'".to_owned())?;
+                Arc::new(BooleanArray::from(vec![is_true; rows]))
             }
             _ => Arc::new(StringArray::from(vec![value.as_str(); rows])),
         })
@@ -70,16 +90,6 @@ fn value_type(view: &FeatureView, columns: &Columns, column: &str) -> Option<Val
     let keys = view.join_keys.iter().map(|key| (&key.name, key.value_type));
     let features = view.features.iter().map(|feature| (&feature.name, feature.value_type));
     keys.chain(features).find(|(name, _)| takes(name)).map(|(_, value_type)| value_type)
-}
-
-/// Returns the type of a folder's value; text for all other types.
-fn data_type(value_type: Option<ValueType>) -> DataType {
-    match value_type {
-        Some(ValueType::Int32 | ValueType::Int64) => DataType::Int64,
-        Some(ValueType::Float | ValueType::Double) => DataType::Float64,
-        Some(ValueType::Bool) => DataType::Boolean,
-        _ => DataType::Utf8,
-    }
 }
 
 /// Decodes the `%XX` of a folder's name, with which Hive writes characters that a path cannot contain.
@@ -129,10 +139,10 @@ mod tests {
         let constants = constants(below, &view(), &columns);
         let found: Vec<_> = constants.iter().map(|c| (c.name.as_str(), c.value.as_deref(), c.field())).collect();
         let expected = [
-            ("amount", None, DataType::Float64),
+            ("amount", None, DataType::Utf8),
             ("city", Some("São/Paulo%"), DataType::Utf8),
             ("date", Some("2024-01-01"), DataType::Utf8),
-            ("driver", Some("7"), DataType::Int64),
+            ("driver", Some("7"), DataType::Utf8),
         ];
         let expected = expected.map(|(name, value, data_type)| (name, value, Field::new(name, data_type, true)));
         assert_eq!(found, expected);
@@ -141,9 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_is_named() {
-        let constants = constants(Path::new("id=seven/late=TRUE/f.parquet"), &view(), &Columns::default());
-        assert_eq!(constants[0].column(1).unwrap_err(), "the folder 'id=seven' does not name a whole number");
-        assert!(constants[1].column(1).is_ok());
+    fn a_folders_value_is_converted_like_every_other_text() {
+        let checked = |folder: &str| {
+            let constants = constants(&Path::new(folder).join("f.parquet"), &view(), &Columns::default());
+            constants[0].check()
+        };
+        for fine in ["id=7", "id=5.0", "n=0.1", "n=NaN", "late=TRUE", "late=false", "other=anything"] {
+            checked(fine).unwrap();
+        }
+        for (wrong, why) in [
+            ("id=seven", "'seven'"),
+            ("n=1e400", "'1e400'"),
+            ("n=9007199254740993", "'9007199254740993'"),
+            ("late=yes", "'true' or 'false'"),
+        ] {
+            let reason = checked(wrong).unwrap_err();
+            assert!(reason.starts_with(&format!("the folder '{wrong}': ")) && reason.contains(why), "{reason}");
+        }
     }
 }
