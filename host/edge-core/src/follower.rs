@@ -116,7 +116,7 @@ impl FeedFollower {
     /// held.
     #[must_use]
     pub fn may_request_rows(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.greeted || active(Mutation::AskBeforeGreeted))
+        self.stream.as_ref().is_some_and(|stream| stream.greeted || active(Mutation::RequestBeforeGreeted))
     }
 
     /// Returns whether the stream has reached the tail.

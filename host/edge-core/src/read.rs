@@ -132,7 +132,7 @@ impl FillingRead {
         let same_log = self.lives.is_one_log(filled.as_of, self.position);
         let same_replica = filled.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && filled.as_of.lsn >= self.position.lsn;
-        if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {
+        if (same_replica && is_newer) || active(Mutation::JoinOlderFill) {
             if let Some(slot) = rows.get_mut(index.0 as usize).and_then(|rows| rows.get_mut(index.1 as usize)) {
                 *slot = filled.row;
             }

@@ -61,13 +61,13 @@ async fn a_load_whose_rows_the_log_has_lost_since_sends_them_again_and_says_so()
         node.patience = None;
         let taken = node.taken as u64;
         // A life that begins behind what was sent has lost nothing of it.
-        node.put_back(taken);
+        node.roll_back(taken);
         taken
     };
     world.node.lock().patience = Some(usize::try_from(taken).unwrap() + 2);
     load(&world, &world.options()).await.unwrap_err();
     let before = world.node.lock().row_count();
-    world.node.lock().put_back(0);
+    world.node.lock().roll_back(0);
     world.node.lock().patience = None;
     let report = load(&world, &world.options()).await.unwrap();
     assert!(before > 0 && report.lost_since && report.rows_resumed == 0 && report.rows_known == 0, "{report:?}");

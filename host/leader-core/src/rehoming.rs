@@ -122,7 +122,7 @@ pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoin
             return None;
         }
         // Rows that no position includes yet, from a snapshot that is being received, are after the last point.
-        let all_named = origin.newest <= origin.hlc || active(Mutation::PassOverUnnamed);
+        let all_named = origin.newest <= origin.hlc || active(Mutation::SkipUnnamed);
         if all_ours && all_named {
             continue;
         }

@@ -99,7 +99,7 @@ impl Identity {
     /// # Errors
     /// [`Lost`]: the result says nothing about the lease.
     pub fn check(&mut self, claim: Option<&Claim>) -> Result<Option<StoreId>, Lost> {
-        if active(Mutation::TakeEmptyStoreForNew) {
+        if active(Mutation::AcceptEmptyStore) {
             return Ok(None);
         }
         let Some(claim) = claim else {

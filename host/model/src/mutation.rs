@@ -7,7 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// A log that was rolled back while its process ran continues as if nothing had happened.
-    PutBackUnnoticed,
+    RollbackUnnoticed,
     /// A region whose log was rolled back does not fetch its lost records from other regions.
     KeepWhatWasLost,
     /// A region does not notice that another region's request for its lost records was lost too.
@@ -53,15 +53,15 @@ pub enum Mutation {
     FollowOtherLog,
     /// A fill's result is returned to a read that joined it, although the result is older than the
     /// read.
-    JoinOlderFlight,
+    JoinOlderFill,
     /// Rows are requested from a publisher whose hello is not accepted yet.
-    AskBeforeGreeted,
+    RequestBeforeGreeted,
     /// The leader's reply for a replaced replica is used with the replacement.
     JoinOtherReplica,
     /// A record is applied to a row that is newer than it.
     ApplyBehindRow,
     /// A row is repaired although it was deleted later and the tombstone was collected.
-    MendCollected,
+    RepairCollected,
     /// An idempotency key is kept for a write that did not become durable.
     KeepFailedReceipts,
     /// Answers are built on a batch although the batch before it has failed.
@@ -103,7 +103,7 @@ pub enum Mutation {
     /// Records of a lost log are kept forever.
     KeepWhatIsLost,
     /// Rehoming skips rows that no position covers yet.
-    PassOverUnnamed,
+    SkipUnnamed,
     /// A replica is rehomed although it holds rows that the new log does not cover.
     RehomeUnnamed,
     /// A region does not share its records of a lost log.
@@ -119,7 +119,7 @@ pub enum Mutation {
     /// An expired lease is renewed in its old epoch.
     RenewAfterExpiry,
     /// An empty or different lease store is accepted in place of the one used before.
-    TakeEmptyStoreForNew,
+    AcceptEmptyStore,
     /// Clocks are trusted to run at equal speed.
     ForgetDriftMargin,
     /// Records of an older epoch count as committed without a record of the current epoch.
@@ -151,7 +151,7 @@ impl Mutation {
         Self::AcknowledgePastDeadline,
         Self::RenewAfterExpiry,
         Self::ForgetDriftMargin,
-        Self::TakeEmptyStoreForNew,
+        Self::AcceptEmptyStore,
     ];
 
     /// Faults of a region's members, which their simulation finds.
@@ -177,26 +177,26 @@ impl Mutation {
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
     /// Faults of logs that are rolled back.
-    pub const PUT_BACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::PutBackUnnoticed];
+    pub const ROLLBACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::RollbackUnnoticed];
 
     /// Faults of logs that are rolled back that about one seed in ten thousands triggers.
-    pub const PUT_BACK_RARE: [Self; 1] = [Self::ForgetUnrequested];
+    pub const ROLLBACK_RARE: [Self; 1] = [Self::ForgetUnrequested];
 
     /// Faults of regions that about one seed in thousands triggers.
     pub const REGIONS_RARE: [Self; 5] =
-        [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
+        [Self::KeepWhatIsLost, Self::SkipUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
 
     /// Faults of batches that are built ahead, which the simulation finds in worlds that do so.
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
     /// Faults that about one seed in thousands triggers.
     pub const RARE: [Self; 9] = [
-        Self::AskBeforeGreeted,
+        Self::RequestBeforeGreeted,
         Self::JoinOtherReplica,
         Self::ApplyBehindRow,
         Self::HeedStaleRound,
         Self::StayWithReplaced,
-        Self::MendCollected,
+        Self::RepairCollected,
         Self::FreshFromOtherLog,
         Self::ResumeTooLate,
         Self::FreshAcrossLogs,
@@ -220,7 +220,7 @@ impl Mutation {
         Self::FillLosesRow,
         Self::IgnoreToken,
         Self::FollowOtherLog,
-        Self::JoinOlderFlight,
+        Self::JoinOlderFill,
         Self::KeepFailedReceipts,
         Self::ForgetReceiptsOnReplay,
         Self::SnapshotWithoutReceipts,

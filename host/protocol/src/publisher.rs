@@ -174,7 +174,7 @@ impl Publisher {
         let belongs = hello.resume.filter(|resume| ours.has(resume.position, self.head.lsn));
         let went_on =
             hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
-        if went_on && !active(Mutation::PutBackUnnoticed) {
+        if went_on && !active(Mutation::RollbackUnnoticed) {
             let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
             return Err(Refusal::RolledBack { head: self.head, applied });
         }
@@ -186,7 +186,7 @@ impl Publisher {
         // A relay knows lives from which it has no record yet.
         let ahead = furthest(hello).filter(|held| held.lsn > self.head.lsn && ours.has(*held, Lsn(u64::MAX)));
         if let Some(applied) = ahead.or(differs.map(|resume| resume.position))
-            && !active(Mutation::PutBackUnnoticed)
+            && !active(Mutation::RollbackUnnoticed)
         {
             return Err(match self.relay && ahead.is_some() {
                 true => Refusal::Behind { head: self.head.lsn, applied: applied.lsn },

@@ -149,7 +149,7 @@ impl Table {
         }
         let State { rows, scrubbed, collected_before, collected_to, .. } = &mut *state;
         let is_collected = row.is_tombstone() && row.header().version.hlc < *collected_before;
-        let may_be_deleted = *collected_to > as_of && !active(Mutation::MendCollected);
+        let may_be_deleted = *collected_to > as_of && !active(Mutation::RepairCollected);
         if is_collected || may_be_deleted {
             return false;
         }

@@ -43,7 +43,7 @@ pub fn replace(node: &Node, copy_of_it: &Path) {
 ///
 /// # Panics
 /// When that fails.
-pub fn put_back(node: &mut Node, copy_of_it: &Path) {
+pub fn roll_back(node: &mut Node, copy_of_it: &Path) {
     node.stop();
     replace(node, copy_of_it);
     node.restart().expect("the node starts again");

@@ -2,8 +2,8 @@
 
 #[path = "members/mounts.rs"]
 mod mounts;
-#[path = "members/put_back.rs"]
-mod put_back;
+#[path = "members/rollback.rs"]
+mod rollback;
 
 use littoral_cluster::{accounts, equality, load, load::Writers};
 use littoral_provision::{Node, Plan, cluster::eventually, etcd::Etcd, missing::require};

@@ -72,7 +72,7 @@ fn an_edge_keeps_rows_that_its_leader_has_lost_until_an_operator_merges_them() {
     let versions: Vec<_> = [1, 4].map(|id| held(&cluster.edges[0], id).unwrap()).into();
 
     cluster.leader.kill();
-    copies::put_back(&mut cluster.leader, &copy);
+    copies::roll_back(&mut cluster.leader, &copy);
     cluster.edges[1].restart().unwrap();
     for node in cluster.edges.iter().chain([&cluster.leader]) {
         holds(node, &[Some(1), Some(1), None, None]);

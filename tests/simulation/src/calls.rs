@@ -1,7 +1,8 @@
 //! The calls next to the feed: requests for fills and buckets, and their replies.
 
 use crate::{
-    event::Happening,
+    edge::WaitingKey,
+    event::Event,
     leader::RESIDENT,
     network::Target,
     world::{RELAY, World},
@@ -21,9 +22,9 @@ use littoral_wire::rows;
 use std::{sync::Arc, time::Duration};
 
 /// The call, and its reply once it has one.
-enum What {
+enum Request {
     Fill {
-        flights: Vec<Fill>,
+        fills: Vec<Fill>,
         replica: Option<Arc<Replica>>,
         answer: Option<(Position, Vec<u8>)>,
     },
@@ -43,36 +44,36 @@ pub(crate) struct Call {
     at: Duration,
     /// Whether it survives the end of its stream.
     outlives: bool,
-    what: What,
+    request: Request,
 }
 
 impl World {
     /// Starts as many calls as the edge's fills need.
     pub(crate) fn begin_call(&mut self, edge: usize) {
-        let Some(flights) = self.edges[edge].fills.next_call() else { return };
+        let Some(fills) = self.edges[edge].fills.next_call() else { return };
         let may_request_rows = self.edges[edge].follower.may_request_rows();
         let Some(stream) = self.streams[edge].as_ref().filter(|_| may_request_rows) else {
-            return self.fail_call(edge, flights);
+            return self.fail_call(edge, fills);
         };
         let to = stream.target;
         let replica = self.edges[edge].replica().cloned();
-        let call = self.call(edge, to, What::Fill { flights, replica, answer: None });
+        let call = self.call(edge, to, Request::Fill { fills, replica, answer: None });
         self.calls.push(call);
     }
 
-    fn call(&mut self, edge: usize, to: Target, what: What) -> Call {
+    fn call(&mut self, edge: usize, to: Target, request: Request) -> Call {
         let outlives = !self.healed && self.random.one_in(4);
-        Call { edge, to, at: self.arrival(), outlives, what }
+        Call { edge, to, at: self.arrival(), outlives, request }
     }
 
     /// There is no connection to the leader: all waiters fail, including those that joined in the meantime.
-    fn fail_call(&mut self, edge: usize, mut flights: Vec<Fill>) {
+    fn fail_call(&mut self, edge: usize, mut fills: Vec<Fill>) {
         loop {
-            for flight in flights {
-                self.land(edge, &flight.key, &Err(ReadError::LeaderUnavailable("cut".to_owned())));
+            for fill in fills {
+                self.finish_fill(edge, &fill.key, &Err(ReadError::LeaderUnavailable("cut".to_owned())));
             }
             match self.edges[edge].fills.next_call() {
-                Some(next) => flights = next,
+                Some(next) => fills = next,
                 None => return,
             }
         }
@@ -80,37 +81,37 @@ impl World {
 
     /// Drops the calls of an edge whose stream has ended, except for some that arrive late.
     pub(crate) fn cut_calls(&mut self, edge: usize, all: bool) {
-        let (gone, left) =
+        let (ended, remaining) =
             std::mem::take(&mut self.calls).into_iter().partition(|call| call.edge == edge && (all || !call.outlives));
-        self.calls = left;
-        let gone: Vec<Call> = gone;
-        for call in gone {
-            match call.what {
-                What::Fill { flights, .. } => self.fail_call(edge, flights),
-                What::Bucket { round, .. } => self.not_mended(edge, round),
+        self.calls = remaining;
+        let ended: Vec<Call> = ended;
+        for call in ended {
+            match call.request {
+                Request::Fill { fills, .. } => self.fail_call(edge, fills),
+                Request::Bucket { round, .. } => self.bucket_not_repaired(edge, round),
             }
         }
     }
 
     /// Records that a bucket could not be fetched. The edge may serve another replica by now, with another round of anti-entropy.
-    fn not_mended(&mut self, edge: usize, round: u64) {
+    fn bucket_not_repaired(&mut self, edge: usize, round: u64) {
         let state = &mut self.edges[edge];
         state.repair.take_if(|(repair, _)| repair.round() == round);
         state.anti_entropy.not_repaired(round);
     }
 
     /// Requests the next bucket that needs repair, or applies the received one.
-    pub(crate) fn mend_on(&mut self, edge: usize) {
+    pub(crate) fn continue_repair(&mut self, edge: usize) {
         let Some(replica) = self.edges[edge].replica().cloned() else { return };
         let target = self.streams[edge].as_ref().map(|stream| stream.target);
         let state = &mut self.edges[edge];
         let Some((repair, read)) = &mut state.repair else { return };
         let round = repair.round();
-        if let Some(came) = read.take() {
-            let reached = reach(&replica.point.load(), came.as_of);
+        if let Some(received) = read.take() {
+            let reached = reach(&replica.point.load(), received.as_of);
             match reached {
-                Reach::Behind => *read = Some(came),
-                Reach::Reached if !may_insert_bucket(&replica, &came) => {
+                Reach::Behind => *read = Some(received),
+                Reach::Reached if !may_insert_bucket(&replica, &received) => {
                     state.repair = None;
                     state.anti_entropy.not_repaired(round);
                 }
@@ -119,17 +120,17 @@ impl World {
                     state.anti_entropy.not_repaired(round);
                 }
                 Reach::Reached => {
-                    if let Some(part) = repair.chunk(came) {
-                        let mended = replica.table.repair_in(replica.generation, &part);
-                        replica.holds(mended.exact_from);
-                        let complete = repair.repaired(mended).is_some();
-                        self.note(Happening::Mended { edge, mended, complete });
+                    if let Some(chunk) = repair.chunk(received) {
+                        let repaired = replica.table.repair_in(replica.generation, &chunk);
+                        replica.holds(repaired.exact_from);
+                        let complete = repair.repaired(repaired).is_some();
+                        self.note(Event::Repaired { edge, repaired, complete });
                     }
                 }
             }
             return;
         }
-        if self.calls.iter().any(|call| call.edge == edge && matches!(call.what, What::Bucket { .. })) {
+        if self.calls.iter().any(|call| call.edge == edge && matches!(call.request, Request::Bucket { .. })) {
             return;
         }
         match (repair.wants(), target) {
@@ -145,7 +146,7 @@ impl World {
             (Some(wanted), Some(target)) => {
                 // A relay forwards the call, because its own rows may be the ones that need repair.
                 let target = if target == Target::Relay { Target::Leader } else { target };
-                let call = self.call(edge, target, What::Bucket { replica, round, wanted, answer: None });
+                let call = self.call(edge, target, Request::Bucket { replica, round, wanted, answer: None });
                 self.calls.push(call);
             }
         }
@@ -166,39 +167,39 @@ impl World {
         let edge = call.edge;
         let (to, slow) = (call.to, !self.healed && self.random.one_in(3));
         let back = self.arrival() + if slow { self.random.ms(50, 400) } else { Duration::ZERO };
-        match &mut call.what {
-            What::Fill { flights, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(flights))? {
+        match &mut call.request {
+            Request::Fill { fills, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(fills))? {
                 Some(read) => {
                     *answer = Some(read);
                     call.at = back;
                     self.calls.push(call);
                 }
                 None => {
-                    if let What::Fill { flights, .. } = call.what {
-                        self.fail_call(edge, flights);
+                    if let Request::Fill { fills, .. } = call.request {
+                        self.fail_call(edge, fills);
                     }
                 }
             },
-            What::Bucket { round, wanted: Wanted { view, bucket, after }, answer: answer @ None, .. } => {
+            Request::Bucket { round, wanted: Wanted { view, bucket, after }, answer: answer @ None, .. } => {
                 let leader = if to == Target::Old { self.old.as_ref() } else { Some(&self.leader) };
                 *answer = leader.map(|leader| leader.bucket(*view, *bucket, after.as_deref()));
                 if answer.is_none() {
                     let round = *round;
-                    self.not_mended(edge, round);
+                    self.bucket_not_repaired(edge, round);
                     return Ok(());
                 }
                 call.at = back;
                 self.calls.push(call);
             }
-            What::Fill { .. } | What::Bucket { .. } => self.deliver_answer(call)?,
+            Request::Fill { .. } | Request::Bucket { .. } => self.deliver_answer(call)?,
         }
         Ok(())
     }
 
     fn deliver_answer(&mut self, call: Call) -> Result<(), String> {
         let edge = call.edge;
-        match call.what {
-            What::Bucket { replica, round, answer, .. } => {
+        match call.request {
+            Request::Bucket { replica, round, answer, .. } => {
                 let served = self.edges[edge].replica().is_some_and(|served| Arc::ptr_eq(served, &replica));
                 if let (true, Some((repair, read))) = (served, &mut self.edges[edge].repair)
                     && repair.round() == round
@@ -206,24 +207,24 @@ impl World {
                     *read = answer;
                 }
             }
-            What::Fill { flights, replica, answer: Some((as_of, block)) } => {
+            Request::Fill { fills, replica, answer: Some((as_of, block)) } => {
                 let mut rows = rows::iter(&block);
-                for flight in flights {
+                for fill in fills {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
-                    match fills::settle(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
+                    match fills::settle(replica.as_deref(), &fill, row.map(|row| row.to_row()), as_of) {
                         Verdict::Finish(answered) => {
-                            self.note(Happening::Filled { edge, as_of: as_of.lsn });
-                            self.land(edge, &flight.key, &Ok(answered));
+                            self.note(Event::Filled { edge, as_of: as_of.lsn });
+                            self.finish_fill(edge, &fill.key, &Ok(answered));
                         }
                         Verdict::Again => {
-                            self.note(Happening::FillOvertaken { edge, as_of: as_of.lsn });
-                            self.edges[edge].fills.again(flight);
+                            self.note(Event::FillOvertaken { edge, as_of: as_of.lsn });
+                            self.edges[edge].fills.again(fill);
                         }
                     }
                 }
                 self.begin_call(edge);
             }
-            What::Fill { .. } => {}
+            Request::Fill { .. } => {}
         }
         Ok(())
     }
@@ -252,15 +253,15 @@ impl World {
         Ok(Some((as_of, block)))
     }
 
-    fn land(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
-        for asker in self.edges[edge].fills.finish(key) {
-            self.filled(asker, outcome);
+    fn finish_fill(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
+        for waiting in self.edges[edge].fills.finish(key) {
+            self.filled(waiting, outcome);
         }
     }
 
     /// Requests a key for a read.
-    pub(crate) fn ask(&mut self, edge: usize, key: &[u8], asker: crate::edge::Asker) {
-        if let Ok(Requested::Call) = self.edges[edge].fills.request(RESIDENT, key, asker) {
+    pub(crate) fn request_key(&mut self, edge: usize, key: &[u8], waiting: WaitingKey) {
+        if let Ok(Requested::Call) = self.edges[edge].fills.request(RESIDENT, key, waiting) {
             self.begin_call(edge);
         }
     }

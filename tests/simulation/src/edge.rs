@@ -31,32 +31,32 @@ use std::{
 /// The records that a relay keeps, in bytes: few, so that some returning subscribers need a snapshot.
 const RELAY_BYTES: usize = 2 << 10;
 
-/// A key of an open read that waits for its fill.
+/// A key of a read that waits for its fill.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct WaitingKey {
     /// The read.
     pub read: u64,
     /// The index of the key.
-    pub place: KeyIndex,
+    pub index: KeyIndex,
     /// Whether the read was abandoned.
-    pub gone: Rc<Cell<bool>>,
+    pub abandoned: Rc<Cell<bool>>,
 }
 
-impl Waiter for Asker {
+impl Waiter for WaitingKey {
     fn is_gone(&self) -> bool {
-        self.gone.get()
+        self.abandoned.get()
     }
 }
 
-/// Why the world must end a stream.
+/// Why the world ends a stream.
 #[derive(Debug)]
-pub enum Ends {
+pub enum StreamFault {
     /// The publisher violated the protocol.
     Violation(Violation),
     /// The publisher ended it.
-    Told(ErrorCode),
-    /// Repairs did not help.
-    GivenUp,
+    EndedByPublisher(ErrorCode),
+    /// Repairs did not make the rows equal, or the edge would have to rehome.
+    RepairFailed,
 }
 
 /// One lifetime of an edge's process.
@@ -64,7 +64,7 @@ pub struct Edge {
     /// The core.
     pub follower: FeedFollower,
     /// The fills in flight.
-    pub fills: Fills<Asker>,
+    pub fills: Fills<WaitingKey>,
     /// What it publishes as a relay.
     pub relay: Relay,
     /// The leader's digests, for subscribers of a relay.
@@ -76,7 +76,7 @@ pub struct Edge {
     /// The reading of its clock at the start of the world.
     pub clock: Duration,
     /// Rows of the full view that are corrupted in memory.
-    pub rotten: BTreeSet<u64>,
+    pub corrupted: BTreeSet<u64>,
     /// The running scrub: its anti-entropy round, and the rows that were corrupted when it began.
     pub scrub: Option<(u64, Scrub, BTreeSet<u64>)>,
     /// The running repair, and the rows of a bucket that were received but not applied.
@@ -87,7 +87,7 @@ pub struct Edge {
 
 /// The result of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Took {
+pub enum Received {
     /// Nothing that invariants check.
     Nothing,
     /// The publisher has sent its hello, under this epoch.
@@ -117,7 +117,7 @@ impl Edge {
             anti_entropy: AntiEntropy::default(),
             fresh_at: None,
             clock,
-            rotten: BTreeSet::new(),
+            corrupted: BTreeSet::new(),
             scrub: None,
             repair: None,
             epochs: BTreeMap::new(),
@@ -151,15 +151,15 @@ impl Edge {
     ///
     /// # Errors
     /// Why the stream must end.
-    pub fn take(&mut self, message: Downstream) -> Result<Took, Ends> {
-        let took = match self.follower.receive(message).map_err(Ends::Violation)? {
+    pub fn receive(&mut self, message: Downstream) -> Result<Received, StreamFault> {
+        let received = match self.follower.receive(message).map_err(StreamFault::Violation)? {
             Effect::Greeted(hello) => {
                 let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lineage::current);
-                return Ok(Took::Greeted(life, hello.epoch));
+                return Ok(Received::Greeted(life, hello.epoch));
             }
-            Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Took::Nothing,
+            Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Received::Nothing,
             // This world has one region.
-            Effect::Rehomed { .. } => return Err(Ends::GivenUp),
+            Effect::Rehomed { .. } => return Err(StreamFault::RepairFailed),
             Effect::Serve { replica, replaced, .. } => {
                 if replaced {
                     self.fresh_at = None;
@@ -168,35 +168,35 @@ impl Edge {
                 self.checkpoints.clear();
                 self.relay.restart(replica.point.load().resume);
                 (self.scrub, self.repair) = (None, None);
-                Took::Served
+                Received::Served
             }
             Effect::Applied { block, position, .. } => {
                 self.relay.applied(&block, position);
-                Took::Applied
+                Received::Applied
             }
-            Effect::Heard { .. } => Took::Nothing,
+            Effect::Heard { .. } => Received::Nothing,
             Effect::Compare(checkpoint) => {
-                let Some(replica) = self.follower.serving().cloned() else { return Ok(Took::Nothing) };
+                let Some(replica) = self.follower.serving().cloned() else { return Ok(Received::Nothing) };
                 self.checkpoints.push((*checkpoint).clone());
                 let (_, step) = anti_entropy::compare(&mut self.anti_entropy, &replica.table, &checkpoint);
-                self.carry_out(step)?;
-                Took::Nothing
+                self.start(step)?;
+                Received::Nothing
             }
-            Effect::End { code, .. } => return Err(Ends::Told(code)),
+            Effect::End { code, .. } => return Err(StreamFault::EndedByPublisher(code)),
         };
         if let Some(at) = self.follower.freshness() {
             self.fresh_at = at;
         }
-        Ok(took)
+        Ok(received)
     }
 
-    fn carry_out(&mut self, step: Option<Step>) -> Result<(), Ends> {
+    fn start(&mut self, step: Option<Step>) -> Result<(), StreamFault> {
         match step {
             None => {}
-            Some(Step::Snapshot) => return Err(Ends::GivenUp),
+            Some(Step::Snapshot) => return Err(StreamFault::RepairFailed),
             Some(Step::Scrub { round }) => {
                 match self.follower.serving().and_then(|replica| replica.table.begin_scrub()) {
-                    Some(scrub) => self.scrub = Some((round, scrub, self.rotten.clone())),
+                    Some(scrub) => self.scrub = Some((round, scrub, self.corrupted.clone())),
                     None => self.anti_entropy.not_scrubbed(round),
                 }
             }
@@ -210,16 +210,16 @@ impl Edge {
     ///
     /// # Errors
     /// Why the stream must end.
-    pub fn scrub_on(&mut self) -> Result<Option<(BTreeSet<u64>, bool)>, Ends> {
-        let Some((round, mut scrub, rotten)) = self.scrub.take() else { return Ok(None) };
+    pub fn continue_scrub(&mut self) -> Result<Option<(BTreeSet<u64>, bool)>, StreamFault> {
+        let Some((round, mut scrub, corrupted)) = self.scrub.take() else { return Ok(None) };
         if scrub.advance() {
-            self.scrub = Some((round, scrub, rotten));
+            self.scrub = Some((round, scrub, corrupted));
             return Ok(None);
         }
         let (_, step) = anti_entropy::scrubbed(&mut self.anti_entropy, round, scrub);
         let found_nothing = step.is_none();
-        self.carry_out(step)?;
-        Ok(Some((rotten, found_nothing)))
+        self.start(step)?;
+        Ok(Some((corrupted, found_nothing)))
     }
 
     /// Ends the stream.
@@ -236,20 +236,20 @@ impl Edge {
 
     /// Records that corrupted rows were overwritten. Another corruption of such a row does not concern a running scrub,
     /// which may have passed the row.
-    pub fn healed(&mut self, healed: &BTreeSet<u64>) {
-        self.rotten.retain(|number| !healed.contains(number));
-        if let Some((_, _, rotten)) = &mut self.scrub {
-            rotten.retain(|number| !healed.contains(number));
+    pub fn forget_corrected(&mut self, corrected: &BTreeSet<u64>) {
+        self.corrupted.retain(|number| !corrected.contains(number));
+        if let Some((_, _, corrupted)) = &mut self.scrub {
+            corrupted.retain(|number| !corrected.contains(number));
         }
     }
 
     /// Corrupts a row of the full view in memory. Returns whether there was one.
-    pub fn rot(&mut self, number: u64) -> bool {
+    pub fn corrupt(&mut self, number: u64) -> bool {
         let key = crate::leader::key(number % KEYS);
-        let rots = self.replica().is_some_and(|replica| replica.table.corrupt(crate::leader::FULL, &key));
-        if rots {
-            self.rotten.insert(number % KEYS);
+        let found = self.replica().is_some_and(|replica| replica.table.corrupt(crate::leader::FULL, &key));
+        if found {
+            self.corrupted.insert(number % KEYS);
         }
-        rots
+        found
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     network::Target,
-    timeline::{Event, Hash},
+    timeline::{Hash, TimelineEvent},
 };
 use littoral_log::storage::Faults;
 use littoral_model::position::{Epoch, Incarnation, Lsn, Position};
@@ -12,7 +12,7 @@ use std::fmt;
 
 /// One event. `edge` is an edge's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum Event {
     /// The leader lost power and restarted.
     LeaderCrashed {
         /// Where its log ends.
@@ -37,7 +37,7 @@ pub enum Happening {
         head: Position,
     },
     /// A subscriber's hello proved to the leader that its log was rolled back.
-    PutBackProved {
+    RollbackDetected {
         /// The subscriber.
         edge: usize,
         /// The first record of the new life.
@@ -58,11 +58,11 @@ pub enum Happening {
         reason: String,
     },
     /// Rows of a bucket were repaired.
-    Mended {
+    Repaired {
         /// Where.
         edge: usize,
         /// What changed.
-        mended: Repaired,
+        repaired: Repaired,
         /// Whether the bucket is complete.
         complete: bool,
     },
@@ -73,7 +73,7 @@ pub enum Happening {
         /// The leader's last record when it read the row.
         as_of: Lsn,
     },
-    /// A fill came too late and is requested again.
+    /// A fill arrived too late and is requested again.
     FillOvertaken {
         /// Where.
         edge: usize,
@@ -108,7 +108,7 @@ pub enum Happening {
     /// The leader's disk fails from now on.
     DiskFails(Faults),
     /// The leader's disk works again.
-    DiskWell,
+    DiskWorks,
     /// The leader wrote a snapshot, or tried to.
     Snapshot(SnapshotOutcome),
     /// The leader's wall clock jumped.
@@ -117,7 +117,7 @@ pub enum Happening {
         ms: i64,
     },
     /// A row changed in memory.
-    Rotted {
+    RowCorrupted {
         /// Where.
         edge: usize,
     },
@@ -126,7 +126,7 @@ pub enum Happening {
         /// Whose.
         edge: usize,
         /// Why.
-        why: StreamEnd,
+        cause: StreamEnd,
     },
     /// One direction of a stream stalls.
     Stalled {
@@ -171,13 +171,13 @@ pub enum StreamEnd {
     /// The network cut it.
     Cut,
     /// The publisher's process ended.
-    PublisherGone,
+    PublisherStopped,
     /// The publisher could not continue: the product's error.
     PublisherFailed(String),
     /// The publisher ended it with this code.
     PublisherEnded(ErrorCode),
     /// Repairs did not make the rows equal.
-    NotMended,
+    RepairFailed,
     /// The publisher broke the protocol: the product's error.
     Violation(String),
 }
@@ -200,7 +200,7 @@ pub enum SnapshotOutcome {
     NotTrimmed(String),
 }
 
-impl Event for Happening {
+impl TimelineEvent for Event {
     fn fold(&self, hash: &mut Hash) {
         match self {
             Self::LeaderCrashed { head, epoch } => hash.numbers([1, head.incarnation.0, head.lsn.0, epoch.0]),
@@ -209,10 +209,10 @@ impl Event for Happening {
             Self::OldLogContinues => hash.numbers([4]),
             Self::DiskRestored { head } => hash.numbers([5, head.incarnation.0, head.lsn.0]),
             Self::HostReverted { head } => hash.numbers([6, head.incarnation.0, head.lsn.0]),
-            Self::PutBackProved { edge, from } => hash.numbers([7, *edge as u64, from.0]),
+            Self::RollbackDetected { edge, from } => hash.numbers([7, *edge as u64, from.0]),
             Self::Acknowledged { from, last } => hash.numbers([8, from.0, last.0]),
             Self::Rejected { from, reason: _ } => hash.numbers([9, from.0]),
-            Self::Mended { edge, mended: Repaired { put, removed, exact_from }, complete } => {
+            Self::Repaired { edge, repaired: Repaired { put, removed, exact_from }, complete } => {
                 hash.numbers([10, *edge as u64, *put, *removed, exact_from.0, (*complete).into()]);
             }
             Self::Filled { edge, as_of } => hash.numbers([11, *edge as u64, as_of.0]),
@@ -229,16 +229,16 @@ impl Event for Happening {
                 hash.optional(faults.sync_fails_after.map(Into::into));
                 hash.optional(faults.write_fails_after);
             }
-            Self::DiskWell => hash.numbers([18]),
+            Self::DiskWorks => hash.numbers([18]),
             Self::Snapshot(outcome) => {
                 hash.numbers([19]);
                 outcome.fold(hash);
             }
             Self::ClockJumped { ms } => hash.numbers([20, ms.cast_unsigned()]),
-            Self::Rotted { edge } => hash.numbers([21, *edge as u64]),
-            Self::StreamEnded { edge, why } => {
+            Self::RowCorrupted { edge } => hash.numbers([21, *edge as u64]),
+            Self::StreamEnded { edge, cause } => {
                 hash.numbers([22, *edge as u64]);
-                why.fold(hash);
+                cause.fold(hash);
             }
             Self::Stalled { edge } => hash.numbers([23, *edge as u64]),
             Self::EdgeRestarted { edge } => hash.numbers([24, *edge as u64]),
@@ -270,7 +270,7 @@ impl StreamEnd {
     fn fold(&self, hash: &mut Hash) {
         match self {
             Self::Cut => hash.numbers([1]),
-            Self::PublisherGone => hash.numbers([2]),
+            Self::PublisherStopped => hash.numbers([2]),
             Self::PublisherFailed(_) => hash.numbers([3]),
             Self::PublisherEnded(code) => {
                 let code = match code {
@@ -284,7 +284,7 @@ impl StreamEnd {
                 };
                 hash.numbers([4, code]);
             }
-            Self::NotMended => hash.numbers([5]),
+            Self::RepairFailed => hash.numbers([5]),
             Self::Violation(_) => hash.numbers([6]),
         }
     }
@@ -301,7 +301,7 @@ impl SnapshotOutcome {
     }
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeaderCrashed { head, epoch } => {
@@ -314,12 +314,12 @@ impl fmt::Display for Happening {
             Self::HostReverted { head } => {
                 write!(f, "the leader's host was restored to an earlier state, in which its log ends at {head}")
             }
-            Self::PutBackProved { edge, from } => {
+            Self::RollbackDetected { edge, from } => {
                 write!(f, "edge {edge} proves to the leader that its log was rolled back: a new life starts at {from}")
             }
             Self::Acknowledged { from, last } => write!(f, "records {from} to {last} are acknowledged"),
             Self::Rejected { from, reason } => write!(f, "records from {from} on are rejected: {reason}"),
-            Self::Mended { edge, mended: Repaired { put, removed, exact_from }, complete } => write!(
+            Self::Repaired { edge, repaired: Repaired { put, removed, exact_from }, complete } => write!(
                 f,
                 "edge {edge}: a repair put {put} rows and removed {removed}, exact from {exact_from}, bucket complete: {complete}"
             ),
@@ -330,11 +330,11 @@ impl fmt::Display for Happening {
             Self::ReadAbandoned { edge, read } => write!(f, "edge {edge}: read {read} is abandoned"),
             Self::Healed => f.write_str("the network and the disk heal"),
             Self::DiskFails(faults) => write!(f, "the disk: {faults:?}"),
-            Self::DiskWell => f.write_str("the disk works again"),
+            Self::DiskWorks => f.write_str("the disk works again"),
             Self::Snapshot(outcome) => outcome.fmt(f),
             Self::ClockJumped { ms } => write!(f, "the leader's wall clock is now {ms} ms off"),
-            Self::Rotted { edge } => write!(f, "edge {edge}: a row changes in memory"),
-            Self::StreamEnded { edge, why } => write!(f, "edge {edge}: the stream ended: {why}"),
+            Self::RowCorrupted { edge } => write!(f, "edge {edge}: a row changes in memory"),
+            Self::StreamEnded { edge, cause } => write!(f, "edge {edge}: the stream ended: {cause}"),
             Self::Stalled { edge } => write!(f, "edge {edge}: one direction of the stream stalls"),
             Self::EdgeRestarted { edge } => write!(f, "edge {edge} restarts with nothing"),
             Self::Connected { edge, target, lsn } => write!(f, "edge {edge} connects to {target:?} at {lsn}"),
@@ -348,10 +348,10 @@ impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cut => f.write_str("the network cut it"),
-            Self::PublisherGone => f.write_str("the publisher's process ended"),
+            Self::PublisherStopped => f.write_str("the publisher's process ended"),
             Self::PublisherFailed(error) | Self::Violation(error) => f.write_str(error),
             Self::PublisherEnded(code) => write!(f, "the publisher ended it: {code:?}"),
-            Self::NotMended => f.write_str("repairs did not make the rows equal"),
+            Self::RepairFailed => f.write_str("repairs did not make the rows equal"),
         }
     }
 }

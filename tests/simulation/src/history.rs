@@ -26,7 +26,7 @@ pub struct Write {
 
 /// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Content {
     /// A row or a deletion.
     Write(Write),
     /// Tombstones with older clock readings are collected.
@@ -47,7 +47,7 @@ pub struct Entry {
     /// Its hash.
     pub chain: ChainHash,
     /// The content.
-    pub what: What,
+    pub content: Content,
     /// When it was acknowledged, in the world's time.
     pub at: Duration,
 }
@@ -57,20 +57,20 @@ impl Entry {
     #[must_use]
     pub fn of(record: &Record<'_>, at: Duration) -> Self {
         let write = |view, event_time: i64, key: &[u8], body: Option<&[u8]>| {
-            What::Write(Write { view, key: key.to_vec(), body: body.map(<[u8]>::to_vec), event_time })
+            Content::Write(Write { view, key: key.to_vec(), body: body.map(<[u8]>::to_vec), event_time })
         };
-        let what = match &record.payload {
+        let content = match &record.payload {
             Payload::Row { view, event_time, key, body } => write(*view, event_time.0, key, Some(body)),
             Payload::Tombstone { view, event_time, key } => write(*view, event_time.0, key, None),
-            Payload::Collect { before } => What::Collect(before.0),
-            Payload::Receipt { idempotency_key, .. } => What::Receipt((*idempotency_key).to_owned()),
+            Payload::Collect { before } => Content::Collect(before.0),
+            Payload::Receipt { idempotency_key, .. } => Content::Receipt((*idempotency_key).to_owned()),
             Payload::Catalogue(_)
             | Payload::Belongs(_)
             | Payload::BeginUnnamed
             | Payload::Begin { .. }
-            | Payload::Through { .. } => What::Other,
+            | Payload::Through { .. } => Content::Other,
         };
-        Self { lsn: record.lsn, hlc: record.hlc.0, chain: record.chain, what, at }
+        Self { lsn: record.lsn, hlc: record.hlc.0, chain: record.chain, content, at }
     }
 }
 
@@ -96,35 +96,35 @@ impl History {
         if self.entries.last().is_some_and(|last| last.hlc >= entry.hlc) {
             return Err(format!("the clock reading of record {} is not greater than the one before", entry.lsn));
         }
-        match &entry.what {
-            What::Write(write) => {
+        match &entry.content {
+            Content::Write(write) => {
                 let states = self.states.entry((write.view.0, write.key.clone())).or_default();
                 let last = states.last().and_then(|(_, state)| *state).map(|last| &self.entries[last]);
-                let wins = last.is_none_or(|last| match &last.what {
-                    What::Write(held) => (write.event_time, entry.hlc) > (held.event_time, last.hlc),
+                let wins = last.is_none_or(|last| match &last.content {
+                    Content::Write(held) => (write.event_time, entry.hlc) > (held.event_time, last.hlc),
                     _ => true,
                 });
                 if wins {
                     states.push((entry.lsn, Some(index)));
                 }
             }
-            What::Collect(before) => {
+            Content::Collect(before) => {
                 for states in self.states.values_mut() {
                     let last = states.last().and_then(|(_, state)| *state).map(|last| &self.entries[last]);
                     let deleted = last.is_some_and(
-                        |last| matches!(&last.what, What::Write(write) if write.body.is_none() && last.hlc < *before),
+                        |last| matches!(&last.content, Content::Write(write) if write.body.is_none() && last.hlc < *before),
                     );
                     if deleted {
                         states.push((entry.lsn, None));
                     }
                 }
             }
-            What::Receipt(key) => {
+            Content::Receipt(key) => {
                 if !self.keys.insert(key.clone()) {
                     return Err(format!("the write with key {key} was applied twice"));
                 }
             }
-            What::Other => {}
+            Content::Other => {}
         }
         self.entries.push(entry);
         Ok(())
@@ -139,7 +139,7 @@ impl History {
     /// Returns whether a record's write was newer than the state of its key.
     #[must_use]
     pub fn kept(&self, lsn: Lsn) -> bool {
-        let Some(What::Write(write)) = self.entry(lsn).map(|entry| &entry.what) else { return false };
+        let Some(Content::Write(write)) = self.entry(lsn).map(|entry| &entry.content) else { return false };
         let states = self.states.get(&(write.view.0, write.key.clone()));
         states.is_some_and(|states| states.iter().any(|(from, state)| *from == lsn && state.is_some()))
     }
@@ -169,8 +169,8 @@ impl History {
     }
 
     fn body(&self, state: Option<usize>) -> Option<&[u8]> {
-        match &self.entries[state?].what {
-            What::Write(write) => write.body.as_deref(),
+        match &self.entries[state?].content {
+            Content::Write(write) => write.body.as_deref(),
             _ => None,
         }
     }

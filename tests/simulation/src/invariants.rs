@@ -18,16 +18,16 @@ impl World {
             let Some(replica) = self.edges[edge].replica().cloned() else { continue };
             let resume = replica.point.load().resume;
             let log = self.log_at(&replica);
-            let Some(history) = self.histories.get(&log).filter(|_| !self.twice.contains(&log)) else { continue };
+            let Some(history) = self.histories.get(&log).filter(|_| !self.ambiguous.contains(&log)) else { continue };
             if !history.holds(&resume) {
                 return Err(format!("edge {edge} is at {}, which is not in its log", resume.position));
             }
-            let healed = a_full_view_is_the_history_as_of_its_position(edge, &self.edges[edge], &replica, history)?;
+            let corrected = a_full_view_is_the_history_as_of_its_position(edge, &self.edges[edge], &replica, history)?;
             if replica.routes.load().get(&RESIDENT).is_some() {
                 a_resident_row_is_never_older_than_the_position(edge, &replica, history)?;
             }
             a_read_never_claims_less_staleness_than_it_has(edge, &self.edges[edge], history)?;
-            self.edges[edge].healed(&healed);
+            self.edges[edge].forget_corrected(&corrected);
         }
         Ok(())
     }
@@ -35,11 +35,11 @@ impl World {
     fn a_replica_never_goes_back(&mut self, edge: usize) -> Result<(), String> {
         let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
         let (position, log) = (replica.position(), self.log_at(replica));
-        let (seen, before) = self.seen[edge];
-        if seen == Some(log) && position.lsn < before && !self.twice.contains(&log) {
+        let (last_log, before) = self.last_positions[edge];
+        if last_log == Some(log) && position.lsn < before && !self.ambiguous.contains(&log) {
             return Err(format!("edge {edge} went back from record {before} to {}", position.lsn));
         }
-        self.seen[edge] = (Some(log), position.lsn);
+        self.last_positions[edge] = (Some(log), position.lsn);
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl World {
         let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
         let point = replica.point.load_full();
         let log = point.log();
-        let (held, adopted) = &mut self.held[edge];
+        let (held, adopted) = &mut self.held_logs[edge];
         if held.is_some_and(|held| held != log) && !adopted.contains(&log) {
             return Err(format!(
                 "edge {edge} replaced the rows of its log with those of log {log}, which no operator had it adopt"
@@ -90,10 +90,10 @@ impl World {
     }
 
     /// A round that found no difference was right.
-    pub(crate) fn digests_equal_means_rows_equal(&self, edge: usize, rotten: &BTreeSet<u64>) -> Result<(), String> {
-        let spoilt = &self.edges[edge].rotten;
-        let certain = self.edges[edge].replica().is_some_and(|replica| !self.twice.contains(&self.log_at(replica)));
-        match rotten.intersection(spoilt).find(|_| certain) {
+    pub(crate) fn digests_equal_means_rows_equal(&self, edge: usize, at_start: &BTreeSet<u64>) -> Result<(), String> {
+        let corrupted = &self.edges[edge].corrupted;
+        let certain = self.edges[edge].replica().is_some_and(|replica| !self.ambiguous.contains(&self.log_at(replica)));
+        match at_start.intersection(corrupted).find(|_| certain) {
             Some(number) => Err(format!("edge {edge}: key {number} was corrupted in memory and was found equal")),
             None => Ok(()),
         }
@@ -107,9 +107,9 @@ impl World {
             if position != head {
                 return Err(format!("edge {number} is at {position}, the leader at {head}"));
             }
-            let certain = !self.twice.contains(&self.log_at(replica));
-            if let Some(rotten) = edge.rotten.first().filter(|_| certain) {
-                return Err(format!("edge {number}: key {rotten} was corrupted in memory and was never repaired"));
+            let certain = !self.ambiguous.contains(&self.log_at(replica));
+            if let Some(key) = edge.corrupted.first().filter(|_| certain) {
+                return Err(format!("edge {number}: key {key} was corrupted in memory and was never repaired"));
             }
             let full = |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == FULL);
             let (ours, theirs) = (full(&replica.table), full(&self.leader.table));
@@ -130,21 +130,21 @@ fn a_full_view_is_the_history_as_of_its_position(
     history: &History,
 ) -> Result<BTreeSet<u64>, String> {
     let lsn = replica.position().lsn;
-    let mut healed = BTreeSet::new();
+    let mut corrected = BTreeSet::new();
     for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
         let held = replica.table.get(FULL, &key);
-        let right = if lsn < replica.exact_from() {
+        let is_correct = if lsn < replica.exact_from() {
             history.since(FULL, &key, lsn).contains(&body(&held))
         } else {
             history.at(FULL, &key, lsn) == body(&held)
         };
-        if right {
-            healed.insert(index);
-        } else if !edge.rotten.contains(&index) {
+        if is_correct {
+            corrected.insert(index);
+        } else if !edge.corrupted.contains(&index) {
             return Err(format!("edge {number}, key {index}: {held:?} is not the history as of {lsn}"));
         }
     }
-    Ok(healed)
+    Ok(corrected)
 }
 
 fn a_resident_row_is_never_older_than_the_position(
@@ -164,9 +164,9 @@ fn a_resident_row_is_never_older_than_the_position(
 
 fn a_read_never_claims_less_staleness_than_it_has(number: usize, edge: &Edge, history: &History) -> Result<(), String> {
     let Some(fresh_at) = edge.fresh_at else { return Ok(()) };
-    let owed = history.acknowledged_before(fresh_at.saturating_sub(edge.clock));
-    if edge.lsn() < owed {
-        return Err(format!("edge {number} at {} claims to have everything up to {owed}", edge.lsn()));
+    let required = history.acknowledged_before(fresh_at.saturating_sub(edge.clock));
+    if edge.lsn() < required {
+        return Err(format!("edge {number} at {} claims to have everything up to {required}", edge.lsn()));
     }
     Ok(())
 }

@@ -63,13 +63,13 @@ pub struct Leader {
     /// The newest digests.
     pub checkpoints: Checkpoints,
     /// The offset of its wall clock, in milliseconds.
-    pub wall: i64,
+    pub wall_offset_ms: i64,
     /// The affiliation of its log.
-    pub belongs: Affiliation,
+    pub affiliation: Affiliation,
     /// Whether another leader has replaced it: it accepts no writes, and cannot determine how far it is behind.
     pub deposed: bool,
     limits: Limits,
-    committer: Sequencer,
+    sequencer: Sequencer,
     receipts: Receipts,
     /// The positions of other regions' records in its log.
     pub rehoming: RehomingPoints,
@@ -81,14 +81,14 @@ pub struct Leader {
 /// A batch that is not being written yet.
 pub struct Built {
     building: Building,
-    taken: Vec<Result<Durable, WriteError>>,
+    results: Vec<Result<Durable, WriteError>>,
 }
 
 /// A batch that is being written.
 pub struct Sent {
     batch: Batch,
     pending: commit::Pending,
-    taken: Vec<Result<Durable, WriteError>>,
+    results: Vec<Result<Durable, WriteError>>,
 }
 
 /// A result for each command of a batch, or why nothing of it is durable.
@@ -98,7 +98,7 @@ impl Built {
     /// Returns for each command whether it has added records to the batch.
     #[must_use]
     pub fn fresh(&self) -> Vec<bool> {
-        self.taken.iter().map(|taken| !matches!(taken, Ok(Durable::Before { .. }) | Err(_))).collect()
+        self.results.iter().map(|result| !matches!(result, Ok(Durable::Before { .. }) | Err(_))).collect()
     }
 }
 
@@ -140,7 +140,7 @@ impl Leader {
         Self::open_as(region, imports, disk, epoch, entropy, true)
     }
 
-    /// Like [`Leader::open_in`]. `begins` is whether another life of the log begins, as it does unless the whole host
+    /// Like [`Leader::open_in`]. `begins_life` is whether another life of the log begins, as it does unless the whole host
     /// was restored to an earlier state.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl Leader {
         disk: Memory,
         epoch: Epoch,
         entropy: u64,
-        begins: bool,
+        begins_life: bool,
     ) -> Result<Self, String> {
         let options =
             Options { region, first_epoch: Epoch::FIRST, segment_bytes: 4 << 10, cache_bytes: 4 << 10, entropy };
@@ -166,19 +166,19 @@ impl Leader {
         let owner = Owner { region: identity.region, epoch };
         let clock = HlcClock::after(hlc);
         let imports = Imports { log: identity.incarnation, ..imports };
-        let mut committer = Sequencer::new(owner, limits, clock, recovered.known)
+        let mut sequencer = Sequencer::new(owner, limits, clock, recovered.known)
             .importing(imports)
             .over(recovered.table.clone())
-            .unbegun(begins && !log.is_new());
-        if committer.is_unbegun() {
+            .unbegun(begins_life && !log.is_new());
+        if sequencer.is_unbegun() {
             let life = Incarnation(
                 entropy.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(log.bounds().tail.0 as u32))
                     | (1 << 63),
             );
-            let begun = committer.begin_now(&log.bounds(), life, EPOCH_MS as u64, |batch| log.append(batch).map(drop));
+            let begun = sequencer.begin_now(&log.bounds(), life, EPOCH_MS as u64, |batch| log.append(batch).map(drop));
             begun.map_err(|error| error.to_string())?;
         }
-        let (bounds, known) = (log.bounds(), committer.known().clone());
+        let (bounds, known) = (log.bounds(), sequencer.known().clone());
         let hlc = hlc.max(bounds.hlc);
         let published = Published::at(identity, Head { lsn: bounds.tail, chain: bounds.chain, hlc }, known.clone());
         Ok(Self {
@@ -188,11 +188,11 @@ impl Leader {
             epoch,
             published,
             checkpoints: Checkpoints::default(),
-            wall: 0,
-            belongs: Affiliation::founder(identity.incarnation),
+            wall_offset_ms: 0,
+            affiliation: Affiliation::founder(identity.incarnation),
             deposed: false,
             limits,
-            committer,
+            sequencer,
             receipts: recovered.receipts,
             rehoming: recovered.rehoming,
             ledger: recovered.ledger,
@@ -210,7 +210,7 @@ impl Leader {
     #[must_use]
     pub fn now_ms(&self, now: Duration) -> u64 {
         let ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        (EPOCH_MS + ms + self.wall).max(0) as u64
+        (EPOCH_MS + ms + self.wall_offset_ms).max(0) as u64
     }
 
     /// Validates a write like a door.
@@ -229,46 +229,46 @@ impl Leader {
     ///
     /// # Errors
     /// Why nothing of it is durable.
-    pub fn commit(&mut self, works: Vec<LogCommand>, now: Duration) -> Answers {
-        let built = self.build(works, now);
+    pub fn commit(&mut self, commands: Vec<LogCommand>, now: Duration) -> Answers {
+        let built = self.build(commands, now);
         let sent = self.send(built)?;
-        self.arrive(sent)
+        self.complete(sent)
     }
 
     /// Builds a batch, which follows the one that is being written, if there is one.
-    pub fn build(&mut self, works: Vec<LogCommand>, now: Duration) -> Built {
-        let mut building = self.committer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
-        let take = |work| self.committer.take(&mut building, work, &mut self.receipts);
-        let taken = works.into_iter().map(take).collect();
-        Built { building, taken }
+    pub fn build(&mut self, commands: Vec<LogCommand>, now: Duration) -> Built {
+        let mut building = self.sequencer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
+        let add = |command| self.sequencer.take(&mut building, command, &mut self.receipts);
+        let results = commands.into_iter().map(add).collect();
+        Built { building, results }
     }
 
     /// Starts to write a batch. Only one is written at a time.
     ///
     /// # Errors
     /// That the batch that it was built on has failed.
-    pub fn send(&mut self, Built { building, taken }: Built) -> Result<Sent, String> {
-        let finished = self.committer.finish(building, &mut self.receipts);
+    pub fn send(&mut self, Built { building, results }: Built) -> Result<Sent, String> {
+        let finished = self.sequencer.finish(building, &mut self.receipts);
         let (batch, pending) = finished.ok_or("the batch that it was built on has failed")?;
-        Ok(Sent { batch, pending, taken })
+        Ok(Sent { batch, pending, results })
     }
 
     /// Returns the result of a batch that was sent.
     ///
     /// # Errors
     /// Why nothing of it is durable.
-    pub fn arrive(&mut self, Sent { batch, pending, taken }: Sent) -> Answers {
+    pub fn complete(&mut self, Sent { batch, pending, results }: Sent) -> Answers {
         if !batch.is_empty() {
             if let Err(error) = self.log.append(batch) {
-                self.committer.failed(&pending, &mut self.receipts);
+                self.sequencer.failed(&pending, &mut self.receipts);
                 return Err(error.to_string());
             }
-            self.committer.durable(pending);
+            self.sequencer.durable(pending);
         }
         let identity = self.log.identity();
         let mut answers = Vec::new();
-        for taken in taken {
-            answers.push(taken.map(|durable| {
+        for result in results {
+            answers.push(result.map(|durable| {
                 let regional = Regional { ledger: &mut self.ledger, rehoming: &mut self.rehoming };
                 self.state.apply(&self.table, &durable, regional);
                 let outranked = self.receipts.outranked(&durable, &self.state.outranked_rows);
@@ -309,7 +309,7 @@ impl Leader {
     }
 
     /// Takes a checkpoint.
-    pub fn vouch(&mut self, now: Duration) {
+    pub fn take_checkpoint(&mut self, now: Duration) {
         let at = Hlc::new(self.now_ms(now), 0);
         let lsn = self.published.position.lsn;
         self.checkpoints.push(anti_entropy::checkpoint(&self.table, &self.state.known.catalogue, lsn, at, |_| false));

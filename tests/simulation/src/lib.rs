@@ -16,7 +16,7 @@ pub mod event;
 pub mod history;
 mod invariants;
 pub mod leader;
-mod lives;
+mod leader_faults;
 mod network;
 mod publish;
 pub mod random;

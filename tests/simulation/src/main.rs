@@ -4,7 +4,7 @@ use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
 use littoral_simulation::{
     regions, run, run_ahead, run_swarm,
-    timeline::{Event, Timeline},
+    timeline::{Timeline, TimelineEvent},
 };
 use std::{
     collections::BTreeMap,
@@ -40,12 +40,12 @@ struct Arguments {
     regions: bool,
     /// Run the world of several regions in which logs are rolled back to older copies.
     #[arg(long, conflicts_with_all = ["regions", "ahead"])]
-    put_back: bool,
+    rollbacks: bool,
     /// Run worlds in which a batch is built while the one before it is being written.
     #[arg(long)]
     ahead: bool,
     /// Run worlds in which some kinds of faults are frequent and others never happen.
-    #[arg(long, conflicts_with_all = ["regions", "put_back", "ahead"])]
+    #[arg(long, conflicts_with_all = ["regions", "rollbacks", "ahead"])]
     swarm: bool,
     /// Put this deliberate fault into the product.
     #[arg(long)]
@@ -60,8 +60,8 @@ impl FromStr for Fault {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let of_regions = || {
-            let put_back = Mutation::PUT_BACK.into_iter().chain(Mutation::PUT_BACK_RARE);
-            Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(put_back)
+            let rollbacks = Mutation::ROLLBACK.into_iter().chain(Mutation::ROLLBACK_RARE);
+            Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(rollbacks)
         };
         let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::RARE).chain(of_regions());
         let found = all().find(|mutation| format!("{mutation:?}") == name);
@@ -120,13 +120,13 @@ fn print_in_order(first: u64, arrived: &mpsc::Receiver<(u64, Outcome)>) -> u64 {
 
 impl Arguments {
     fn outcome(&self, seed: u64) -> Outcome {
-        if self.regions || self.put_back {
+        if self.regions || self.rollbacks {
             if self.events || self.digests {
-                let (events, result) = regions::trace(seed, self.put_back);
+                let (events, result) = regions::trace(seed, self.rollbacks);
                 return self.describe(seed, &events, result.err());
             }
-            let run = if self.put_back { regions::run_put_back } else { regions::run };
-            return self.describe(seed, &Timeline::<regions::event::Happening>::default(), run(seed).err());
+            let run = if self.rollbacks { regions::run_rollbacks } else { regions::run };
+            return self.describe(seed, &Timeline::<regions::event::Event>::default(), run(seed).err());
         }
         let run = match (self.ahead, self.swarm) {
             (true, _) => run_ahead,
@@ -140,7 +140,7 @@ impl Arguments {
     }
 
     /// Lists the events and their digest if they are wanted, then the invariant that was broken.
-    fn describe<E: Event>(&self, seed: u64, events: &Timeline<E>, broken: Option<String>) -> Outcome {
+    fn describe<E: TimelineEvent>(&self, seed: u64, events: &Timeline<E>, broken: Option<String>) -> Outcome {
         let mut lines: Vec<String> = if self.events { events.lines().collect() } else { Vec::new() };
         if self.digests {
             lines.push(format!("seed {seed} log {:016x}", events.digest()));

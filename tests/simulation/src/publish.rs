@@ -53,7 +53,7 @@ pub(crate) trait Source {
     }
     /// As in `RegionPeer::lives`.
     fn lives(&self) -> RegionLineages;
-    fn told(&self) -> Watermark {
+    fn portable_watermark(&self) -> Watermark {
         Watermark::default()
     }
     /// As in `RegionPeer::belongs`.
@@ -119,12 +119,12 @@ impl Source for Leader {
         RegionLineages::clone(&self.published.lives)
     }
 
-    fn told(&self) -> Watermark {
+    fn portable_watermark(&self) -> Watermark {
         self.published.portable_watermark.clone()
     }
 
     fn belongs(&self) -> Option<Affiliation> {
-        Some(self.belongs)
+        Some(self.affiliation)
     }
 
     fn behind(&self, _: Duration) -> Option<Duration> {
@@ -183,7 +183,7 @@ impl Source for Edge {
 pub(crate) struct Publishing {
     pub(crate) session: Session,
     snapshot: Option<(SnapshotSource, u64)>,
-    begins: Option<Mode>,
+    pending_mode: Option<Mode>,
     compared: u64,
 }
 
@@ -193,7 +193,7 @@ fn publisher(source: &dyn Source) -> Publisher {
         region: source.region(),
         epoch: source.epoch(),
         head: source.head(),
-        watermark: source.told(),
+        watermark: source.portable_watermark(),
         lives: source.lives(),
         belongs: source.belongs(),
         heartbeat_ms: 100,
@@ -203,7 +203,7 @@ fn publisher(source: &dyn Source) -> Publisher {
 }
 
 /// Returns whether this hello proves to a source that its log was rolled back while it ran.
-pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
+pub(crate) fn is_rolled_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
     let head = source.head().lsn;
     let greeted = publisher(source).greet(hello, |lsn| chain_before_tail(source, lsn, head), None);
     matches!(greeted, Err(Refusal::RolledBack { .. }))
@@ -211,10 +211,10 @@ pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool 
 
 /// Greets a subscriber; `trimmed`: as if the log had been trimmed to its end.
 pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool) -> (Downstream, Option<Publishing>) {
-    let told = |code, message: String| (Downstream::Error { code, message }, None);
+    let error = |code, message: String| (Downstream::Error { code, message }, None);
     let head = source.head();
     if head == Position::default() {
-        return told(ErrorCode::Behind, "this node has no data yet".to_owned());
+        return error(ErrorCode::Behind, "this node has no data yet".to_owned());
     }
     let publisher = publisher(source);
     let other_log = hello.resume.is_some() && !publisher.is_same_log(hello);
@@ -225,10 +225,10 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
     let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), rehomed);
     let (answer, session) = match answered {
         Ok(greeted) => greeted,
-        Err(refusal) => return told(ErrorCode::Behind, refusal.to_string()),
+        Err(refusal) => return error(ErrorCode::Behind, refusal.to_string()),
     };
-    let begins = Some(answer.mode);
-    (Downstream::Hello(answer), Some(Publishing { session, snapshot: None, begins, compared: 0 }))
+    let pending_mode = Some(answer.mode);
+    (Downstream::Hello(answer), Some(Publishing { session, snapshot: None, pending_mode, compared: 0 }))
 }
 
 /// Returns the hash of the record at `lsn`, if the log can continue after it.
@@ -258,7 +258,7 @@ impl Publishing {
     /// # Errors
     /// Why the stream ends.
     pub(crate) fn next(&mut self, source: &dyn Source) -> Result<Option<Downstream>, String> {
-        if self.begins.take_if(|mode| *mode == Mode::Snapshot).is_some() {
+        if self.pending_mode.take_if(|mode| *mode == Mode::Snapshot).is_some() {
             let snapshot = source.snapshot().map_err(|error| error.to_string())?;
             let begin = Downstream::SnapshotBegin {
                 as_of: snapshot.as_of,

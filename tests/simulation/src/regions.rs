@@ -8,7 +8,7 @@ mod follow;
 mod heal;
 mod rollback;
 
-use self::event::{Content, Events, Happening};
+use self::event::{Content, Event, EventLog};
 use crate::{
     leader::{self, Leader, RESIDENT},
     publish::Publishing,
@@ -55,7 +55,7 @@ struct Acknowledged {
     /// The log was rolled back, and no other region had the write.
     lost: bool,
     /// A log that was rolled back while it ran has accepted it before a peer proved the rollback: two records have its number.
-    unknown: bool,
+    ambiguous: bool,
     view: ViewId,
     key: Vec<u8>,
     rank: Rank,
@@ -69,25 +69,25 @@ struct World {
     epochs: Vec<Epochs>,
     acknowledged: Vec<Vec<Acknowledged>>,
     /// Whether logs are rolled back in this world, and addresses are wrong.
-    puts_back: bool,
+    with_rollbacks: bool,
     /// Whether faults have ended.
     healing: bool,
     /// Older copies of the leaders' disks.
     copies: Vec<Option<Memory>>,
     /// The leaders whose log was rolled back while they ran, without proof yet.
-    put_back: Vec<bool>,
+    rolled_back: Vec<bool>,
     /// The leaders whose log was rolled back while they ran, and whose process ended before a region proved it. Some
     /// of the log's numbers then have two records, and the leader does not request the lost ones.
-    unsure: Vec<bool>,
+    ambiguous: Vec<bool>,
     /// How often a log was rolled back.
-    put_backs: u64,
+    rollbacks: u64,
     edge: FeedFollower,
     /// The region that it follows.
     edge_at: Option<(usize, Publishing)>,
     edge_exact: Lsn,
     rehomed: u64,
     snapshots: u64,
-    events: Events,
+    events: EventLog,
 }
 
 /// The counts of a seed.
@@ -102,7 +102,7 @@ pub struct Counts {
     /// Snapshots that the edge received.
     pub snapshots: u64,
     /// How often a leader's log was rolled back.
-    pub put_backs: u64,
+    pub rollbacks: u64,
 }
 
 fn name(at: usize) -> Region {
@@ -114,30 +114,30 @@ fn name(at: usize) -> Region {
 /// # Errors
 /// The invariant that was broken.
 pub fn run(seed: u64) -> Result<Counts, String> {
-    World::new(seed, false)?.live(seed)
+    World::new(seed, false)?.run(seed)
 }
 
 /// Like [`run`], in a world in which logs are rolled back to older copies.
 ///
 /// # Errors
 /// The invariant that was broken.
-pub fn run_put_back(seed: u64) -> Result<Counts, String> {
-    World::new(seed, true)?.live(seed)
+pub fn run_rollbacks(seed: u64) -> Result<Counts, String> {
+    World::new(seed, true)?.run(seed)
 }
 
-/// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_put_back`] if the world
-/// `puts_back`.
-pub fn trace(seed: u64, puts_back: bool) -> (Timeline<Happening>, Result<Counts, String>) {
-    let mut world = match World::new(seed, puts_back) {
-        Ok(world) => World { events: Events::kept(), ..world },
+/// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_rollbacks`] if the world
+/// `with_rollbacks`.
+pub fn trace(seed: u64, with_rollbacks: bool) -> (Timeline<Event>, Result<Counts, String>) {
+    let mut world = match World::new(seed, with_rollbacks) {
+        Ok(world) => World { events: EventLog::kept(), ..world },
         Err(broken) => return (Timeline::default(), Err(broken)),
     };
-    let outcome = world.live(seed);
+    let outcome = world.run(seed);
     (world.events.all(), outcome)
 }
 
 impl World {
-    fn new(seed: u64, puts_back: bool) -> Result<Self, String> {
+    fn new(seed: u64, with_rollbacks: bool) -> Result<Self, String> {
         let mut leaders = Vec::new();
         for at in 0..COUNT {
             leaders.push(rollback::open(at, Memory::new(), seed, true)?);
@@ -150,24 +150,24 @@ impl World {
             streams: BTreeMap::new(),
             epochs: vec![Epochs::default(); COUNT],
             acknowledged: (0..COUNT).map(|_| Vec::new()).collect(),
-            puts_back,
+            with_rollbacks,
             healing: false,
             copies: (0..COUNT).map(|_| None).collect(),
-            put_back: vec![false; COUNT],
-            unsure: vec![false; COUNT],
-            put_backs: 0,
+            rolled_back: vec![false; COUNT],
+            ambiguous: vec![false; COUNT],
+            rollbacks: 0,
             edge: FeedFollower::new("edge".to_owned(), holdings, None),
             edge_at: None,
             edge_exact: Lsn::NONE,
             rehomed: 0,
             snapshots: 0,
-            events: Events::default(),
+            events: EventLog::default(),
         };
         world.leaders[0].commit(Leader::views(), world.now)?;
         Ok(world)
     }
 
-    fn live(&mut self, seed: u64) -> Result<Counts, String> {
+    fn run(&mut self, seed: u64) -> Result<Counts, String> {
         for step in 0..STEPS {
             self.now += Duration::from_millis(1 + self.random.below(20));
             self.step().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
@@ -181,7 +181,7 @@ impl World {
             conflicts: self.leaders.iter().map(|leader| leader.ledger.iter().len() as u64).sum(),
             rehomed: self.rehomed,
             snapshots: self.snapshots,
-            put_backs: self.put_backs,
+            rollbacks: self.rollbacks,
         })
     }
 
@@ -190,7 +190,7 @@ impl World {
         let from = (at + 1 + self.random.below(COUNT as u64 - 1) as usize) % COUNT;
         match self.random.below(100) {
             0..25 => self.write(at),
-            25..70 => self.take(at, from),
+            25..70 => self.replicate(at, from),
             70..76 => {
                 self.streams.remove(&(at, from));
                 Ok(())
@@ -207,11 +207,11 @@ impl World {
             }
             // A region other than the catalogue home loses its disk, and starts over with what the others have.
             96 if at != 0 && self.random.one_in(3) => {
-                (self.copies[at], self.unsure[at]) = (None, false);
+                (self.copies[at], self.ambiguous[at]) = (None, false);
                 self.reopen(at, Memory::new())
             }
-            96 if self.puts_back && self.random.one_in(2) => self.put_back(at),
-            97 if self.puts_back && self.random.one_in(2) => {
+            96 if self.with_rollbacks && self.random.one_in(2) => self.roll_back(at),
+            97 if self.with_rollbacks && self.random.one_in(2) => {
                 self.copies[at] = Some(self.leaders[at].disk.crash(self.random.any()));
                 Ok(())
             }
@@ -221,7 +221,7 @@ impl World {
             }
             // Within the limit, so that no record is rejected for good.
             _ => {
-                self.leaders[at].wall = self.random.below(DRIFT_MS / 2) as i64;
+                self.leaders[at].wall_offset_ms = self.random.below(DRIFT_MS / 2) as i64;
                 Ok(())
             }
         }
@@ -238,9 +238,9 @@ impl World {
             writes.iter_mut().for_each(|write| write.event_time = 1);
         }
         let leader = &mut self.leaders[at];
-        let work = leader.check(leader::request(&writes, None), self.now).map_err(|error| error.to_string())?;
+        let command = leader.check(leader::request(&writes, None), self.now).map_err(|error| error.to_string())?;
         let known: Vec<_> = writes.iter().map(|write| checks::rank_of(&leader.table, write.view, &write.key)).collect();
-        let receipt = leader.commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
+        let receipt = leader.commit(vec![command], self.now)?.remove(0).map_err(|error| error.to_string())?;
         let block = leader.records(receipt.first, 1 << 20)?;
         for (record, known) in records::iter(&block.bytes).zip(known) {
             let record = record.map_err(|error| error.to_string())?;
@@ -254,12 +254,12 @@ impl World {
                 self.events.note(self.now, || {
                     let key = key.first().copied().unwrap_or_default();
                     let content = Content { view: view.0, key, hlc: rank.version.hlc.0 };
-                    Happening::Written { at, lsn: record.lsn, content, event_time: rank.event_time.0 }
+                    Event::Written { at, lsn: record.lsn, content, event_time: rank.event_time.0 }
                 });
                 self.acknowledged[at].push(Acknowledged {
                     position,
                     lost: false,
-                    unknown: self.put_back[at],
+                    ambiguous: self.rolled_back[at],
                     view,
                     key: key.to_vec(),
                     rank,

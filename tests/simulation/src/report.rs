@@ -1,13 +1,13 @@
 //! The outcome of a seed.
 
-use crate::{event::Happening, timeline::Timeline};
+use crate::{event::Event, timeline::Timeline};
 use std::fmt;
 
 /// A seed that broke no invariant.
 #[derive(Debug)]
 pub struct Report {
     /// Everything that happened.
-    pub events: Timeline<Happening>,
+    pub events: Timeline<Event>,
 }
 
 /// A seed that broke an invariant.
@@ -18,7 +18,7 @@ pub struct Failure {
     /// The invariant that was broken, and how.
     pub broken: String,
     /// Everything that happened until then.
-    pub events: Timeline<Happening>,
+    pub events: Timeline<Event>,
 }
 
 impl fmt::Display for Failure {

@@ -1,8 +1,8 @@
 //! Clients: they write, retry unanswered writes, and read with the tokens that they have received.
 
 use crate::{
-    edge::Asker,
-    event::Happening,
+    edge::WaitingKey,
+    event::Event,
     history::Write,
     leader::{FULL, KEYS, RESIDENT, key, request, write, writes_of},
     world::World,
@@ -34,7 +34,7 @@ const READ_MAX: Duration = Duration::from_millis(400);
 #[derive(Default)]
 pub(crate) struct Session {
     /// An unanswered write: it is retried under its key.
-    open: Option<WriteRequest>,
+    unanswered: Option<WriteRequest>,
     /// The number of idempotency keys that it has used.
     keys: u64,
     /// The token that it has received, from writes and reads.
@@ -49,13 +49,13 @@ pub(crate) struct Read {
     demand: ReadDemand,
     request: ReadRequest,
     until: Duration,
-    gone: Rc<Cell<bool>>,
+    abandoned: Rc<Cell<bool>>,
     /// The position that the answer states, once it is decided: the read then only waits for fills.
     stated: Option<Resume>,
     filling: Option<FillingRead>,
-    asked: usize,
+    pending_fills: usize,
     /// Rows of the full view that were corrupted in memory when they were read.
-    rotten: BTreeSet<u64>,
+    corrupted: BTreeSet<u64>,
     /// The history that it is checked against, once it states a position.
     history: Incarnation,
     rows: Vec<Vec<Option<Row>>>,
@@ -66,80 +66,80 @@ struct Writer {
     session: usize,
     request: WriteRequest,
     /// Whether the disconnected client has retried the write before it was answered.
-    again: bool,
+    retried: bool,
 }
 
 impl World {
     /// Some clients write, in one batch of the leader, or in two, of which the second is built while the first is being written.
     pub(crate) fn write(&mut self) -> Result<(), String> {
-        let (works, mut writers) = self.next_works()?;
-        let built = self.leader.build(works, self.now);
+        let (commands, mut writers) = self.next_commands()?;
+        let built = self.leader.build(commands, self.now);
         let fresh = built.fresh();
         let sent = self.leader.send(built)?;
         let ahead = self.ahead && self.random.one_in(2);
-        let next = ahead.then(|| self.works_behind(&mut writers)).transpose()?;
-        let next = next.map(|(works, writers)| (self.leader.build(works, self.now), writers));
+        let next = ahead.then(|| self.later_commands(&mut writers)).transpose()?;
+        let next = next.map(|(commands, writers)| (self.leader.build(commands, self.now), writers));
         let from = self.leader.head().lsn.next();
-        match self.leader.arrive(sent) {
+        match self.leader.complete(sent) {
             Ok(answers) => self.acknowledged(from, writers, answers)?,
-            Err(reason) => self.refused(from, writers, Some(&fresh), reason),
+            Err(reason) => self.rejected(from, writers, Some(&fresh), reason),
         }
         let Some((built, writers)) = next else { return Ok(()) };
         let (fresh, from) = (built.fresh(), self.leader.head().lsn.next());
         match self.leader.send(built) {
-            Err(reason) => self.refused(from, writers, None, reason),
-            Ok(sent) => match self.leader.arrive(sent) {
+            Err(reason) => self.rejected(from, writers, None, reason),
+            Ok(sent) => match self.leader.complete(sent) {
                 Ok(answers) => self.acknowledged(from, writers, answers)?,
-                Err(reason) => self.refused(from, writers, Some(&fresh), reason),
+                Err(reason) => self.rejected(from, writers, Some(&fresh), reason),
             },
         }
         Ok(())
     }
 
     /// Returns the writes of some clients, and the leader's own commands.
-    fn next_works(&mut self) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
-        let (mut works, mut writers) = (Vec::new(), Vec::new());
+    fn next_commands(&mut self) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
+        let (mut commands, mut writers) = (Vec::new(), Vec::new());
         for session in 0..self.sessions.len() {
-            if !self.random.one_in(2) && !works.is_empty() {
+            if !self.random.one_in(2) && !commands.is_empty() {
                 continue;
             }
-            let request = match self.sessions[session].open.take() {
-                Some(open) => open,
+            let request = match self.sessions[session].unanswered.take() {
+                Some(request) => request,
                 None => self.next_write(session),
             };
-            works.push(self.valid(&request)?);
-            writers.push(Some(Writer { session, request, again: false }));
+            commands.push(self.valid(&request)?);
+            writers.push(Some(Writer { session, request, retried: false }));
         }
         if self.random.one_in(6) {
             let before = Hlc::new(self.leader.now_ms(self.now).saturating_sub(self.random.below(200)), 0);
             if self.leader.table.tombstones_before(before) > 0 {
-                works.push(LogCommand::Collect(before));
+                commands.push(LogCommand::Collect(before));
                 writers.push(None);
             }
         }
-        Ok((works, writers))
+        Ok((commands, writers))
     }
 
     /// Returns the commands that arrive while a batch is being written: disconnected clients retry their writes, and
     /// others write more.
-    fn works_behind(
+    fn later_commands(
         &mut self,
         writers: &mut [Option<Writer>],
     ) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
-        let (mut works, mut behind) = (Vec::new(), Vec::new());
+        let (mut commands, mut later) = (Vec::new(), Vec::new());
         for writer in writers.iter_mut().flatten() {
             let request = if writer.request.idempotency_key.is_some() && self.random.one_in(2) {
-                writer.again = true;
+                writer.retried = true;
                 writer.request.clone()
             } else if self.random.one_in(3) {
                 self.next_write(writer.session)
             } else {
                 continue;
             };
-            works.push(self.valid(&request)?);
-            behind.push(Some(Writer { session: writer.session, request, again: false }));
+            commands.push(self.valid(&request)?);
+            later.push(Some(Writer { session: writer.session, request, retried: false }));
         }
-        Ok((works, behind))
+        Ok((commands, later))
     }
 
     fn valid(&self, request: &WriteRequest) -> Result<LogCommand, String> {
@@ -158,17 +158,17 @@ impl World {
             self.pending = Vec::new();
         }
         self.record(from)?;
-        self.note(Happening::Acknowledged { from, last: self.leader.head().lsn });
+        self.note(Event::Acknowledged { from, last: self.leader.head().lsn });
         for (writer, answer) in writers.into_iter().zip(answers) {
             let receipt = answer.map_err(|error| format!("a valid write is rejected: {error}"))?;
-            let Some(Writer { session, request, again }) = writer else { continue };
-            self.what_is_acknowledged_stands_in_the_log(&receipt, &request)?;
-            if again {
+            let Some(Writer { session, request, retried }) = writer else { continue };
+            self.what_is_acknowledged_is_in_the_log(&receipt, &request)?;
+            if retried {
                 continue;
             }
             // Some answers are lost: the client retries the write.
             if request.idempotency_key.is_some() && self.random.one_in(3) {
-                self.sessions[session].open = Some(request);
+                self.sessions[session].unanswered = Some(request);
                 continue;
             }
             // A retry is answered with the original receipt.
@@ -180,15 +180,15 @@ impl World {
     }
 
     /// A batch was rejected. What was written of it, the commands that are `fresh`, may still be on the disk.
-    fn refused(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: String) {
-        self.note(Happening::Rejected { from, reason });
+    fn rejected(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: String) {
+        self.note(Event::Rejected { from, reason });
         if let Some(fresh) = fresh {
             let rows = writers.iter().zip(fresh).filter(|(_, fresh)| **fresh).filter_map(|(writer, _)| writer.as_ref());
             self.pending = rows.flat_map(|writer| writes_of(&writer.request)).collect();
         }
-        for Writer { session, request, again } in writers.into_iter().flatten() {
-            if request.idempotency_key.is_some() && !again {
-                self.sessions[session].open = Some(request);
+        for Writer { session, request, retried } in writers.into_iter().flatten() {
+            if request.idempotency_key.is_some() && !retried {
+                self.sessions[session].unanswered = Some(request);
             }
         }
     }
@@ -201,15 +201,11 @@ impl World {
         request(&rows, named.then(|| format!("client {session} write {}", state.keys)))
     }
 
-    fn what_is_acknowledged_stands_in_the_log(
-        &self,
-        receipt: &WriteReceipt,
-        request: &WriteRequest,
-    ) -> Result<(), String> {
+    fn what_is_acknowledged_is_in_the_log(&self, receipt: &WriteReceipt, request: &WriteRequest) -> Result<(), String> {
         let (first, last) = (receipt.first, receipt.position.lsn);
         let rows: Vec<Write> = (first.0..=last.0)
-            .filter_map(|lsn| match &self.history().entry(Lsn(lsn))?.what {
-                crate::history::What::Write(write) => Some(write.clone()),
+            .filter_map(|lsn| match &self.history().entry(Lsn(lsn))?.content {
+                crate::history::Content::Write(write) => Some(write.clone()),
                 _ => None,
             })
             .collect();
@@ -228,9 +224,9 @@ impl World {
     }
 
     /// All clients discard their tokens of a log that is lost.
-    pub(crate) fn forget_sessions(&mut self) {
+    pub(crate) fn reset_sessions(&mut self) {
         for session in &mut self.sessions {
-            (session.open, session.token) = (None, None);
+            (session.unanswered, session.token) = (None, None);
             // Keys of the lost log must not be mistaken for retries.
             session.keys += 1_000;
         }
@@ -267,11 +263,11 @@ impl World {
             demand,
             request,
             until: self.now + READ_MAX,
-            gone: Rc::default(),
+            abandoned: Rc::default(),
             stated: None,
             filling: None,
-            asked: 0,
-            rotten: BTreeSet::new(),
+            pending_fills: 0,
+            corrupted: BTreeSet::new(),
             history: Incarnation::default(),
             rows: Vec::new(),
         });
@@ -283,10 +279,10 @@ impl World {
         let mut index = 0;
         while index < self.reads.len() {
             let read = &self.reads[index];
-            if read.until <= self.now || read.gone.get() {
-                read.gone.set(true);
+            if read.until <= self.now || read.abandoned.get() {
+                read.abandoned.set(true);
                 let read = self.reads.swap_remove(index);
-                self.note(Happening::ReadAbandoned { edge: read.edge, read: read.id });
+                self.note(Event::ReadAbandoned { edge: read.edge, read: read.id });
                 continue;
             }
             let before = self.reads.len();
@@ -307,73 +303,75 @@ impl World {
             match demand::unmet(&read.demand, &point, staleness) {
                 None => {}
                 Some(Unmet::Lost { token }) => {
-                    read.gone.set(true);
+                    read.abandoned.set(true);
                     return self.a_token_is_lost_only_when_its_record_is(&token, history);
                 }
                 Some(_) => return Ok(()),
             }
             let mut misses = Vec::new();
             read::local(replica, &read.request, &mut read.rows, &mut misses);
-            (read.rotten, read.history) = (state.rotten.clone(), history);
+            (read.corrupted, read.history) = (state.corrupted.clone(), history);
             read.stated = Some(point.resume);
             read.filling = Some(FillingRead::new(replica, point.resume.position, misses));
         }
-        if read.asked > 0 {
+        if read.pending_fills > 0 {
             return Ok(());
         }
         let Some(filling) = &mut read.filling else { return Ok(()) };
-        let places = match filling.next_round() {
-            Ok(places) => places,
+        let key_indexes = match filling.next_round() {
+            Ok(key_indexes) => key_indexes,
             // The read starts over.
             Err(FillFailure::Replaced) => {
                 (read.stated, read.filling) = (None, None);
                 return Ok(());
             }
             Err(FillFailure::Failed(_)) => {
-                read.gone.set(true);
+                read.abandoned.set(true);
                 return Ok(());
             }
         };
-        if places.is_empty() {
+        if key_indexes.is_empty() {
             let read = self.reads.swap_remove(index);
             return self.answered(&read);
         }
-        read.asked = places.len();
-        let (edge, id, gone) = (read.edge, read.id, read.gone.clone());
-        let asks: Vec<(KeyIndex, Vec<u8>)> = places
+        read.pending_fills = key_indexes.len();
+        let (edge, id, abandoned) = (read.edge, read.id, read.abandoned.clone());
+        let requests: Vec<(KeyIndex, Vec<u8>)> = key_indexes
             .into_iter()
-            .map(|place| (place, read.request.reads[place.0 as usize].keys.get(place.1 as usize).to_vec()))
+            .map(|key_index| {
+                (key_index, read.request.reads[key_index.0 as usize].keys.get(key_index.1 as usize).to_vec())
+            })
             .collect();
-        for (place, key) in asks {
-            self.ask(edge, &key, Asker { read: id, place, gone: gone.clone() });
+        for (key_index, key) in requests {
+            self.request_key(edge, &key, WaitingKey { read: id, index: key_index, abandoned: abandoned.clone() });
         }
         Ok(())
     }
 
     /// Delivers the outcome of a fill to its read.
-    pub(crate) fn filled(&mut self, asker: Asker, outcome: &Outcome) {
-        let Some(read) = self.reads.iter_mut().find(|read| read.id == asker.read) else { return };
+    pub(crate) fn filled(&mut self, waiting: WaitingKey, outcome: &Outcome) {
+        let Some(read) = self.reads.iter_mut().find(|read| read.id == waiting.read) else { return };
         let Some(filling) = &mut read.filling else { return };
         match outcome {
-            Ok(answered) => filling.filled(asker.place, answered.clone(), &mut read.rows),
-            Err(_) => read.gone.set(true),
+            Ok(answered) => filling.filled(waiting.index, answered.clone(), &mut read.rows),
+            Err(_) => read.abandoned.set(true),
         }
-        read.asked -= 1;
+        read.pending_fills -= 1;
     }
 
     /// Checks the answer of a read, and records its token for the client.
     fn answered(&mut self, read: &Read) -> Result<(), String> {
         let Some(stated) = read.stated else { return Ok(()) };
         let Position { incarnation, lsn } = stated.position;
-        self.note(Happening::Answered { edge: read.edge, read: read.id, position: stated.position });
+        self.note(Event::Answered { edge: read.edge, read: read.id, position: stated.position });
         self.an_answer_holds_what_it_states_and_what_was_demanded(read, stated.position)?;
         if self.log_of(incarnation) == self.leader_log && read.history == self.leader_log {
-            let seen = Watermark::at(crate::leader::region(), incarnation, lsn);
+            let reached = Watermark::at(crate::leader::region(), incarnation, lsn);
             let of_log = |(life, known): (Incarnation, Lsn)| (self.log_of(life), known);
             let token = self.sessions[read.session].token.as_ref();
             let known = token.and_then(|token| token.get(crate::leader::region())).map(of_log);
             if known.is_none_or(|(log, known)| log == self.log_of(incarnation) && known <= lsn) {
-                self.sessions[read.session].token = Some(seen);
+                self.sessions[read.session].token = Some(reached);
             }
         }
         Ok(())
@@ -386,7 +384,7 @@ impl World {
     }
 
     fn a_token_is_lost_only_when_its_record_is(&self, token: &Watermark, history: Incarnation) -> Result<(), String> {
-        let certain = |life| !self.twice.contains(&history) && !self.twice.contains(&self.log_of(life));
+        let certain = |life| !self.ambiguous.contains(&history) && !self.ambiguous.contains(&self.log_of(life));
         let here = |(life, lsn): &(Incarnation, Lsn)| certain(*life) && self.has(history, *life, *lsn);
         match token.get(crate::leader::region()).filter(here) {
             Some(_) => Err(format!("the token '{token}' is reported as lost, but its record is in the log")),
@@ -399,27 +397,27 @@ impl World {
         read: &Read,
         stated: Position,
     ) -> Result<(), String> {
-        let history = self.histories.get(&read.history).filter(|_| !self.twice.contains(&read.history));
+        let history = self.histories.get(&read.history).filter(|_| !self.ambiguous.contains(&read.history));
         let Some(history) = history else { return Ok(()) };
         let token = read.demand.at_least.as_ref().and_then(|token| token.get(crate::leader::region()));
         let demanded = match token {
-            Some((life, _)) if self.twice.contains(&self.log_of(life)) => Lsn::NONE,
+            Some((life, _)) if self.ambiguous.contains(&self.log_of(life)) => Lsn::NONE,
             Some((life, lsn)) if self.has(read.history, life, lsn) => lsn,
             Some(_) => return Err(format!("a token of another log was accepted as reached at {stated}")),
             None => Lsn::NONE,
         };
-        for (asked, rows) in read.request.reads.iter().zip(&read.rows) {
-            for (key, row) in asked.keys.iter().zip(rows) {
-                if asked.view == FULL && read.rotten.iter().any(|number| crate::leader::key(*number) == key) {
+        for (view_read, rows) in read.request.reads.iter().zip(&read.rows) {
+            for (key, row) in view_read.keys.iter().zip(rows) {
+                if view_read.view == FULL && read.corrupted.iter().any(|number| crate::leader::key(*number) == key) {
                     continue;
                 }
                 let body = row.as_ref().map(Row::body);
-                for (from, why) in [(stated.lsn, "its position"), (demanded, "the demanded token")] {
-                    if !history.since(asked.view, key, from).contains(&body) {
-                        let ViewId(view) = asked.view;
+                for (from, name) in [(stated.lsn, "its position"), (demanded, "the demanded token")] {
+                    if !history.since(view_read.view, key, from).contains(&body) {
+                        let ViewId(view) = view_read.view;
                         let edge = read.edge;
                         return Err(format!(
-                            "edge {edge} answers {body:?} for {key:?} of view {view}, older than {why}, {from}"
+                            "edge {edge} answers {body:?} for {key:?} of view {view}, older than {name}, {from}"
                         ));
                     }
                 }

@@ -24,7 +24,7 @@ const KINDS: [Range<u64>; 12] = [
 ];
 
 /// What happens in place of a fault that a world does not have: the publishers send.
-const SENDS: u64 = 26;
+const PUBLISH_STEP: u64 = 26;
 
 /// Which kinds of faults a world has.
 pub(crate) struct Swarm {
@@ -40,13 +40,13 @@ impl Swarm {
     }
 
     /// Returns the step for the drawn one.
-    pub(crate) fn instead_of(&self, drawn: u64, random: &mut Random) -> u64 {
+    pub(crate) fn step_for(&self, drawn: u64, random: &mut Random) -> u64 {
         let Some(kind) = KINDS.iter().position(|kind| kind.contains(&drawn)) else { return drawn };
         if self.has[kind] || self.frequent.contains(&kind) {
             return drawn;
         }
         if random.one_in(2) {
-            return SENDS;
+            return PUBLISH_STEP;
         }
         let Range { start, end } = KINDS[self.frequent[random.below(2) as usize]];
         start + random.below(end - start)

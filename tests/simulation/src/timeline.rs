@@ -2,8 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-/// An event of a world: `Display` describes it to people, [`Event::fold`] feeds its numbers to the hash.
-pub trait Event: fmt::Display {
+/// An event of a world: `Display` describes it to people, [`TimelineEvent::fold`] feeds its numbers to the hash.
+pub trait TimelineEvent: fmt::Display {
     /// Feeds the event to the hash: its own number, which no other event of the world has, then its fields. Texts of the product are
     /// left out, so that rewording an error changes no digest.
     fn fold(&self, hash: &mut Hash);
@@ -19,7 +19,7 @@ impl<E> Default for Timeline<E> {
     }
 }
 
-impl<E: Event> Timeline<E> {
+impl<E: TimelineEvent> Timeline<E> {
     /// Adds an event.
     pub(crate) fn push(&mut self, at: Duration, event: E) {
         self.0.push((at, event));
@@ -84,7 +84,7 @@ mod tests {
 
     struct Number(u64);
 
-    impl Event for Number {
+    impl TimelineEvent for Number {
         fn fold(&self, hash: &mut Hash) {
             hash.numbers([self.0]);
         }

@@ -2,8 +2,8 @@
 
 use crate::{
     calls::Call,
-    edge::{Edge, Ends, Took},
-    event::{Happening, StreamEnd},
+    edge::{Edge, Received, StreamFault},
+    event::{Event, StreamEnd},
     history::{History, Write},
     leader::Leader,
     network::{Pipe, Stream, Target, encoded_down, encoded_up},
@@ -62,7 +62,7 @@ pub struct World {
     pub(crate) random: Random,
     pub(crate) now: Duration,
     pub(crate) leader: Leader,
-    /// A replaced leader that does not know it, or that knows it and still serves.
+    /// A replaced leader that still serves, whether or not it has noticed its replacement.
     pub(crate) old: Option<Leader>,
     /// The content of each log, and of each copy that continued separately, by the life that it began with.
     pub(crate) histories: BTreeMap<Incarnation, History>,
@@ -73,7 +73,7 @@ pub struct World {
     pub(crate) old_log: Incarnation,
     /// Histories in whose last life two records share a number, because the leader was rolled back while it ran: a
     /// position there is ambiguous. Once the leader begins another life because of that, its history is a new one.
-    pub(crate) twice: BTreeSet<Incarnation>,
+    pub(crate) ambiguous: BTreeSet<Incarnation>,
     /// Whether the leader was rolled back while it ran and has not noticed.
     pub(crate) reverted: bool,
     /// The last rejected writes, which may reappear from the disk.
@@ -86,15 +86,15 @@ pub struct World {
     pub(crate) sessions: Vec<Session>,
     pub(crate) reads: Vec<Read>,
     pub(crate) last_read: u64,
-    pub(crate) seen: Vec<(Option<Incarnation>, Lsn)>,
+    pub(crate) last_positions: Vec<(Option<Incarnation>, Lsn)>,
     /// Per edge, the log whose rows it holds, and the logs that an operator had it adopt.
-    pub(crate) held: Vec<(Option<Incarnation>, Vec<Incarnation>)>,
+    pub(crate) held_logs: Vec<(Option<Incarnation>, Vec<Incarnation>)>,
     pub(crate) healed: bool,
     /// Whether batches are built while others are being written.
     pub(crate) ahead: bool,
     /// Which faults are frequent; `None` if each is as frequent as in every other world.
     swarm: Option<Swarm>,
-    events: Timeline<Happening>,
+    events: Timeline<Event>,
 }
 
 /// Runs a seed.
@@ -124,7 +124,7 @@ pub fn run_ahead(seed: u64) -> Result<Report, Failure> {
 fn run_in(seed: u64, ahead: bool, swarm: bool) -> Result<Report, Failure> {
     let fail = |broken, events| Failure { seed, broken, events };
     let mut world = World::new(seed, ahead, swarm).map_err(|broken| fail(broken, Timeline::default()))?;
-    match world.live() {
+    match world.run() {
         Ok(()) => Ok(Report { events: world.events }),
         Err(broken) => Err(fail(broken, world.events)),
     }
@@ -145,7 +145,7 @@ impl World {
             logs: BTreeMap::new(),
             leader_log,
             old_log: leader_log,
-            twice: BTreeSet::new(),
+            ambiguous: BTreeSet::new(),
             reverted: false,
             histories: BTreeMap::new(),
             pending: Vec::new(),
@@ -156,8 +156,8 @@ impl World {
             sessions: (0..SESSIONS).map(|_| Session::default()).collect(),
             reads: Vec::new(),
             last_read: 0,
-            seen: vec![(None, Lsn::NONE); EDGES],
-            held: vec![(None, Vec::new()); EDGES],
+            last_positions: vec![(None, Lsn::NONE); EDGES],
+            held_logs: vec![(None, Vec::new()); EDGES],
             healed: false,
             ahead,
             swarm,
@@ -187,7 +187,7 @@ impl World {
     }
 
     /// Records that another life of the leader's log has begun.
-    pub(crate) fn begun(&mut self) {
+    pub(crate) fn note_new_life(&mut self) {
         self.logs.insert(self.leader.head().incarnation, self.leader_log);
     }
 
@@ -204,14 +204,14 @@ impl World {
         entries.into_iter().try_for_each(|entry| history.push(entry))
     }
 
-    fn live(&mut self) -> Result<(), String> {
+    fn run(&mut self) -> Result<(), String> {
         for _ in 0..STEPS {
             self.step()?;
         }
         self.healed = true;
         self.leader.disk.set_faults(Faults::default());
-        self.lose_old();
-        self.note(Happening::Healed);
+        self.drop_old();
+        self.note(Event::Healed);
         // An edge that is far behind needs longer; an edge that is stuck stays stuck.
         for _ in 0..HEALED_ROUNDS {
             for _ in 0..HEALED_STEPS {
@@ -225,7 +225,7 @@ impl World {
     }
 
     /// Records an event.
-    pub(crate) fn note(&mut self, event: Happening) {
+    pub(crate) fn note(&mut self, event: Event) {
         self.events.push(self.now, event);
     }
 
@@ -233,33 +233,33 @@ impl World {
         self.now += self.random.ms(1, 10);
         let edge = self.random.below(EDGES as u64) as usize;
         let drawn = self.random.below(if self.healed { 58 } else { 118 });
-        match self.swarm.as_ref().map_or(drawn, |swarm| swarm.instead_of(drawn, &mut self.random)) {
+        match self.swarm.as_ref().map_or(drawn, |swarm| swarm.step_for(drawn, &mut self.random)) {
             0..10 => self.ping(edge)?,
             10..26 => self.begin_read(edge)?,
             26..54 => (0..EDGES).try_for_each(|edge| self.publish(edge))?,
-            54..58 => self.leader.vouch(self.now),
+            54..58 => self.leader.take_checkpoint(self.now),
             58..82 => self.write()?,
             82..85 => self.cut(edge, &Fault::Lost, StreamEnd::Cut),
             85..88 => self.stall(edge),
             88 => self.restart(edge),
             89..92 => {
                 let faults = self.leader.fail(&mut self.random);
-                self.note(Happening::DiskFails(faults));
+                self.note(Event::DiskFails(faults));
             }
             92..97 => {
                 self.leader.disk.set_faults(Faults::default());
-                self.note(Happening::DiskWell);
+                self.note(Event::DiskWorks);
             }
             97..99 => self.crash()?,
-            99 if self.random.one_in(2) => self.begin_anew()?,
+            99 if self.random.one_in(2) => self.recreate_log()?,
             100..103 => {
                 let outcome = self.leader.snapshot_to_disk();
-                self.note(Happening::Snapshot(outcome));
+                self.note(Event::Snapshot(outcome));
             }
-            103..106 => self.rot(edge),
+            103..106 => self.corrupt(edge),
             106..109 => {
-                self.leader.wall += self.random.below(1_200) as i64 - 600;
-                self.note(Happening::ClockJumped { ms: self.leader.wall });
+                self.leader.wall_offset_ms += self.random.below(1_200) as i64 - 600;
+                self.note(Event::ClockJumped { ms: self.leader.wall_offset_ms });
             }
             109 => self.back_up(),
             110 if self.random.one_in(2) => self.restore()?,
@@ -272,48 +272,48 @@ impl World {
                 self.connect(edge)?;
             }
             self.deliver(edge)?;
-            self.prove_on(edge)?;
+            self.continue_anti_entropy(edge)?;
         }
         self.deliver_calls()?;
         self.check_reads()?;
         self.check()
     }
 
-    fn rot(&mut self, edge: usize) {
+    fn corrupt(&mut self, edge: usize) {
         let number = self.random.any();
-        if self.edges[edge].rot(number) {
-            self.note(Happening::Rotted { edge });
+        if self.edges[edge].corrupt(number) {
+            self.note(Event::RowCorrupted { edge });
         }
     }
 
-    fn prove_on(&mut self, edge: usize) -> Result<(), String> {
+    fn continue_anti_entropy(&mut self, edge: usize) -> Result<(), String> {
         if self.random.one_in(3) {
             return Ok(());
         }
-        match self.edges[edge].scrub_on() {
-            Ok(Some((rotten, true))) => self.digests_equal_means_rows_equal(edge, &rotten)?,
+        match self.edges[edge].continue_scrub() {
+            Ok(Some((corrupted, true))) => self.digests_equal_means_rows_equal(edge, &corrupted)?,
             Ok(_) => {}
-            Err(_) => self.cut(edge, &Fault::RepairFailed, StreamEnd::NotMended),
+            Err(_) => self.cut(edge, &Fault::RepairFailed, StreamEnd::RepairFailed),
         }
-        self.mend_on(edge);
+        self.continue_repair(edge);
         Ok(())
     }
 
     pub(crate) fn cut_all(&mut self, target: Target) {
         for edge in 0..EDGES {
             if self.streams[edge].as_ref().is_some_and(|stream| stream.target == target) {
-                self.cut(edge, &Fault::Lost, StreamEnd::PublisherGone);
+                self.cut(edge, &Fault::Lost, StreamEnd::PublisherStopped);
             }
         }
     }
 
-    pub(crate) fn cut(&mut self, edge: usize, fault: &Fault, why: StreamEnd) {
+    pub(crate) fn cut(&mut self, edge: usize, fault: &Fault, cause: StreamEnd) {
         if self.streams[edge].take().is_none() {
             return;
         }
         self.edges[edge].disconnected(fault);
         self.cut_calls(edge, false);
-        self.note(Happening::StreamEnded { edge, why });
+        self.note(Event::StreamEnded { edge, cause });
     }
 
     fn stall(&mut self, edge: usize) {
@@ -321,7 +321,7 @@ impl World {
         if let Some(stream) = &mut self.streams[edge] {
             let pipe = if self.random.one_in(2) { &mut stream.up } else { &mut stream.down };
             pipe.pieces.push_back((until, Bytes::new()));
-            self.note(Happening::Stalled { edge });
+            self.note(Event::Stalled { edge });
         }
     }
 
@@ -330,9 +330,9 @@ impl World {
         self.calls.retain(|call| call.edge != edge);
         self.reads.retain(|read| read.edge != edge);
         self.edges[edge] = Edge::new(self.random.ms(0, 10_000), edge == RELAY);
-        self.seen[edge] = (None, Lsn::NONE);
-        self.held[edge] = (None, Vec::new());
-        self.note(Happening::EdgeRestarted { edge });
+        self.last_positions[edge] = (None, Lsn::NONE);
+        self.held_logs[edge] = (None, Vec::new());
+        self.note(Event::EdgeRestarted { edge });
         if edge == RELAY {
             self.cut_all(Target::Relay);
         }
@@ -356,7 +356,7 @@ impl World {
         up.send(encoded_up(&Upstream::Hello(hello))?, self.arrival());
         let down = Pipe::new(littoral_wire::DOWNSTREAM_LEN_MAX);
         self.streams[edge] = Some(Stream { target, up, down, publishing: None, tainted: Default::default() });
-        self.note(Happening::Connected { edge, target, lsn: self.edges[edge].lsn() });
+        self.note(Event::Connected { edge, target, lsn: self.edges[edge].lsn() });
         Ok(())
     }
 
@@ -403,7 +403,7 @@ impl World {
         if stream.target == Target::Relay
             && matches!(message, Some(Downstream::SnapshotBegin { .. } | Downstream::SnapshotRows { .. }))
         {
-            stream.tainted.extend(&self.edges[RELAY].rotten);
+            stream.tainted.extend(&self.edges[RELAY].corrupted);
         }
         if let Some(message) = message {
             stream.down.send(encoded_down(&message)?, at);
@@ -427,31 +427,33 @@ impl World {
             && let Some(payload) = stream.down.receive(self.now)?
         {
             let message = feed::downstream(&payload).map_err(|error| error.to_string())?;
-            match self.edges[edge].take(message) {
-                Ok(Took::Nothing) => {}
-                Ok(Took::Greeted(log, epoch)) => self.an_older_epoch_is_never_followed(edge, log, epoch)?,
-                Ok(Took::Served) => {
+            match self.edges[edge].receive(message) {
+                Ok(Received::Nothing) => {}
+                Ok(Received::Greeted(log, epoch)) => self.an_older_epoch_is_never_followed(edge, log, epoch)?,
+                Ok(Received::Served) => {
                     self.rows_are_not_replaced_by_another_log_without_an_operator(edge)?;
                     let tainted = self.streams[edge].as_ref().map(|stream| stream.tainted.clone());
-                    self.edges[edge].rotten = tainted.unwrap_or_default();
+                    self.edges[edge].corrupted = tainted.unwrap_or_default();
                     // An edge that has not noticed that a leader was replaced cannot know that it goes back with it.
                     if self.streams[edge].as_ref().is_some_and(|stream| stream.target == Target::Old) {
-                        self.seen[edge] = (None, Lsn::NONE);
+                        self.last_positions[edge] = (None, Lsn::NONE);
                     }
                     self.check()?;
                 }
-                Ok(Took::Applied) => {
-                    self.note(Happening::Applied { edge, through: self.edges[edge].lsn() });
+                Ok(Received::Applied) => {
+                    self.note(Event::Applied { edge, through: self.edges[edge].lsn() });
                     self.check()?;
                 }
-                Err(Ends::Told(code)) => self.cut(edge, &Fault::Ended(code), StreamEnd::PublisherEnded(code)),
-                Err(Ends::GivenUp) => self.cut(edge, &Fault::RepairFailed, StreamEnd::NotMended),
-                Err(Ends::Violation(violation)) => {
+                Err(StreamFault::EndedByPublisher(code)) => {
+                    self.cut(edge, &Fault::Ended(code), StreamEnd::PublisherEnded(code))
+                }
+                Err(StreamFault::RepairFailed) => self.cut(edge, &Fault::RepairFailed, StreamEnd::RepairFailed),
+                Err(StreamFault::Violation(violation)) => {
                     if let Violation::OtherLog(other) = &violation {
                         self.an_operator_checks(edge, other);
                     }
-                    let why = StreamEnd::Violation(violation.to_string());
-                    self.cut(edge, &Fault::Violation(violation), why);
+                    let cause = StreamEnd::Violation(violation.to_string());
+                    self.cut(edge, &Fault::Violation(violation), cause);
                 }
             }
         }
@@ -464,8 +466,8 @@ impl World {
         let is_leaders = other.log == self.leader.log.identity().incarnation;
         if (self.healed && is_leaders) || self.random.one_in(4) {
             self.edges[edge].follower.adopt(other.log);
-            self.held[edge].1.push(other.log);
-            self.note(Happening::Adopted { edge, log: other.log });
+            self.held_logs[edge].1.push(other.log);
+            self.note(Event::Adopted { edge, log: other.log });
         }
     }
 
@@ -474,7 +476,7 @@ impl World {
         let trimmed = self.random.one_in(6);
         let Some(mut stream) = self.streams[edge].take() else { return Ok(()) };
         if stream.target == Target::Leader {
-            self.shown(edge, hello)?;
+            self.detect_rollback(edge, hello)?;
         }
         let greeted = self.source(stream.target).map(|source| publish::greet(source, hello, trimmed));
         let (message, publishing) = match greeted {
@@ -487,7 +489,7 @@ impl World {
         }
         self.streams[edge] = Some(stream);
         if let Some(Downstream::Hello(answer)) = message {
-            self.note(Happening::Greeted { edge, mode: answer.mode, head: answer.head });
+            self.note(Event::Greeted { edge, mode: answer.mode, head: answer.head });
         }
         Ok(())
     }

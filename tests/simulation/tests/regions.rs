@@ -6,7 +6,7 @@ use littoral_simulation::regions::{Counts, run, trace};
 
 const SEEDS: u64 = 400;
 /// Seeds within which each deliberate fault must be found.
-const BITES_WITHIN: u64 = 1_500;
+const FOUND_WITHIN: u64 = 1_500;
 
 #[test]
 fn acknowledged_writes_are_everywhere_once_faults_have_ended() {
@@ -25,7 +25,7 @@ fn acknowledged_writes_are_everywhere_once_faults_have_ended() {
 }
 
 /// A rare fault that no known seed finds since logs have lives, which changed the schedules: 16,000 seeds were searched.
-const UNMET: Mutation = Mutation::RehomeUnnamed;
+const NOT_TRIGGERED: Mutation = Mutation::RehomeUnnamed;
 
 /// Seeds that have found faults. The first five find deliberate ones; the others found real ones.
 const FOUND: [u64; 12] = [5_799, 3_147, 5_428, 13_124, 77_937, 2_936, 3_306, 3_400, 5_022, 5_958, 7_539, 7_545];
@@ -35,8 +35,8 @@ fn seeds_that_found_faults_pass_and_find_deliberate_ones_again() {
     for seed in FOUND {
         run(seed).unwrap_or_else(|broken| panic!("{broken}"));
     }
-    let met = |(mutation, _): &(Mutation, u64)| *mutation != UNMET;
-    for (mutation, seed) in Mutation::REGIONS_RARE.into_iter().zip(FOUND).filter(met) {
+    let triggered = |(mutation, _): &(Mutation, u64)| *mutation != NOT_TRIGGERED;
+    for (mutation, seed) in Mutation::REGIONS_RARE.into_iter().zip(FOUND).filter(triggered) {
         set(Some(mutation));
         let found = run(seed);
         set(None);
@@ -46,26 +46,27 @@ fn seeds_that_found_faults_pass_and_find_deliberate_ones_again() {
 
 #[test]
 fn every_deliberate_fault_is_found() {
-    let mut missed = Vec::new();
+    let mut not_found = Vec::new();
     for mutation in Mutation::REGIONS {
         set(Some(mutation));
-        let found = (0..BITES_WITHIN).find_map(|seed| run(seed).err().map(|broken| (seed, broken)));
+        let found = (0..FOUND_WITHIN).find_map(|seed| run(seed).err().map(|broken| (seed, broken)));
         set(None);
         match found {
             Some((seed, broken)) => {
                 println!("{mutation:?}: found in {} seeds: {broken}", seed + 1);
                 assert!(run(seed).is_ok(), "seed {seed} fails without {mutation:?}");
             }
-            None => missed.push(mutation),
+            None => not_found.push(mutation),
         }
     }
-    assert!(missed.is_empty(), "not found within {BITES_WITHIN} seeds: {missed:?}");
+    assert!(not_found.is_empty(), "not found within {FOUND_WITHIN} seeds: {not_found:?}");
 }
 
 #[test]
-fn the_same_seed_gives_the_same_events_and_digest_and_another_seed_does_not() {
-    for puts_back in [false, true] {
-        let (first, second, other) = (trace(3, puts_back).0, trace(3, puts_back).0, trace(4, puts_back).0);
+fn the_same_seed_has_the_same_events_and_digest_and_another_seed_does_not() {
+    for with_rollbacks in [false, true] {
+        let (first, second, other) =
+            (trace(3, with_rollbacks).0, trace(3, with_rollbacks).0, trace(4, with_rollbacks).0);
         assert!(!first.is_empty());
         assert_eq!(first, second);
         assert_eq!(first.digest(), second.digest());

@@ -3,9 +3,9 @@
 use littoral_model::position::Lsn;
 use littoral_simulation::{
     Failure,
-    event::{Happening, StreamEnd},
+    event::{Event, StreamEnd},
     run, run_ahead, run_swarm,
-    timeline::{Event as _, Hash},
+    timeline::{Hash, TimelineEvent as _},
 };
 use std::collections::BTreeSet;
 
@@ -15,9 +15,10 @@ const THREADS: u64 = 2;
 
 #[test]
 fn every_invariant_holds_for_two_thousand_seeds() {
-    let begun = |thread| move || (thread..SEEDS).step_by(THREADS as usize).filter_map(|seed| run(seed).err()).collect();
+    let failures_of =
+        |thread| move || (thread..SEEDS).step_by(THREADS as usize).filter_map(|seed| run(seed).err()).collect();
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(begun(thread))).collect();
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(failures_of(thread))).collect();
         let failures: Vec<Vec<Failure>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         failures.iter().flatten().map(Failure::to_string).collect()
     });
@@ -46,7 +47,7 @@ fn seeds_that_found_faults_pass() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_events_and_digest_and_another_seed_does_not() {
+fn the_same_seed_has_the_same_events_and_digest_and_another_seed_does_not() {
     let mut digests = BTreeSet::new();
     for seed in 0..20 {
         let (first, second) = (run(seed).unwrap(), run(seed).unwrap());
@@ -60,8 +61,8 @@ fn the_same_seed_gives_the_same_events_and_digest_and_another_seed_does_not() {
 fn the_digest_does_not_depend_on_the_texts_of_the_product() {
     let digest = |reason: &str| {
         let mut hash = Hash::default();
-        Happening::Rejected { from: Lsn(7), reason: reason.to_owned() }.fold(&mut hash);
-        Happening::StreamEnded { edge: 1, why: StreamEnd::Violation(reason.to_owned()) }.fold(&mut hash);
+        Event::Rejected { from: Lsn(7), reason: reason.to_owned() }.fold(&mut hash);
+        Event::StreamEnded { edge: 1, cause: StreamEnd::Violation(reason.to_owned()) }.fold(&mut hash);
         format!("{hash:?}")
     };
     assert_eq!(digest("the disk is full"), digest("no space left"));

@@ -1,4 +1,4 @@
-//! A node that takes rows as a leader would, and remembers everything.
+//! A node that accepts rows like a leader, and records every request.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -48,24 +48,24 @@ pub fn route_daily() -> FeatureView {
     }
 }
 
-/// Entity key -> its rows in the order in which they came.
+/// The rows of each entity key, in the order of their arrival.
 type Held = BTreeMap<Vec<u8>, Vec<(EventTime, Vec<u8>)>>;
 
-/// What a node took: every row by key in the order of arrival, and every idempotency key.
+/// What a node has accepted: every row by key in the order of arrival, and every idempotency key.
 pub struct Node {
     pub view: FeatureView,
-    /// What the view's source says of its columns.
+    /// The definition of the view's source.
     pub source: serde_json::Value,
     pub incarnation: u64,
     /// The history of its log.
     pub lives: RegionLineages,
     pub rows: Held,
     pub duplicates: u64,
-    /// How many requests are taken before the node refuses.
+    /// The number of requests that the node accepts before it rejects.
     pub patience: Option<usize>,
     pub taken: usize,
     pub body_bytes_max: usize,
-    /// Rows of these keys are refused.
+    /// The keys whose rows are rejected.
     pub refuses: HashSet<Vec<u8>>,
     /// Whether rows are counted and not kept.
     pub forgets: bool,
@@ -79,8 +79,8 @@ impl Node {
         self.rows.values().map(|rows| rows.len() as u64).sum()
     }
 
-    /// The log is put back to its first records, as many as said, and goes on as another life.
-    pub fn put_back(&mut self, to: u64) {
+    /// Rolls the log back to its first `to` records, after which another life of it begins.
+    pub fn roll_back(&mut self, to: u64) {
         let mut lives = Lineage::of(Incarnation(self.incarnation));
         let first = Lsn(to + 1);
         let (after, life) = (lives.current(), Incarnation(self.incarnation + 100));
@@ -165,7 +165,7 @@ fn status(position: Position, lives: RegionLineages) -> NodeStatus {
     }
 }
 
-/// A node, a client of it, and a place for state files.
+/// A node, a client of it, and a directory for state files.
 pub struct World {
     _server: Server,
     pub client: Client,

@@ -16,7 +16,7 @@ use world::World;
 /// The number of seeds in an ordinary run.
 const SEEDS: u64 = 400;
 /// Each deliberate fault must be found within this number of seeds.
-const BITES_WITHIN: u64 = 1_000;
+const FOUND_WITHIN: u64 = 1_000;
 
 fn run(seed: u64, verbose: bool) -> Result<world::Counts, String> {
     World::new(seed, verbose).run().map_err(|broken| format!("seed {seed}: {broken}; replay with LITTORAL_SEED={seed}"))
@@ -43,18 +43,18 @@ fn elections_are_safe_and_live() {
 
 #[test]
 fn every_deliberate_fault_is_found() {
-    let mut missed = Vec::new();
+    let mut not_found = Vec::new();
     for mutation in Mutation::LEASE {
         set(Some(mutation));
-        let found = (0..BITES_WITHIN).find_map(|seed| run(seed, false).err().map(|broken| (seed, broken)));
+        let found = (0..FOUND_WITHIN).find_map(|seed| run(seed, false).err().map(|broken| (seed, broken)));
         set(None);
         match found {
             Some((seed, broken)) => {
                 println!("{mutation:?}: found in {} seeds: {broken}", seed + 1);
                 assert!(run(seed, false).is_ok(), "seed {seed} fails without {mutation:?}");
             }
-            None => missed.push(mutation),
+            None => not_found.push(mutation),
         }
     }
-    assert!(missed.is_empty(), "not found within {BITES_WITHIN} seeds: {missed:?}");
+    assert!(not_found.is_empty(), "not found within {FOUND_WITHIN} seeds: {not_found:?}");
 }

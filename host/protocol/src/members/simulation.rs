@@ -16,7 +16,7 @@ use world::World;
 
 const SEEDS: u64 = 1_500;
 /// The number of seeds within which each deliberate fault must be found.
-const BITES_WITHIN: u64 = 20_000;
+const FOUND_WITHIN: u64 = 20_000;
 
 fn run(seed: u64) -> Result<world::Counts, String> {
     World::new(seed).run().map_err(|broken| format!("seed {seed}: {broken}"))
@@ -37,18 +37,18 @@ fn committed_records_are_never_lost() {
 
 #[test]
 fn every_deliberate_fault_is_found() {
-    let mut missed = Vec::new();
+    let mut not_found = Vec::new();
     for mutation in Mutation::MEMBERS {
         set(Some(mutation));
-        let found = (0..BITES_WITHIN).find_map(|seed| run(seed).err().map(|broken| (seed, broken)));
+        let found = (0..FOUND_WITHIN).find_map(|seed| run(seed).err().map(|broken| (seed, broken)));
         set(None);
         match found {
             Some((seed, broken)) => {
                 println!("{mutation:?}: found in {} seeds: {broken}", seed + 1);
                 assert!(run(seed).is_ok(), "seed {seed} fails without {mutation:?}");
             }
-            None => missed.push(mutation),
+            None => not_found.push(mutation),
         }
     }
-    assert!(missed.is_empty(), "not found within {BITES_WITHIN} seeds: {missed:?}");
+    assert!(not_found.is_empty(), "not found within {FOUND_WITHIN} seeds: {not_found:?}");
 }

@@ -24,7 +24,7 @@ impl World {
         }
         let Some(replica) = self.edge.serving() else { return Ok(()) };
         let point = replica.point.load();
-        if !self.unsure.contains(&true) {
+        if !self.ambiguous.contains(&true) {
             self.has_what_it_claims(&replica.table, (&point.watermark, &point.lives), "the edge")?;
         }
         // Where the edge states that it is comparable, it is equal.
@@ -32,7 +32,7 @@ impl World {
         let followed = self.leaders.iter().enumerate().find(|(_, leader)| leader.head() == position);
         if let Some((at, followed)) = followed
             // Two records share its numbers, and no peer has proved that: in the product the comparison of digests does.
-            && !self.unsure[at]
+            && !self.ambiguous[at]
             && position.lsn >= self.edge_exact
             && digests(&replica.table) != digests(&followed.table)
         {
@@ -46,16 +46,16 @@ impl World {
         &self,
         table: &Table,
         (claims, lives): (&Watermark, &RegionLineages),
-        who: &str,
+        node: &str,
     ) -> Result<(), String> {
         for (at, all) in self.acknowledged.iter().enumerate() {
             let Some((incarnation, through)) = claims.get(name(at)) else { continue };
             let claim = Position { incarnation, lsn: through };
             let claimed = |write: &&Acknowledged| lives.reaches(name(at), claim, write.position);
-            for write in all.iter().filter(|write| !write.lost && !write.unknown).filter(claimed) {
+            for write in all.iter().filter(|write| !write.lost && !write.ambiguous).filter(claimed) {
                 if !has(table, write) {
                     return Err(format!(
-                        "{who} claims record {through} of {} and lacks its record {}",
+                        "{node} claims record {through} of {} and lacks its record {}",
                         name(at),
                         write.position.lsn
                     ));

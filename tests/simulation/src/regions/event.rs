@@ -3,7 +3,7 @@
 use super::name;
 use crate::{
     event::mode_number,
-    timeline::{Event, Hash, Timeline},
+    timeline::{Hash, Timeline, TimelineEvent},
 };
 use littoral_model::{
     position::{Lsn, Position},
@@ -17,7 +17,7 @@ use std::{fmt, time::Duration};
 
 /// One event. `at`, `to` and `from` are the numbers of regions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum Event {
     /// A leader acknowledged a record.
     Written {
         /// Where.
@@ -40,7 +40,7 @@ pub enum Happening {
         /// What follows.
         mode: Mode,
         /// The subscriber's position.
-        stood: Option<Position>,
+        resume: Option<Position>,
         /// The newest record of that log that it holds anything of.
         holds: Option<Position>,
         /// The last record that both copies of the log have in common.
@@ -64,7 +64,7 @@ pub enum Happening {
         /// The last record of its own log before that.
         head: Lsn,
         /// The records.
-        records: Vec<Listed>,
+        records: Vec<RecordSummary>,
         /// Whether they are rows of a snapshot.
         snapshot: bool,
         /// The last record of the other log that the import reaches.
@@ -125,16 +125,16 @@ pub enum Happening {
         violation: String,
     },
     /// A subscriber's hello proved to a leader that its log was rolled back.
-    PutBackProved {
+    RollbackDetected {
         /// Which leader.
         at: usize,
     },
     /// A leader's disk was restored to an older copy.
-    PutBack {
+    RolledBack {
         /// Which leader.
         at: usize,
         /// Whether a new life of the log starts, as its process restarts.
-        begins: bool,
+        begins_life: bool,
     },
     /// A leader restarted.
     Restarted {
@@ -160,15 +160,15 @@ pub struct Content {
 
 /// A record of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct RecordSummary {
     lsn: Lsn,
     origin: Region,
     origin_lsn: Lsn,
-    what: What,
+    kind: Kind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
+enum Kind {
     Row(Content),
     Tombstone(Content),
     Through,
@@ -176,40 +176,40 @@ enum What {
 }
 
 /// Lists the records of a block.
-pub(super) fn listed(block: &[u8]) -> Vec<Listed> {
+pub(super) fn summaries(block: &[u8]) -> Vec<RecordSummary> {
     let list = |record: Record<'_>| {
         let content =
             |view: u32, key: &[u8]| Content { view, key: key.first().copied().unwrap_or_default(), hlc: record.hlc.0 };
-        let what = match &record.payload {
-            Payload::Row { view, key, .. } => What::Row(content(view.0, key)),
-            Payload::Tombstone { view, key, .. } => What::Tombstone(content(view.0, key)),
-            Payload::Through { .. } => What::Through,
-            _ => What::Other,
+        let kind = match &record.payload {
+            Payload::Row { view, key, .. } => Kind::Row(content(view.0, key)),
+            Payload::Tombstone { view, key, .. } => Kind::Tombstone(content(view.0, key)),
+            Payload::Through { .. } => Kind::Through,
+            _ => Kind::Other,
         };
-        Listed { lsn: record.lsn, origin: record.origin, origin_lsn: record.origin_lsn, what }
+        RecordSummary { lsn: record.lsn, origin: record.origin, origin_lsn: record.origin_lsn, kind }
     };
     records::iter(block).flatten().map(list).collect()
 }
 
 /// The events of a world, if they are recorded.
 #[derive(Default)]
-pub(super) struct Events(Option<Timeline<Happening>>);
+pub(super) struct EventLog(Option<Timeline<Event>>);
 
-impl Events {
+impl EventLog {
     /// Creates a timeline that keeps its events.
     pub(super) fn kept() -> Self {
         Self(Some(Timeline::default()))
     }
 
     /// Records an event.
-    pub(super) fn note(&mut self, now: Duration, event: impl FnOnce() -> Happening) {
+    pub(super) fn note(&mut self, now: Duration, event: impl FnOnce() -> Event) {
         if let Some(events) = &mut self.0 {
             events.push(now, event());
         }
     }
 
     /// Returns the events.
-    pub(super) fn all(self) -> Timeline<Happening> {
+    pub(super) fn all(self) -> Timeline<Event> {
         self.0.unwrap_or_default()
     }
 }
@@ -237,34 +237,34 @@ impl Content {
     }
 }
 
-impl Listed {
+impl RecordSummary {
     fn fold(&self, hash: &mut Hash) {
         hash.numbers([self.lsn.0, number(self.origin), self.origin_lsn.0]);
-        match &self.what {
-            What::Row(content) => {
+        match &self.kind {
+            Kind::Row(content) => {
                 hash.numbers([1]);
                 content.fold(hash);
             }
-            What::Tombstone(content) => {
+            Kind::Tombstone(content) => {
                 hash.numbers([2]);
                 content.fold(hash);
             }
-            What::Through => hash.numbers([3]),
-            What::Other => hash.numbers([4]),
+            Kind::Through => hash.numbers([3]),
+            Kind::Other => hash.numbers([4]),
         }
     }
 }
 
-impl Event for Happening {
+impl TimelineEvent for Event {
     fn fold(&self, hash: &mut Hash) {
         match self {
             Self::Written { at, lsn, content, event_time } => {
                 hash.numbers([1, *at as u64, lsn.0, event_time.cast_unsigned()]);
                 content.fold(hash);
             }
-            Self::Greeted { to, from, head, mode, stood, holds, forked } => {
+            Self::Greeted { to, from, head, mode, resume, holds, forked } => {
                 hash.numbers([2, *to as u64, *from as u64, head.incarnation.0, head.lsn.0, mode_number(*mode)]);
-                [stood, holds, forked].into_iter().for_each(|position| fold_position(hash, *position));
+                [resume, holds, forked].into_iter().for_each(|position| fold_position(hash, *position));
             }
             Self::StreamEnded { to, from, fault: _ } => hash.numbers([3, *to as u64, *from as u64]),
             Self::Imported { to, from, head, records, snapshot, through, seen } => {
@@ -287,8 +287,8 @@ impl Event for Happening {
                 hash.numbers([9, first.0, position.incarnation.0, position.lsn.0, (*level).into()]);
             }
             Self::EdgeEndedStream { violation: _ } => hash.numbers([10]),
-            Self::PutBackProved { at } => hash.numbers([11, *at as u64]),
-            Self::PutBack { at, begins } => hash.numbers([12, *at as u64, (*begins).into()]),
+            Self::RollbackDetected { at } => hash.numbers([11, *at as u64]),
+            Self::RolledBack { at, begins_life } => hash.numbers([12, *at as u64, (*begins_life).into()]),
             Self::Restarted { at, before, after } => {
                 hash.numbers([13, *at as u64, before.incarnation.0, before.lsn.0, after.incarnation.0, after.lsn.0]);
             }
@@ -314,28 +314,28 @@ impl fmt::Display for Content {
     }
 }
 
-impl fmt::Display for Listed {
+impl fmt::Display for RecordSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}.{} ", self.lsn, self.origin, self.origin_lsn)?;
-        match &self.what {
-            What::Row(content) => content.fmt(f),
-            What::Tombstone(content) => write!(f, "{content} deleted"),
-            What::Through => f.write_str("through"),
-            What::Other => f.write_str("other"),
+        match &self.kind {
+            Kind::Row(content) => content.fmt(f),
+            Kind::Tombstone(content) => write!(f, "{content} deleted"),
+            Kind::Through => f.write_str("through"),
+            Kind::Other => f.write_str("other"),
         }
     }
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Written { at, lsn, content, event_time } => {
                 write!(f, "{} writes {lsn}: {content}, event {event_time}", name(*at))
             }
-            Self::Greeted { to, from, head, mode, stood, holds, forked } => {
+            Self::Greeted { to, from, head, mode, resume, holds, forked } => {
                 let (to, from) = (name(*to), name(*from));
-                let [stood, holds, forked] = [*stood, *holds, *forked].map(Maybe);
-                write!(f, "{to} is greeted by {from} at {head}: {mode:?} from {stood}, holds {holds}, forked {forked}")
+                let [resume, holds, forked] = [*resume, *holds, *forked].map(Maybe);
+                write!(f, "{to} is greeted by {from} at {head}: {mode:?} from {resume}, holds {holds}, forked {forked}")
             }
             Self::StreamEnded { to, from, fault } => {
                 write!(f, "{} ends the stream of {}: {fault}", name(*to), name(*from))
@@ -361,9 +361,9 @@ impl fmt::Display for Happening {
                 write!(f, "the edge applied {first} to {position}, level {level}")
             }
             Self::EdgeEndedStream { violation } => write!(f, "the edge ends the stream: {violation}"),
-            Self::PutBackProved { at } => write!(f, "{} finds that its log was rolled back", name(*at)),
-            Self::PutBack { at, begins } => {
-                write!(f, "{} is rolled back to an older copy, known: {begins}", name(*at))
+            Self::RollbackDetected { at } => write!(f, "{} finds that its log was rolled back", name(*at)),
+            Self::RolledBack { at, begins_life } => {
+                write!(f, "{} is rolled back to an older copy, begins another life: {begins_life}", name(*at))
             }
             Self::Restarted { at, before, after } => {
                 write!(f, "{} was at {before} and restarts at {after}", name(*at))

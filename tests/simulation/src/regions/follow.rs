@@ -2,7 +2,7 @@
 
 use super::{
     COUNT, Stream, World,
-    event::{self, Happening},
+    event::{self, Event},
     name,
 };
 use crate::publish;
@@ -17,41 +17,41 @@ use littoral_wire::{records::ViewFilter, rows};
 
 impl World {
     /// Delivers one message from one region's leader to another's.
-    pub(super) fn take(&mut self, to: usize, from: usize) -> Result<(), String> {
+    pub(super) fn replicate(&mut self, to: usize, from: usize) -> Result<(), String> {
         if !self.streams.contains_key(&(to, from)) {
             let known = self.leaders[to].published.known();
             let is_home = gives_catalogue(name(from), name(to), Some(name(0)), &known);
             let feed = RegionFeed::new(name(from), name(to), is_home, &known, &self.epochs[to]);
             let hello = feed.hello("leader");
             // An address may be another region's leader than the configured one.
-            let astray = self.puts_back && !self.healing && self.random.one_in(30);
-            let answers = if astray { COUNT - to - from } else { from };
-            self.shown(answers, &hello)?;
-            let source = &self.leaders[answers];
-            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(answers));
+            let misdirected = self.with_rollbacks && !self.healing && self.random.one_in(30);
+            let publisher = if misdirected { COUNT - to - from } else { from };
+            self.detect_rollback(publisher, &hello)?;
+            let source = &self.leaders[publisher];
+            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(publisher));
             let (message, publishing) = publish::greet(source, &hello, false);
             let Some(publishing) = publishing else { return Ok(()) };
             if let Downstream::Hello(answer) = &message {
-                self.events.note(self.now, || Happening::Greeted {
+                self.events.note(self.now, || Event::Greeted {
                     to,
-                    from: answers,
+                    from: publisher,
                     head: answer.head,
                     mode: answer.mode,
-                    stood: hello.resume.map(|resume| resume.position),
+                    resume: hello.resume.map(|resume| resume.position),
                     holds: hello.holds,
                     forked: answer.forked.map(|fork| fork.position),
                 });
                 if answer.forked.is_some() {
-                    self.ask_for_all(answers, to)?;
+                    self.request_snapshot(publisher, to)?;
                 }
             }
             self.streams.insert((to, from), Stream { feed, publishing, filter, rows: 0 });
-            if astray {
+            if misdirected {
                 self.deliver(to, from, message)?;
-                let refused = !self.streams.contains_key(&(to, from));
-                return refused
+                let rejected = !self.streams.contains_key(&(to, from));
+                return rejected
                     .then_some(())
-                    .ok_or_else(|| format!("{} follows {} as {}", name(to), name(answers), name(from)));
+                    .ok_or_else(|| format!("{} follows {} as {}", name(to), name(publisher), name(from)));
             }
             return self.deliver(to, from, message);
         }
@@ -75,18 +75,18 @@ impl World {
         let step = match stream.feed.receive(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
             Ok(step) => step,
             Err(fault) => {
-                self.events.note(self.now, || Happening::StreamEnded { to, from, fault: fault.to_string() });
+                self.events.note(self.now, || Event::StreamEnded { to, from, fault: fault.to_string() });
                 self.streams.remove(&(to, from));
                 return Ok(());
             }
         };
         if let Step::Submit { imports, done, .. } = step {
             for import in imports {
-                self.events.note(self.now, || Happening::Imported {
+                self.events.note(self.now, || Event::Imported {
                     to,
                     from,
                     head: leader.head().lsn,
-                    records: event::listed(&import.records),
+                    records: event::summaries(&import.records),
                     snapshot: import.snapshot,
                     through: import.through.map(|(lsn, _)| lsn),
                     seen: import.seen.len(),
@@ -94,7 +94,7 @@ impl World {
                 let answered = leader.commit(vec![LogCommand::Import(import)], self.now)?.remove(0);
                 // Records that cannot be imported yet are requested again on a new stream.
                 if let Err(error) = answered {
-                    self.events.note(self.now, || Happening::ImportRejected { to, from, reason: error.to_string() });
+                    self.events.note(self.now, || Event::ImportRejected { to, from, reason: error.to_string() });
                     self.streams.remove(&(to, from));
                     return Ok(());
                 }
@@ -110,7 +110,7 @@ impl World {
             None => {
                 let at = self.random.below(COUNT as u64) as usize;
                 let hello = self.edge.connected(at, self.now);
-                self.shown(at, &hello)?;
+                self.detect_rollback(at, &hello)?;
                 let (message, publishing) = publish::greet(&self.leaders[at], &hello, false);
                 self.edge_at = publishing.map(|publishing| (at, publishing));
                 Some(message)
@@ -127,7 +127,7 @@ impl World {
         let Some(message) = message else { return Ok(()) };
         match self.edge.receive(message) {
             Ok(Effect::Greeted(hello)) => {
-                self.events.note(self.now, || Happening::EdgeGreeted {
+                self.events.note(self.now, || Event::EdgeGreeted {
                     region: hello.region,
                     mode: hello.mode,
                     head: hello.head,
@@ -135,7 +135,7 @@ impl World {
             }
             Ok(Effect::Rehomed { replica, hello }) => {
                 let point = replica.point.load_full();
-                self.events.note(self.now, || Happening::EdgeRehomed {
+                self.events.note(self.now, || Event::EdgeRehomed {
                     region: hello.region,
                     at: point.resume.position,
                     head: hello.head,
@@ -147,19 +147,19 @@ impl World {
             }
             Ok(Effect::Serve { replica, .. }) => {
                 let (at, exact) = (replica.position(), replica.exact_from());
-                self.events.note(self.now, || Happening::EdgeServes { at, exact });
+                self.events.note(self.now, || Event::EdgeServes { at, exact });
                 self.snapshots += 1;
                 self.edge_exact = replica.exact_from();
             }
             Ok(Effect::Applied { block, level, position, .. }) => {
-                self.events.note(self.now, || Happening::EdgeApplied { first: block.first, position, level });
+                self.events.note(self.now, || Event::EdgeApplied { first: block.first, position, level });
                 if level {
                     self.edge_exact = block.last;
                 }
             }
             Ok(_) => {}
             Err(violation) => {
-                self.events.note(self.now, || Happening::EdgeEndedStream { violation: violation.to_string() });
+                self.events.note(self.now, || Event::EdgeEndedStream { violation: violation.to_string() });
                 self.edge_at = None;
                 self.edge.disconnected(&Fault::Violation(violation));
             }

@@ -15,7 +15,7 @@ impl World {
             for to in 0..COUNT {
                 for from in (0..COUNT).filter(|from| *from != to) {
                     for _ in 0..3 {
-                        self.take(to, from)?;
+                        self.replicate(to, from)?;
                     }
                 }
             }
@@ -29,7 +29,7 @@ impl World {
         for (at, leader) in self.leaders.iter().enumerate() {
             let head = leader.head();
             let lives = leader.published.lives.get(name(at)).cloned().unwrap_or_else(|| Lineage::of(head.incarnation));
-            let here = |write: &&Acknowledged| !write.lost && !write.unknown && lives.has(write.position, head.lsn);
+            let here = |write: &&Acknowledged| !write.lost && !write.ambiguous && lives.has(write.position, head.lsn);
             if let Some(last) = self.acknowledged[at].iter().rfind(here) {
                 all.set(name(at), last.position.incarnation, last.position.lsn);
             }
@@ -41,18 +41,18 @@ impl World {
             }
             for (of, all) in self.acknowledged.iter().enumerate() {
                 // Without proof that it was rolled back, a log does not request its lost records.
-                let owed = |write: &&Acknowledged| !(write.lost || write.unknown && self.unsure[of]);
-                if let Some(write) = all.iter().filter(owed).find(|write| !checks::has(&leader.table, write)) {
-                    let (who, of, position) = (name(at), name(of), write.position);
-                    return Err(format!("{who} lacks {position} of {of}, and it is not lost"));
+                let required = |write: &&Acknowledged| !(write.lost || write.ambiguous && self.ambiguous[of]);
+                if let Some(write) = all.iter().filter(required).find(|write| !checks::has(&leader.table, write)) {
+                    let (region, of, position) = (name(at), name(of), write.position);
+                    return Err(format!("{region} lacks {position} of {of}, and it is not lost"));
                 }
             }
-            if checks::digests(&leader.table) != first && !self.unsure.contains(&true) {
+            if checks::digests(&leader.table) != first && !self.ambiguous.contains(&true) {
                 return Err(format!("the rows of {} differ from those of {}", name(at), name(0)));
             }
         }
         let edge = self.edge.serving().ok_or("the edge has no data")?;
-        if checks::digests(&edge.table) != first && !self.unsure.contains(&true) {
+        if checks::digests(&edge.table) != first && !self.ambiguous.contains(&true) {
             return Err("the rows of the edge differ from its leader's".to_owned());
         }
         Ok(())

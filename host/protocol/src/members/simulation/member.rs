@@ -86,7 +86,7 @@ impl Member {
 
     /// Rolls the disk back to an older copy. The member promises the epoch that it finds in the
     /// lease store.
-    pub fn put_back(&mut self, copy: &Copy, claimed: Epoch) {
+    pub fn roll_back(&mut self, copy: &Copy, claimed: Epoch) {
         (self.log, self.base, self.promise) = (copy.log.clone(), copy.base, claimed);
         self.synced = self.log.len();
         self.crash(0);

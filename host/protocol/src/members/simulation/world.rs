@@ -65,7 +65,7 @@ pub struct World {
     claimed: RecordId,
     /// An old copy of one member's disk; used once.
     copy: Option<(usize, Copy)>,
-    put_back: bool,
+    rolled_back: bool,
     committed: Vec<Record>,
     values: u64,
     counts: Counts,
@@ -87,7 +87,7 @@ impl World {
             claim: (0, Epoch::FIRST),
             claimed: RecordId::default(),
             copy: None,
-            put_back: false,
+            rolled_back: false,
             committed: begun.into_iter().collect(),
             values: 1,
             counts: Counts::default(),
@@ -133,14 +133,14 @@ impl World {
                 self.copy = Some((who, self.members[who].copy()));
                 Ok(())
             }
-            _ => self.put_back(),
+            _ => self.roll_back(),
         }
     }
 
     /// Rolls one member's disk back to an older copy. The others may lack what it then lacks. The
     /// leader has renewed its claim after the last commit, as it does continuously.
-    fn put_back(&mut self) -> Result<(), String> {
-        let Some((who, copy)) = self.copy.clone().filter(|_| !self.put_back) else {
+    fn roll_back(&mut self) -> Result<(), String> {
+        let Some((who, copy)) = self.copy.clone().filter(|_| !self.rolled_back) else {
             return Ok(());
         };
         let committed = Lsn(self.committed.len() as u64);
@@ -151,10 +151,10 @@ impl World {
         if !renewed || self.members[who].synced as u64 > committed.0 {
             return Ok(());
         }
-        self.put_back = true;
+        self.rolled_back = true;
         let last = self.committed.last().map_or(Epoch(0), |(epoch, _)| *epoch);
         self.claimed = RecordId { epoch: last, lsn: committed };
-        self.members[who].put_back(&copy, self.claim.1);
+        self.members[who].roll_back(&copy, self.claim.1);
         self.break_links(who)
     }
 

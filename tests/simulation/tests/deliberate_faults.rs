@@ -10,8 +10,8 @@ const SEEDS: u64 = 600;
 const THREADS: usize = 2;
 
 /// The faults that were not found.
-fn missed(mutations: &[Mutation]) -> Vec<Mutation> {
-    let mut missed = Vec::new();
+fn not_found(mutations: &[Mutation]) -> Vec<Mutation> {
+    let mut not_found = Vec::new();
     for mutation in mutations {
         set(Some(*mutation));
         let found = (0..SEEDS).find_map(|seed| run(seed).err());
@@ -22,27 +22,27 @@ fn missed(mutations: &[Mutation]) -> Vec<Mutation> {
                 println!("{mutation:?}: found in {} seeds: {broken}", failure.seed + 1);
                 assert!(run(failure.seed).is_ok(), "seed {} fails without {mutation:?}", failure.seed);
             }
-            None => missed.push(*mutation),
+            None => not_found.push(*mutation),
         }
     }
-    missed
+    not_found
 }
 
 #[test]
 fn every_deliberate_fault_is_found() {
-    let missed: Vec<Mutation> = std::thread::scope(|scope| {
+    let not_found: Vec<Mutation> = std::thread::scope(|scope| {
         let shares: Vec<Vec<Mutation>> =
             (0..THREADS).map(|thread| Mutation::ALL.into_iter().skip(thread).step_by(THREADS).collect()).collect();
-        let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || missed(&share))).collect();
+        let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || not_found(&share))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
+    assert!(not_found.is_empty(), "not found within {SEEDS} seeds: {not_found:?}");
 }
 
 /// Rare faults that no known seed meets: 20,000 to 40,000 seeds of the default world were searched. Tests of
 /// `edge_core::follower` and `edge_core::read` cover them. `littoral-simulation --mutation NAME --seeds N` searches
 /// further.
-const UNMET: [Mutation; 2] = [Mutation::AskBeforeGreeted, Mutation::JoinOtherReplica];
+const NOT_TRIGGERED: [Mutation; 2] = [Mutation::RequestBeforeGreeted, Mutation::JoinOtherReplica];
 
 /// Faults that few seeds meet, each with one that does. In the world of the last one, some kinds of faults are frequent
 /// and others never happen.
@@ -51,7 +51,7 @@ fn rare_deliberate_faults_are_found_by_known_seeds() {
     type Run = fn(u64) -> Result<Report, Failure>;
     let faults: [(Mutation, Run, u64); 7] = [
         (Mutation::StayWithReplaced, run, 3_018_826),
-        (Mutation::MendCollected, run, 2_921),
+        (Mutation::RepairCollected, run, 2_921),
         (Mutation::FreshFromOtherLog, run, 1_002),
         (Mutation::ResumeTooLate, run, 1_555),
         (Mutation::FreshAcrossLogs, run, 846),
@@ -59,7 +59,7 @@ fn rare_deliberate_faults_are_found_by_known_seeds() {
         (Mutation::ApplyBehindRow, run_swarm, 2_593),
     ];
     let found: Vec<Mutation> = faults.iter().map(|(mutation, ..)| *mutation).collect();
-    assert!(Mutation::RARE.iter().all(|rare| found.contains(rare) != UNMET.contains(rare)));
+    assert!(Mutation::RARE.iter().all(|rare| found.contains(rare) != NOT_TRIGGERED.contains(rare)));
     for (mutation, run, seed) in faults {
         set(Some(mutation));
         let found = run(seed);

@@ -46,7 +46,7 @@ fn a_rolled_back_member_replicates_the_leaders_log_whether_it_followed_or_led() 
         let leader = region.leader();
         write(&region, leader, rows.end..rows.end + 10);
         let at = if led { leader } else { (leader + 1) % 3 };
-        copies::put_back(&mut region.members[at], &copies[at]);
+        copies::roll_back(&mut region.members[at], &copies[at]);
         write(&region, region.leader(), rows.end + 10..rows.end + 15);
         rows.end += 15;
         all_have(&region, rows.clone());

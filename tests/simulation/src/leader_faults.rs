@@ -1,8 +1,8 @@
 //! Faults of leaders: they lose power, their disk, or everything after a backup, and some replaced leaders keep running.
 
 use crate::{
-    event::Happening,
-    history::{History, What, Write},
+    event::Event,
+    history::{Content, History, Write},
     leader::{Leader, region, request, write},
     network::Target,
     publish,
@@ -15,26 +15,26 @@ use littoral_protocol::frame::SubscriberHello;
 
 impl World {
     pub(crate) fn crash(&mut self) -> Result<(), String> {
-        let left = self.leader.disk.crash(self.random.any());
+        let disk = self.leader.disk.crash(self.random.any());
         let epoch = self.leader.epoch.next();
-        let wall = self.leader.wall;
-        let mut leader = Leader::open(left, epoch, self.random.any())
+        let wall = self.leader.wall_offset_ms;
+        let mut leader = Leader::open(disk, epoch, self.random.any())
             .map_err(|error| format!("a loss of power must not keep the log from opening: {error}"))?;
-        leader.wall = wall;
+        leader.wall_offset_ms = wall;
         let mut before = std::mem::replace(&mut self.leader, leader);
-        // It started another life although its host was restored unaware.
+        // The restarted process begins another life without having noticed that its host was restored.
         if std::mem::take(&mut self.reverted) {
-            self.twice.insert(self.leader_log);
+            self.ambiguous.insert(self.leader_log);
         }
-        self.begun();
+        self.note_new_life();
         self.no_acknowledged_write_is_lost()?;
-        self.note(Happening::LeaderCrashed { head: self.leader.head(), epoch });
+        self.note(Event::LeaderCrashed { head: self.leader.head(), epoch });
         self.cut_all(Target::Leader);
         if self.random.one_in(3) {
-            self.lose_old();
+            self.drop_old();
             before.deposed = true;
             self.old = Some(before);
-            self.note(Happening::DeposedServes);
+            self.note(Event::DeposedServes);
         }
         Ok(())
     }
@@ -42,9 +42,9 @@ impl World {
     /// No acknowledged write is lost, and an unacknowledged batch is restored completely or not at all.
     fn no_acknowledged_write_is_lost(&mut self) -> Result<(), String> {
         let found = self.leader.entries(Lsn::OLDEST, self.now)?;
-        let tail = self.history().entries.len();
+        let count = self.history().entries.len();
         let head = self.leader.head().lsn;
-        if head.0 < tail as u64 {
+        if head.0 < count as u64 {
             return Err(format!("acknowledged records after {head} are lost after a crash"));
         }
         let mut extra = Vec::new();
@@ -57,14 +57,14 @@ impl World {
         }
         let rows: Vec<&Write> = extra
             .iter()
-            .filter_map(|entry| match &entry.what {
-                What::Write(write) => Some(write),
+            .filter_map(|entry| match &entry.content {
+                Content::Write(write) => Some(write),
                 _ => None,
             })
             .collect();
         let pending: Vec<&Write> = self.pending.iter().collect();
         if !rows.is_empty() && rows != pending {
-            return Err(format!("records after {tail} appeared from nowhere after a crash"));
+            return Err(format!("records after {count} appeared that no client has written after a crash"));
         }
         self.pending.clear();
         let history = self.histories.entry(self.leader_log).or_default();
@@ -73,18 +73,18 @@ impl World {
     }
 
     /// The disk and everything on it is lost, and an empty log starts. The old leader may keep running unaware.
-    pub(crate) fn begin_anew(&mut self) -> Result<(), String> {
+    pub(crate) fn recreate_log(&mut self) -> Result<(), String> {
         let leader = Leader::open(Memory::new(), Epoch::FIRST, self.random.any())?;
         let before = std::mem::replace(&mut self.leader, leader);
         self.pending.clear();
         (self.backup, self.reverted) = (None, false);
-        self.note(Happening::LeaderLostDisk);
+        self.note(Event::LeaderLostDisk);
         self.cut_all(Target::Leader);
-        self.forget_sessions();
+        self.reset_sessions();
         if self.random.one_in(2) {
-            self.lose_old();
+            self.drop_old();
             (self.old, self.old_log) = (Some(before), self.leader_log);
-            self.note(Happening::OldLogContinues);
+            self.note(Event::OldLogContinues);
         }
         self.make_views()
     }
@@ -101,12 +101,12 @@ impl World {
         let (disk, reverted, of) = (backup.disk.crash(self.random.any()), backup.reverted, backup.log);
         let leader = Leader::open(disk, epoch, self.random.any())?;
         let life = leader.head().incarnation;
-        self.goes_on_apart(leader, (of, life))?;
-        self.begun();
+        self.continue_as_fork(leader, (of, life))?;
+        self.note_new_life();
         if reverted {
-            self.twice.insert(life);
+            self.ambiguous.insert(life);
         }
-        self.note(Happening::DiskRestored { head: self.leader.head() });
+        self.note(Event::DiskRestored { head: self.leader.head() });
         Ok(())
     }
 
@@ -116,23 +116,23 @@ impl World {
         let Some(backup) = &self.backup else { return Ok(()) };
         let (disk, epoch, of) = (backup.disk.crash(self.random.any()), backup.epoch, backup.log);
         let leader = Leader::open_as(region(), Imports::default(), disk, epoch, self.random.any(), false)?;
-        let (history, apart) = (self.log_of(leader.head().incarnation), Incarnation(self.random.any()));
-        self.twice.insert(history);
+        let (history, fork) = (self.log_of(leader.head().incarnation), Incarnation(self.random.any()));
+        self.ambiguous.insert(history);
         // Their repairs may concern records that will never exist; the product stops waiting after a while.
         for edge in &mut self.edges {
             if let Some((repair, _)) = edge.repair.take() {
                 edge.anti_entropy.not_repaired(repair.round());
             }
         }
-        self.goes_on_apart(leader, (of, apart))?;
+        self.continue_as_fork(leader, (of, fork))?;
         self.reverted = true;
-        self.note(Happening::HostReverted { head: self.leader.head() });
+        self.note(Event::HostReverted { head: self.leader.head() });
         Ok(())
     }
 
-    /// A hello may prove to the leader that its log was rolled back; then another life of it begins.
-    pub(crate) fn shown(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
-        if !publish::is_put_back(&self.leader, hello) {
+    /// Starts another life of the leader's log if this hello proves that the log was rolled back.
+    pub(crate) fn detect_rollback(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
+        if !publish::is_rolled_back(&self.leader, hello) {
             return Ok(());
         }
         if !std::mem::take(&mut self.reverted) {
@@ -148,33 +148,33 @@ impl World {
         let history = self.history().clone();
         self.leader_log = self.leader.head().incarnation;
         self.histories.insert(self.leader_log, history);
-        self.note(Happening::PutBackProved { edge, from });
+        self.note(Event::RollbackDetected { edge, from });
         self.cut_all(Target::Leader);
         self.record(from)
     }
 
     /// Makes this the leader. Its log is an earlier state of a previous leader's log, and continues separately, with
     /// its own history.
-    fn goes_on_apart(&mut self, leader: Leader, (of, apart): (Incarnation, Incarnation)) -> Result<(), String> {
-        let before = self.histories.get(&of).map(|history| history.entries.clone()).unwrap_or_default();
-        if self.reverted || self.twice.contains(&of) {
-            self.twice.insert(apart);
+    fn continue_as_fork(&mut self, leader: Leader, (base, fork): (Incarnation, Incarnation)) -> Result<(), String> {
+        let before = self.histories.get(&base).map(|history| history.entries.clone()).unwrap_or_default();
+        if self.reverted || self.ambiguous.contains(&base) {
+            self.ambiguous.insert(fork);
         }
-        (self.leader, self.leader_log, self.reverted) = (leader, apart, false);
+        (self.leader, self.leader_log, self.reverted) = (leader, fork, false);
         let found = self.leader.entries(Lsn::OLDEST, self.now)?;
         let oldest = found.first().map_or(self.leader.head().lsn.next(), |entry| entry.lsn);
         let mut history = History::default();
         for entry in before.into_iter().take_while(|entry| entry.lsn < oldest).chain(found) {
             history.push(entry)?;
         }
-        self.histories.insert(apart, history);
+        self.histories.insert(fork, history);
         self.pending.clear();
-        self.lose_old();
+        self.drop_old();
         self.cut_all(Target::Leader);
         Ok(())
     }
 
-    pub(crate) fn lose_old(&mut self) {
+    pub(crate) fn drop_old(&mut self) {
         self.cut_all(Target::Old);
         self.old = None;
     }
@@ -184,8 +184,8 @@ impl World {
         let Some(old) = self.old.as_mut().filter(|old| !old.deposed) else { return Ok(()) };
         let from = old.head().lsn.next();
         let request = request(&[write(&mut self.random, self.now)], None);
-        let work = old.check(request, self.now).map_err(|error| error.to_string())?;
-        if old.commit(vec![work], self.now).is_ok() {
+        let command = old.check(request, self.now).map_err(|error| error.to_string())?;
+        if old.commit(vec![command], self.now).is_ok() {
             let history = self.histories.entry(self.old_log).or_default();
             for entry in old.entries(from, self.now)? {
                 history.push(entry)?;

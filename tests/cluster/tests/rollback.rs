@@ -16,14 +16,14 @@ fn a_rolled_back_region_recovers_what_it_lost_and_a_write_concern_holds() {
     for id in 2..6 {
         write(&pair.east, id, "regions=1");
     }
-    copies::put_back(&mut pair.east, &at);
+    copies::roll_back(&mut pair.east, &at);
     for id in 300..306 {
         write(&pair.east, id, "regions=1");
         assert!(has(&pair.west, id), "row {id} was acknowledged with regions=1");
     }
     pair.both_have((2..6).chain(300..306).chain([900, 901]));
     // Again to the same copy.
-    copies::put_back(&mut pair.east, &at);
+    copies::roll_back(&mut pair.east, &at);
     for id in 400..403 {
         write(&pair.east, id, "regions=1");
         assert!(has(&pair.west, id), "row {id} was acknowledged with regions=1");
@@ -64,7 +64,7 @@ fn a_catalogue_home_rolled_back_before_a_view_was_created_recovers_the_view() {
     eventually("the view is in the west", WAIT_MAX, || {
         pair.west.client().get("/v1/views/later").unwrap().status == 200
     });
-    copies::put_back(&mut pair.east, &at);
+    copies::roll_back(&mut pair.east, &at);
     eventually("the view is back", WAIT_MAX, || pair.east.client().get("/v1/views/later").unwrap().status == 200);
     pair.both_have([7, 900, 901]);
 }
@@ -78,7 +78,7 @@ fn records_of_an_earlier_life_do_not_satisfy_a_write_concern() {
         write(&pair.east, id, "regions=1");
     }
     pair.west.kill();
-    copies::put_back(&mut pair.east, &at);
+    copies::roll_back(&mut pair.east, &at);
     // As many as were lost: the west has confirmed their numbers.
     for id in 300..304 {
         let answer = try_write(&pair.east, id, "regions=1", Duration::from_millis(100));
