@@ -14,31 +14,31 @@ pub struct Attempts {
     tried: Vec<MemberId>,
     /// The region of each attempt that sent something.
     sent: Vec<(MemberId, Region)>,
-    most: usize,
+    max: usize,
 }
 
 impl Attempts {
-    /// Creates an empty record of at most `most` attempts.
+    /// Creates an empty record of at most `max` attempts.
     #[must_use]
-    pub fn new(most: u32) -> Self {
-        Self { tried: Vec::with_capacity(2), sent: Vec::with_capacity(2), most: most.max(1) as usize }
+    pub fn new(max: u32) -> Self {
+        Self { tried: Vec::with_capacity(2), sent: Vec::with_capacity(2), max: max.max(1) as usize }
     }
 
     /// Returns the index of the next of these doors; with `bound`, only of a door of that region.
     pub fn next<'a>(&self, doors: impl Iterator<Item = &'a Door>, bound: Option<Region>) -> Option<usize> {
-        let left = self.most.saturating_sub(self.sent.len());
+        let remaining = self.max.saturating_sub(self.sent.len());
         let is_new = |region: Region| self.sent.iter().all(|(_, sent)| *sent != region);
         let one_region = self.sent.windows(2).all(|pair| matches!(pair, [(_, one), (_, other)] if one == other));
         let mut first = None;
-        for (place, door) in doors.enumerate() {
+        for (index, door) in doors.enumerate() {
             if self.tried.contains(&door.id) || bound.is_some_and(|bound| bound != door.region) {
                 continue;
             }
-            match left {
+            match remaining {
                 0 if !is_new(door.region) => {}
                 // The last attempt goes to another region, if there is one.
-                1 if one_region && !is_new(door.region) => first = first.or(Some(place)),
-                _ => return Some(place),
+                1 if one_region && !is_new(door.region) => first = first.or(Some(index)),
+                _ => return Some(index),
             }
         }
         first
@@ -80,8 +80,8 @@ mod tests {
     }
 
     /// Returns the doors to which a request is sent if all fail; those of `unreached` cannot be connected to.
-    fn order(regions: &[&str], most: u32, unreached: &[usize]) -> Vec<usize> {
-        let (doors, mut attempts, mut order) = (doors(regions), Attempts::new(most), Vec::new());
+    fn order(regions: &[&str], max: u32, unreached: &[usize]) -> Vec<usize> {
+        let (doors, mut attempts, mut order) = (doors(regions), Attempts::new(max), Vec::new());
         while let Some(next) = attempts.next(doors.iter(), None) {
             order.push(next);
             attempts.begin(&doors[next]);

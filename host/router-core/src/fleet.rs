@@ -153,7 +153,7 @@ impl Fleet {
 
     /// Returns whether a door may receive requests now.
     #[must_use]
-    pub fn keeps_its_place(&self, id: MemberId, now: Moment) -> bool {
+    pub fn may_receive(&self, id: MemberId, now: Moment) -> bool {
         self.index.get(&id).and_then(|at| self.members.get(*at)).is_some_and(|member| self.is_usable(member, now))
     }
 

@@ -1,7 +1,7 @@
-//! The HTTP gateway: proxies every path of an edge's doors to the place that the decision core chooses.
+//! The HTTP gateway: proxies every path of an edge's doors to the door that the decision core chooses.
 //!
 //! Clients use HTTP/1.1 or HTTP/2 without TLS. The gateway uses HTTP/1.1 over kept connections to the doors. It holds small
-//! answers to reads until they are complete, so that an edge that dies in the middle of one causes a retry and not a failed read.
+//! answers to reads until they are complete, so that an edge that crashes while it sends one causes a retry and not a failed read.
 
 pub mod answer;
 mod attempt;
@@ -10,11 +10,11 @@ pub mod config;
 mod failure;
 mod head;
 mod headers;
+mod hedged_attempts;
 pub mod outgoing;
 mod own;
 mod pool;
-mod pursuit;
-mod race;
+mod request_driver;
 mod serve;
 mod service;
 mod stream;

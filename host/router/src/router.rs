@@ -199,8 +199,8 @@ impl Router {
 
     /// Returns whether a door may receive requests now.
     #[must_use]
-    pub fn keeps_its_place(&self, id: MemberId) -> bool {
-        self.0.fleet.lock().keeps_its_place(id, self.now())
+    pub fn may_receive(&self, id: MemberId) -> bool {
+        self.0.fleet.lock().may_receive(id, self.now())
     }
 
     /// Records the end of a request.

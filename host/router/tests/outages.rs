@@ -144,7 +144,7 @@ impl World {
                     }
                     if outcome == Outcome::Unreached {
                         attempts.unreached(door.id);
-                    } else if self.fleet.keeps_its_place(door.id, self.now) && !self.budget.withdraw() {
+                    } else if self.fleet.may_receive(door.id, self.now) && !self.budget.withdraw() {
                         return false;
                     }
                 }
@@ -252,12 +252,12 @@ fn an_ejected_door_is_better_than_one_that_refuses_connections() {
     let mut world = world(1, &[2]);
     let (one, other) = (world.door(0, 0), world.door(0, 1));
     world.becomes(one, Truth::AnswersBadly);
-    while world.fleet.keeps_its_place(one, world.now) {
+    while world.fleet.may_receive(one, world.now) {
         assert!(world.read());
     }
     world.becomes(one, Truth::Healthy);
     world.becomes(other, Truth::Down);
-    assert!(!world.fleet.keeps_its_place(one, world.now), "it is still ejected");
+    assert!(!world.fleet.may_receive(one, world.now), "it is still ejected");
     assert_eq!(world.reads(30), 0);
 }
 

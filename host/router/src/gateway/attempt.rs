@@ -37,14 +37,14 @@ pub(crate) struct Template {
 
 /// Why an attempt has no answer.
 #[derive(Debug)]
-pub(crate) enum Missed {
+pub(crate) enum AttemptError {
     /// No connection: nothing was sent.
     Unreached(String),
     /// The connection was lost: the door may have accepted the request.
     Lost(String),
 }
 
-impl Missed {
+impl AttemptError {
     pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Unreached(reason) | Self::Lost(reason) => reason,
@@ -69,15 +69,15 @@ impl Template {
 
 impl Doors {
     /// Returns a connection to a door: a kept one, or a new one.
-    pub(crate) async fn connect(&self, door: &Door) -> Result<Upstream, Missed> {
+    pub(crate) async fn connect(&self, door: &Door) -> Result<Upstream, AttemptError> {
         if let Some(kept) = self.pool.take(door.id) {
             return Ok(kept);
         }
-        let patience = self.router.config().gateway.connect_timeout();
-        match tokio::time::timeout(patience, Upstream::connect(&door.address)).await {
+        let connect_timeout = self.router.config().gateway.connect_timeout();
+        match tokio::time::timeout(connect_timeout, Upstream::connect(&door.address)).await {
             Ok(Ok(upstream)) => Ok(upstream),
-            Ok(Err(error)) => Err(Missed::Unreached(format!("{}: {error}", door.address))),
-            Err(_) => Err(Missed::Unreached(format!("{}: no connection in time", door.address))),
+            Ok(Err(error)) => Err(AttemptError::Unreached(format!("{}: {error}", door.address))),
+            Err(_) => Err(AttemptError::Unreached(format!("{}: no connection in time", door.address))),
         }
     }
 
@@ -88,7 +88,7 @@ impl Doors {
         door: &Door,
         in_flight: InFlight,
         body: Outgoing,
-    ) -> Result<Response<Answer>, Missed> {
+    ) -> Result<Response<Answer>, AttemptError> {
         let upstream = self.connect(door).await?;
         self.send(upstream, template, door, in_flight, template.request(door, body)).await
     }
@@ -101,8 +101,8 @@ impl Doors {
         door: &Door,
         in_flight: InFlight,
         request: Request<Outgoing>,
-    ) -> Result<Response<Answer>, Missed> {
-        let lost = |error: &dyn std::fmt::Display| Missed::Lost(format!("{}: {error}", door.address));
+    ) -> Result<Response<Answer>, AttemptError> {
+        let lost = |error: &dyn std::fmt::Display| AttemptError::Lost(format!("{}: {error}", door.address));
         let response = match upstream.send(request).await {
             Ok(response) => response,
             // The kept connection was closed at this moment, and nothing was sent: use a new one.
@@ -111,7 +111,7 @@ impl Doors {
                 upstream.send(*request).await.map_err(|failed| lost(&failed.error))?
             }
             Err(Failed { unsent: Some(_), error }) => {
-                return Err(Missed::Unreached(format!("{}: {error}", door.address)));
+                return Err(AttemptError::Unreached(format!("{}: {error}", door.address)));
             }
             Err(failed) => return Err(lost(&failed.error)),
         };

@@ -9,14 +9,14 @@ use hyper::body::Incoming;
 use littoral_http::{BodyBudget, Held, body};
 
 /// The body of a request.
-pub(crate) enum Taken {
+pub(crate) enum RequestBody {
     /// The whole body, with its share of the budget.
     Whole(Bytes, #[allow(dead_code, reason = "held, not read")] Held),
     /// A body that is larger than may be held.
     Large(Box<Forwarded>, Held),
 }
 
-impl Taken {
+impl RequestBody {
     /// Returns the body to send, any number of times. `None` for a body that can be sent only once.
     pub(crate) fn outgoing(&self) -> Option<Outgoing> {
         match self {
@@ -27,11 +27,11 @@ impl Taken {
 }
 
 /// Reads a body of at most `max` bytes. Holds it whole if it has at most `hold` bytes.
-pub(crate) async fn take(body: Incoming, hold: usize, max: usize, budget: &BodyBudget) -> Result<Taken, Failure> {
+pub(crate) async fn take(body: Incoming, hold: usize, max: usize, budget: &BodyBudget) -> Result<RequestBody, Failure> {
     Ok(match body::take(body, hold, max, budget).await? {
-        body::Taken::Whole(bytes, held) => Taken::Whole(bytes, held),
+        body::Taken::Whole(bytes, held) => RequestBody::Whole(bytes, held),
         body::Taken::Begun(body::Begun { first, rest, left }, held) => {
-            Taken::Large(Box::new(Forwarded { first, rest, left }), held)
+            RequestBody::Large(Box::new(Forwarded { first, rest, left }), held)
         }
     })
 }

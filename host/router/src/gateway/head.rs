@@ -28,7 +28,7 @@ pub(crate) struct Head {
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
     /// How long one door may take.
-    pub(crate) patience: Duration,
+    pub(crate) attempt_timeout: Duration,
     pub(crate) explain: bool,
     /// The number that decides among equal doors, if a retried request must use the same.
     pub(crate) dice: Option<u64>,
@@ -72,7 +72,7 @@ impl Head {
             tenant: tenant.map(str::to_owned),
             began,
             deadline: began + Duration::from_millis(timeout.max(1)),
-            patience: config.attempt_timeout() + Duration::from_millis(wait),
+            attempt_timeout: config.attempt_timeout() + Duration::from_millis(wait),
             explain: parts.headers.get(api::headers::EXPLAIN).is_some_and(|value| value.as_bytes() == b"1"),
             dice: if purpose == Purpose::Write { key_dice(parts) } else { None },
         })
@@ -82,7 +82,7 @@ impl Head {
     pub(crate) fn and_body(&mut self, router: &Router, path: &str, body: &[u8]) {
         let most = Duration::from_millis(router.config().gateway.timeout_ms_max);
         if let Some(wait) = wait_in_body(path, body) {
-            self.patience = self.patience.max(router.config().gateway.attempt_timeout() + wait.min(most));
+            self.attempt_timeout = self.attempt_timeout.max(router.config().gateway.attempt_timeout() + wait.min(most));
         }
     }
 }
@@ -108,14 +108,14 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
 /// Returns the place of the client. The headers of a trusted client take precedence over its address; others are ignored.
 fn place(router: &Router, board: &Board, parts: &Parts, sender: Sender) -> Result<Location, Failure> {
     let Sender { connection, is_trusted } = sender;
-    if is_trusted && let Some(said) = text(parts, &api::headers::PLACE)? {
-        let place = said
+    if is_trusted && let Some(value) = text(parts, &api::headers::PLACE)? {
+        let place = value
             .parse::<Coordinates>()
             .map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("header littoral-place: {error}")))?;
         return Ok(Location::stated(place, Source::PlaceHeader));
     }
-    if is_trusted && let Some(said) = text(parts, &api::headers::REGION)? {
-        return place_of_region(board, said);
+    if is_trusted && let Some(value) = text(parts, &api::headers::REGION)? {
+        return place_of_region(board, value);
     }
     if !router.depends_on_addresses() {
         // The place does not depend on the address.
@@ -151,8 +151,8 @@ fn text<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Fail
 }
 
 fn number(parts: &Parts, name: &HeaderName) -> Result<Option<u64>, Failure> {
-    let Some(said) = text(parts, name)? else { return Ok(None) };
-    let number = said.parse().map_err(|_| {
+    let Some(value) = text(parts, name)? else { return Ok(None) };
+    let number = value.parse().map_err(|_| {
         Failure::bad_request(code::INVALID_HEADER, format!("header {name}: use whole milliseconds, as 250"))
     })?;
     Ok(Some(number))

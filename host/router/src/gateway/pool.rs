@@ -30,7 +30,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose answer was read to its end, if there is a place for it and it can be used again.
+    /// Keeps a connection whose answer was read to its end, if the door has fewer kept ones than the limit and it can be used again.
     pub(crate) fn put(&self, door: MemberId, upstream: Upstream) {
         let Some(upstream) = upstream.kept() else { return };
         let mut idle = self.idle.here().lock();

@@ -11,12 +11,12 @@ use crate::{
     gateway::{
         answer::Answer,
         attempt::{Doors, Template},
-        body::{self, Taken},
+        body::{self, RequestBody},
         failure::Failure,
         head::{Head, Sender, is_feast},
         headers, own,
         pool::Pool,
-        pursuit::{Found, Pursuit},
+        request_driver::{RequestDriver, RoutedAnswer},
         stream,
     },
     router::Router,
@@ -154,7 +154,7 @@ impl Service {
         let body = tokio::time::timeout_at(head.deadline.into(), taking).await.map_err(|_| {
             littoral_http::body::Error::Broken("it did not arrive within the time that the request allows".to_owned())
         })??;
-        if let Taken::Whole(bytes, _) = &body {
+        if let RequestBody::Whole(bytes, _) = &body {
             head.and_body(router, parts.uri.path(), bytes);
         }
         // Decided once the body has arrived, by the view at that time.
@@ -174,20 +174,20 @@ impl Service {
         router.deposit();
         let template = template(router, parts, &head, connection)?;
         let found = match body {
-            Taken::Large(passed, _held) => {
-                let won = stream::run(doors, &board, &head, &template, passed, &decision.candidates).await?;
-                Found { begun: won.attempt, won, board, decision }
+            RequestBody::Large(forwarded, _held) => {
+                let answer = stream::run(doors, &board, &head, &template, forwarded, &decision.candidates).await?;
+                RoutedAnswer { started: answer.attempt, answer, board, decision }
             }
             body => {
-                let pursuit = Pursuit { doors, head: &head, template: &template, body: &body, ask: &ask };
+                let driver = RequestDriver { doors, head: &head, template: &template, body: &body, ask: &ask };
                 tokio::select! {
                     biased;
-                    found = pursuit.run(board, decision) => found?,
-                    () = left(client, &head, config.attempt_timeout()) => return Err(Failure::client_left()),
+                    found = driver.run(board, decision) => found?,
+                    () = client_left(client, &head, config.attempt_timeout()) => return Err(Failure::client_left()),
                 }
             }
         };
-        if head.purpose == Purpose::Read && found.won.response.status().is_success() {
+        if head.purpose == Purpose::Read && found.answer.response.status().is_success() {
             router.read_took(head.began.elapsed());
         }
         count("answered");
@@ -225,7 +225,7 @@ fn browsers(router: &Router, address: Option<SocketAddr>) -> Arc<Browsers> {
 }
 
 /// Returns once the client of a read has left. A client that only closed its sending side is still answered, if it demands no wait.
-async fn left(client: Option<&Peer>, head: &Head, grace: Duration) {
+async fn client_left(client: Option<&Peer>, head: &Head, grace: Duration) {
     match client.filter(|_| head.purpose == Purpose::Read) {
         Some(client) => {
             client.closed().await;
@@ -252,19 +252,19 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     Ok(Template { method: parts.method, uri, headers, hold })
 }
 
-fn finish(found: Found, head: &Head) -> Response<Answer> {
-    let Found { won, board, decision, begun } = found;
-    let mut response = won.response;
+fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {
+    let RoutedAnswer { answer, board, decision, started } = found;
+    let mut response = answer.response;
     headers::strip(response.headers_mut());
     if head.explain
-        && let Some(candidate) = decision.candidates.get(won.candidate)
+        && let Some(candidate) = decision.candidates.get(answer.candidate)
         && let Some(member) = board.view.members.get(candidate.member)
     {
         let to = format!("{}/{}", member.door.region, member.door.name);
         let mut reason = Shown { reason: decision.reason, view: &board.view }.to_string();
-        if won.attempt > 1 {
-            let nth = won.attempt;
-            reason = format!("attempt {nth} of {begun}: the one before failed or was slow ({reason})");
+        if answer.attempt > 1 {
+            let nth = answer.attempt;
+            reason = format!("attempt {nth} of {started}: the one before failed or was slow ({reason})");
         }
         let took = head.began.elapsed().as_micros();
         let reason =

@@ -4,11 +4,11 @@ use crate::{
     board::Board,
     decision::{attempts::Attempts, outlier::Outcome, select::Candidate},
     gateway::{
-        attempt::{Doors, Missed, Template},
+        attempt::{AttemptError, Doors, Template},
         failure::Failure,
         head::Head,
+        hedged_attempts::AttemptAnswer,
         outgoing::{Forwarded, Outgoing},
-        race::Won,
         verdict::{Verdict, verdict},
     },
 };
@@ -21,9 +21,9 @@ pub(crate) async fn run(
     template: &Template,
     body: Box<Forwarded>,
     candidates: &[Candidate],
-) -> Result<Won, Failure> {
+) -> Result<AttemptAnswer, Failure> {
     let sending = async {
-        let mut missed = None;
+        let mut error = None;
         let mut attempts = Attempts::new(doors.router.config().gateway.attempts_max);
         let member = |candidate: &Candidate| board.view.members.get(candidate.member).map(|member| &*member.door);
         let mut attempt = 0;
@@ -39,21 +39,21 @@ pub(crate) async fn run(
                     let outcome = match sent.as_ref().map(verdict) {
                         Ok(Verdict::Final) => Outcome::Success,
                         Ok(Verdict::Elsewhere(outcome)) => outcome,
-                        Err(Missed::Unreached(_)) => Outcome::Unreached,
-                        Err(Missed::Lost(_)) => Outcome::Lost,
+                        Err(AttemptError::Unreached(_)) => Outcome::Unreached,
+                        Err(AttemptError::Lost(_)) => Outcome::Lost,
                     };
                     doors.router.recorded(door.id, outcome);
-                    let lost = |missed: Missed| Failure::lost(missed.reason(), !head.repeatable);
-                    return sent.map(|response| Won { response, candidate: index, attempt }).map_err(lost);
+                    let lost = |error: AttemptError| Failure::lost(error.reason(), !head.repeatable);
+                    return sent.map(|response| AttemptAnswer { response, candidate: index, attempt }).map_err(lost);
                 }
                 Err(unreached) => {
                     attempts.unreached(door.id);
                     doors.router.recorded(door.id, Outcome::Unreached);
-                    missed = Some(Failure::lost(unreached.reason(), false));
+                    error = Some(Failure::lost(unreached.reason(), false));
                 }
             }
         }
-        Err(missed.unwrap_or_else(|| Failure::nothing_left("no healthy door")))
+        Err(error.unwrap_or_else(|| Failure::nothing_left("no healthy door")))
     };
     match tokio::time::timeout_at(head.deadline.into(), sending).await {
         Ok(result) => result,

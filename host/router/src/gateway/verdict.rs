@@ -28,8 +28,8 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
         // The next door would have to hold the wait instead, and the retry budget would be spent on it.
         (StatusCode::SERVICE_UNAVAILABLE, Some(code::TOO_MANY_WAITING)) => Verdict::Final,
         (StatusCode::SERVICE_UNAVAILABLE, Some(word)) => {
-            let refuses = word == code::OVERLOADED || NOT_READY.contains(&word);
-            Verdict::Elsewhere(if refuses { Outcome::Refused } else { Outcome::Success })
+            let rejects_all = word == code::OVERLOADED || NOT_READY.contains(&word);
+            Verdict::Elsewhere(if rejects_all { Outcome::Refused } else { Outcome::Success })
         }
         _ => Verdict::Final,
     }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn errors_of_a_node_are_distinguished_from_those_of_servers_in_front_of_it() {
-        let judged = |status: u16, word: Option<&str>| {
+        let evaluated = |status: u16, word: Option<&str>| {
             let mut answer = Response::builder().status(status);
             if let Some(word) = word {
                 answer = answer.header("littoral-error", word);
@@ -54,18 +54,18 @@ mod tests {
             verdict(&answer.body(()).unwrap())
         };
         for status in [500, 502, 503, 504, 520] {
-            assert_eq!(judged(status, None), Verdict::Elsewhere(Outcome::Failure), "{status}");
+            assert_eq!(evaluated(status, None), Verdict::Elsewhere(Outcome::Failure), "{status}");
         }
         for status in [200, 304, 400, 404, 409] {
-            assert_eq!(judged(status, None), Verdict::Final, "{status}");
+            assert_eq!(evaluated(status, None), Verdict::Final, "{status}");
         }
-        assert_eq!(judged(502, Some("door_lost")), Verdict::Elsewhere(Outcome::Failure), "another router's");
+        assert_eq!(evaluated(502, Some("door_lost")), Verdict::Elsewhere(Outcome::Failure), "another router's");
         for word in ["overloaded", "not_ready", "starting"] {
-            assert_eq!(judged(503, Some(word)), Verdict::Elsewhere(Outcome::Refused));
+            assert_eq!(evaluated(503, Some(word)), Verdict::Elsewhere(Outcome::Refused));
         }
-        assert_eq!(judged(503, Some("module_busy")), Verdict::Elsewhere(Outcome::Success), "one tenant's module");
-        assert_eq!(judged(503, Some("too_many_waiting")), Verdict::Final, "its own demand");
-        assert_eq!(judged(504, Some("concern_unmet")), Verdict::Final);
-        assert_eq!(judged(500, Some("internal")), Verdict::Final);
+        assert_eq!(evaluated(503, Some("module_busy")), Verdict::Elsewhere(Outcome::Success), "one tenant's module");
+        assert_eq!(evaluated(503, Some("too_many_waiting")), Verdict::Final, "its own demand");
+        assert_eq!(evaluated(504, Some("concern_unmet")), Verdict::Final);
+        assert_eq!(evaluated(500, Some("internal")), Verdict::Final);
     }
 }

@@ -1,0 +1,301 @@
+//! The attempts of a request: a retry at the next door when one fails, a concurrent attempt when one is slow, and one deadline for all
+//! of them. The first good answer is used; dropping the other attempts ends their work.
+//!
+//! A write that a door may have accepted is retried only in the region of that door: the leaders of a region know the idempotency keys
+//! of that region only, so another region would apply the write again.
+
+use crate::{
+    board::Board,
+    decision::{
+        attempts::Attempts,
+        member::Door,
+        member::MemberId,
+        outlier::Outcome,
+        select::{Candidate, Purpose},
+    },
+    gateway::{
+        answer::Answer,
+        attempt::{AttemptError, Doors, Template},
+        body::RequestBody,
+        failure::Failure,
+        head::Head,
+        verdict::{Verdict, is_not_ready, verdict},
+    },
+};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use http::Response;
+use littoral_model::region::Region;
+use littoral_runtime::draining;
+use std::time::Instant;
+use tokio::time::sleep_until;
+
+/// A request that may be sent to several doors.
+pub(crate) struct HedgedAttempts<'a> {
+    pub(crate) doors: &'a Doors,
+    pub(crate) board: &'a Board,
+    pub(crate) head: &'a Head,
+    pub(crate) template: &'a Template,
+    pub(crate) body: &'a RequestBody,
+    pub(crate) candidates: &'a [Candidate],
+}
+
+/// What one round of attempts leaves to the next round.
+pub(crate) struct Progress {
+    pub(crate) attempts: Attempts,
+    /// The number of attempts that were started.
+    pub(crate) started: usize,
+    /// The region of a door that may have accepted the request.
+    accepted_in: Option<Region>,
+    hedged: bool,
+}
+
+/// The answer, and the candidate that sent it.
+pub(crate) struct AttemptAnswer {
+    pub(crate) response: Response<Answer>,
+    pub(crate) candidate: usize,
+    /// The number of the attempt, from 1.
+    pub(crate) attempt: usize,
+}
+
+/// The result of a round in which no candidate has sent a good answer.
+pub(crate) struct Unanswered {
+    /// The answer of the request, unless another round has a better one.
+    pub(crate) result: Result<AttemptAnswer, Failure>,
+    /// Whether the request may be sent to further doors.
+    pub(crate) may_continue: bool,
+    /// Whether another round must be withdrawn from the retry budget.
+    pub(crate) costs_retry: bool,
+}
+
+/// An attempt that has ended.
+struct Ended {
+    candidate: usize,
+    /// The number of the attempt, from 1.
+    attempt: usize,
+    result: Result<Response<Answer>, AttemptError>,
+}
+
+/// An attempt that was started.
+struct Running {
+    /// The index of its candidate.
+    candidate: usize,
+    door: MemberId,
+    began: Instant,
+    /// Whether a timeout was recorded for its door.
+    timed_out: bool,
+    ended: bool,
+}
+
+struct State<'a> {
+    round: &'a HedgedAttempts<'a>,
+    attempts: FuturesUnordered<BoxFuture<'a, Ended>>,
+    running: Vec<Running>,
+    progress: &'a mut Progress,
+}
+
+impl Progress {
+    pub(crate) fn new(attempts_max: u32) -> Self {
+        Self { attempts: Attempts::new(attempts_max), started: 0, accepted_in: None, hedged: false }
+    }
+
+    /// Returns the only region that the request may be sent to, if it is a write that a door of that region may have accepted.
+    pub(crate) fn bound(&self, purpose: Purpose) -> Option<Region> {
+        self.accepted_in.filter(|_| purpose == Purpose::Write)
+    }
+}
+
+impl HedgedAttempts<'_> {
+    /// Sends the request until there is an answer or every candidate was tried.
+    pub(crate) async fn run(&self, progress: &mut Progress) -> Result<AttemptAnswer, Unanswered> {
+        let mut state =
+            State { round: self, attempts: FuturesUnordered::new(), running: Vec::with_capacity(2), progress };
+        if !state.start() {
+            let result = Err(Failure::nothing_left("no healthy door"));
+            return Err(Unanswered { result, may_continue: false, costs_retry: false });
+        }
+        let hedge_at =
+            (self.doors.router.hedge_after().filter(|_| self.template.hold)).map(|after| self.head.began + after);
+        // The answer if no other attempt has a better one.
+        let mut fallback: Option<AttemptAnswer> = None;
+        loop {
+            let wake = state.wake(hedge_at);
+            let ended = tokio::select! {
+                biased;
+                Some(ended) = state.attempts.next() => ended,
+                () = sleep_until(wake.into()) => {
+                    if Instant::now() >= self.head.deadline {
+                        state.record_timeouts(self.head.deadline);
+                        let result = fallback.ok_or_else(|| {
+                            Failure::timeout(self.head.deadline.duration_since(self.head.began).as_millis())
+                        });
+                        return Err(Unanswered { result, may_continue: false, costs_retry: false });
+                    }
+                    state.start_another(hedge_at);
+                    continue;
+                }
+            };
+            let Ended { candidate, attempt, result } = ended;
+            let (may_continue, unsent, failure) = match result {
+                Ok(mut response) => {
+                    state.notice_draining(candidate, &mut response);
+                    let answer = AttemptAnswer { response, candidate, attempt };
+                    let Verdict::Elsewhere(outcome) = verdict(&answer.response) else {
+                        state.finish(candidate, Outcome::Success);
+                        return Ok(answer);
+                    };
+                    // A node that accepts no request yet is treated like one that cannot be connected to.
+                    let not_ready = is_not_ready(answer.response.headers());
+                    state.finish(candidate, outcome);
+                    if not_ready {
+                        state.was_not_accepted(candidate);
+                    } else {
+                        state.may_be_accepted(candidate);
+                    }
+                    fallback = Some(answer);
+                    (self.head.repeatable, not_ready, None)
+                }
+                Err(AttemptError::Unreached(reason)) => {
+                    state.finish(candidate, Outcome::Unreached);
+                    (true, true, Some(Failure::lost(&reason, false)))
+                }
+                Err(AttemptError::Lost(reason)) => {
+                    state.finish(candidate, Outcome::Lost);
+                    state.may_be_accepted(candidate);
+                    (self.head.repeatable, false, Some(Failure::lost(&reason, !self.head.repeatable)))
+                }
+            };
+            let costs_retry = !unsent && state.costs_retry(candidate);
+            let has_next = may_continue && state.next_candidate().is_some();
+            if has_next && (!costs_retry || self.doors.router.may_retry()) && state.start() {
+                metrics::counter!("littoral_router_retries_total").increment(1);
+                continue;
+            }
+            if state.attempts.is_empty() {
+                // The answer of a door is final, unless the door is not ready.
+                let is_final = fallback.as_ref().is_some_and(|answer| !is_not_ready(answer.response.headers()));
+                let result = fallback.ok_or_else(|| failure.unwrap_or_else(|| Failure::nothing_left("no door")));
+                return Err(Unanswered { result, may_continue: may_continue && !has_next && !is_final, costs_retry });
+            }
+        }
+    }
+
+    fn door(&self, candidate: usize) -> Option<&Door> {
+        let member = self.candidates.get(candidate)?.member;
+        Some(&self.board.view.members.get(member)?.door)
+    }
+}
+
+impl<'a> State<'a> {
+    /// Returns the next door that the request may be sent to. For a write that a door may have accepted, it is in the region of that
+    /// door.
+    fn next_candidate(&self) -> Option<usize> {
+        let round = self.round;
+        let running = || {
+            let running = self.running.iter().find(|running| !running.ended)?;
+            round.door(running.candidate).map(|door| door.region)
+        };
+        let is_write = round.head.purpose == Purpose::Write;
+        let bound = is_write.then(|| self.progress.accepted_in.or_else(running)).flatten();
+        let doors = (0..round.candidates.len()).filter_map(|candidate| round.door(candidate));
+        self.progress.attempts.next(doors, bound)
+    }
+
+    /// Returns whether a retry after a failure at this door is withdrawn from the retry budget. It is not if the door receives no
+    /// further requests: its requests then move to another door, as later ones do, and each of them still uses one usable door.
+    fn costs_retry(&self, candidate: usize) -> bool {
+        self.round.door(candidate).is_none_or(|door| self.round.doors.router.may_receive(door.id))
+    }
+
+    fn was_not_accepted(&mut self, candidate: usize) {
+        if let Some(door) = self.round.door(candidate) {
+            self.progress.attempts.unreached(door.id);
+        }
+    }
+
+    fn may_be_accepted(&mut self, candidate: usize) {
+        self.progress.accepted_in = self.round.door(candidate).map(|door| door.region);
+    }
+
+    /// Removes the header by which a node announces that it is draining, and records that. No probe may have noticed it yet.
+    fn notice_draining(&self, candidate: usize, response: &mut Response<Answer>) {
+        if response.headers_mut().remove(draining::HEADER).is_some()
+            && let Some(door) = self.round.door(candidate)
+        {
+            self.round.doors.router.is_draining(door.id);
+        }
+    }
+
+    /// Sends the request to the next door. Returns whether there was one.
+    fn start(&mut self) -> bool {
+        let round: &'a HedgedAttempts<'a> = self.round;
+        let Some(candidate) = self.next_candidate() else { return false };
+        let (Some(door), Some(body)) = (round.door(candidate), round.body.outgoing()) else { return false };
+        let Some(member) = round.candidates.get(candidate).map(|candidate| candidate.member) else { return false };
+        let in_flight = round.board.enter(member);
+        self.progress.attempts.begin(door);
+        self.progress.started += 1;
+        let (attempt, began) = (self.progress.started, Instant::now());
+        self.running.push(Running { candidate, door: door.id, began, timed_out: false, ended: false });
+        let sent = round.doors.attempt(round.template, door, in_flight, body);
+        self.attempts.push(sent.map(move |result| Ended { candidate, attempt, result }).boxed());
+        true
+    }
+
+    /// Returns when to act even if no attempt has ended.
+    fn wake(&self, hedge_at: Option<Instant>) -> Instant {
+        let mut wake = self.round.head.deadline;
+        if self.round.head.repeatable && self.next_candidate().is_some() {
+            let overdue = self.waiting().map(|running| running.began + self.round.head.attempt_timeout).min();
+            wake = overdue.map_or(wake, |at| wake.min(at));
+            if !self.progress.hedged {
+                wake = hedge_at.map_or(wake, |at| wake.min(at));
+            }
+        }
+        wake
+    }
+
+    /// Starts a concurrent attempt because the running ones are slow, if the budgets allow it.
+    fn start_another(&mut self, hedge_at: Option<Instant>) {
+        let now = Instant::now();
+        let attempt_timeout = self.round.head.attempt_timeout;
+        let overdue = self.waiting().find(|running| now >= running.began + attempt_timeout);
+        let overdue = overdue.map(|running| running.candidate);
+        self.record_timeouts(now);
+        if let Some(overdue) = overdue {
+            if (!self.costs_retry(overdue) || self.round.doors.router.may_retry()) && self.start() {
+                metrics::counter!("littoral_router_retries_total").increment(1);
+            }
+        } else if !self.progress.hedged && hedge_at.is_some_and(|at| now >= at) {
+            self.progress.hedged = true;
+            if self.round.doors.router.may_hedge() && self.start() {
+                metrics::counter!("littoral_router_hedges_total").increment(1);
+            }
+        }
+    }
+
+    /// Iterates over the attempts that have neither ended nor timed out.
+    fn waiting(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter().filter(|running| !running.ended && !running.timed_out)
+    }
+
+    /// Records a failure of each door that has not answered in time.
+    fn record_timeouts(&mut self, now: Instant) {
+        for running in self.running.iter_mut().filter(|running| !running.ended && !running.timed_out) {
+            if now >= running.began + self.round.head.attempt_timeout {
+                running.timed_out = true;
+                self.round.doors.router.recorded(running.door, Outcome::Failure);
+            }
+        }
+    }
+
+    fn finish(&mut self, candidate: usize, outcome: Outcome) {
+        let Some(running) = self.running.iter_mut().find(|running| running.candidate == candidate) else { return };
+        running.ended = true;
+        if outcome == Outcome::Unreached {
+            self.progress.attempts.unreached(running.door);
+        }
+        if !running.timed_out {
+            self.round.doors.router.recorded(running.door, outcome);
+        }
+    }
+}
