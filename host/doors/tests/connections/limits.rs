@@ -1,0 +1,182 @@
+//! Limits: of time, of bodies and their memory, of requests, and of connections.
+
+use crate::door::{Door, SOON, WHILE, get, post, read};
+use littoral_doors::Config;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_too_little_for_too_long_is_disconnected() {
+    let door = Door::open(Config { header_timeout_ms: 300, ..Config::default() }).await;
+    for sent in ["", "P", "PRI * HTTP/2.0\r\n\r\nS", "GET /health HTTP/1.1\r\nhost: localhost\r\nx-"] {
+        let mut client = door.connect().await;
+        client.send(sent.as_bytes()).await;
+        door.serves().await;
+        client.closed().await;
+    }
+    let mut idle = door.connect().await;
+    assert_eq!(idle.ask(&get("/health")).await.status, 200);
+    idle.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_take_no_slot_of_others_and_time_out() {
+    let config = Config { requests_max: 1, body_timeout_ms: 1_500, ..Config::default() };
+    let door = Door::open(config).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut client = door.connect().await;
+        client.send((post("/get-online-features", 100) + "{").as_bytes()).await;
+        slow.push(client);
+    }
+    let answer = door.connect().await.ask(&read()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for mut client in slow {
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 408, "{}", answer.text);
+        client.closed().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_beyond_the_bound_get_retry_after() {
+    let door = Door::open(Config { requests_max: 1, ..Config::default() }).await;
+    let mut first = door.held_read().await;
+    let second = door.connect().await.ask(&read()).await;
+    assert_eq!(second.status, 503, "{}", second.text);
+    assert!(second.text.contains("retry-after: 1"), "{}", second.text);
+    door.serves().await;
+    door.release();
+    assert_eq!(first.answer().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_rejected_while_it_arrives() {
+    const LEN: usize = 100 << 20;
+    let door = Door::open(Config::default()).await;
+    let before = memory_peak_kib();
+    let chunk = vec![b' '; 1 << 20];
+    let chunked = "POST /get-online-features HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (head, chunk_head) in [(post("/get-online-features", LEN), ""), (chunked.to_owned(), "100000\r\n")] {
+        let mut client = door.connect().await;
+        client.send(head.as_bytes()).await;
+        // Like a simple client, sends everything before it reads anything.
+        for _ in 0..LEN / chunk.len() {
+            client.send(chunk_head.as_bytes()).await;
+            client.send(&chunk).await;
+            client.send(if chunk_head.is_empty() { b"" } else { b"\r\n" }).await;
+        }
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 413, "{}", answer.text);
+        assert!(answer.text.contains("feast.errors") && answer.text.contains("8388608 bytes"), "{}", answer.text);
+        door.serves().await;
+    }
+    let grown = memory_peak_kib() - before;
+    assert!(grown < 64 << 10, "two bodies of 100 MiB took {grown} KiB");
+}
+
+/// Returns the most memory that the process has had.
+fn memory_peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_share_a_budget_and_small_ones_need_none() {
+    const MIB: usize = 1 << 20;
+    let config = Config {
+        read_bytes_max: MIB,
+        write_bytes_max: MIB,
+        module_bytes_max: MIB,
+        bodies_bytes_max: MIB,
+        ..Config::default()
+    };
+    let door = Door::open(config).await;
+    let lacks_one_byte = async || {
+        let mut slow = door.connect().await;
+        slow.send(post("/write-to-online-store", MIB).as_bytes()).await;
+        slow.send(&vec![b' '; MIB - 1]).await;
+        slow
+    };
+    let half = async || {
+        let mut large = door.connect().await;
+        large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
+        large.send(&vec![b' '; MIB / 2]).await;
+        large.answer().await
+    };
+    // Until the door has read all that the slow client sent, the budget suffices for another body. That body can also use the
+    // bytes that the slow one needs next: the door then rejects the slow one, and another slow one has to replace it.
+    let budget_is_used = async {
+        let mut slow = lacks_one_byte().await;
+        loop {
+            let large = half().await;
+            if timeout(WHILE, slow.0.peek(&mut [0])).await.is_ok() {
+                slow = lacks_one_byte().await;
+            } else if large.status != 422 {
+                break (slow, large);
+            }
+        }
+    };
+    let (mut slow, rejected) = timeout(SOON, budget_is_used).await.expect("the slow body never used the budget");
+    assert_eq!(rejected.status, 503, "{}", rejected.text);
+    assert_eq!(door.connect().await.ask(&read()).await.status, 200);
+    slow.send(b" ").await;
+    assert_eq!(slow.answer().await.status, 422, "an empty body");
+    assert_eq!(half().await.status, 422, "the budget is free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_no_answers_is_disconnected() {
+    let door = Door::open(Config { write_timeout_ms: 500, ..Config::default() }).await;
+    let mut greedy = door.connect().await;
+    let requests = get("/v1/openapi.json").repeat(1_000);
+    let send_forever = async { while greedy.0.write_all(requests.as_bytes()).await.is_ok() {} };
+    timeout(SOON, send_forever).await.expect("the door closes the connection");
+    door.serves().await;
+}
+
+/// A client that uses HTTP/2 and never enlarges its window: the door can send no answer beyond the first window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_an_http2_answer_is_disconnected() {
+    let door = Door::open(Config { write_timeout_ms: 600, ..Config::default() }).await;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let rows: Vec<String> = (0..2_000).map(|id| id.to_string()).collect();
+    let body = format!(r#"{{"features":["v:f"],"entities":{{"id":[{}]}}}}"#, rows.join(","));
+    // HPACK: POST and http from the static table, the path and the authority as literals.
+    let path = b"/get-online-features";
+    let mut head = vec![0x83, 0x86, 0x04, path.len() as u8];
+    head.extend_from_slice(path);
+    head.extend_from_slice(b"\x01\x09localhost");
+    let mut client = door.connect().await;
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    client.send(&frame(4, 0, 0, &[])).await;
+    client.send(&frame(1, 4, 1, &head)).await;
+    client.send(&frame(0, 1, 1, body.as_bytes())).await;
+    let mut received = Vec::new();
+    // The client reads what arrives, but does not enlarge the window.
+    let read = client.0.read_to_end(&mut received);
+    let _ = timeout(SOON, read).await.expect("the door closes the connection");
+    assert!(received.len() > 60_000, "the first window arrived, {} bytes", received.len());
+    door.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_wait_for_a_slot() {
+    let door = Door::open(Config { connections_max: 2, ..Config::default() }).await;
+    let mut first = door.connect().await;
+    let mut second = door.connect().await;
+    assert_eq!(first.ask(&get("/health")).await.status, 200);
+    assert_eq!(second.ask(&get("/health")).await.status, 200);
+    let mut third = door.connect().await;
+    third.send(get("/health").as_bytes()).await;
+    assert!(timeout(Duration::from_millis(300), third.0.readable()).await.is_err(), "no slot yet");
+    drop(first);
+    assert_eq!(third.answer().await.status, 200);
+}

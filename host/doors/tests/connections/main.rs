@@ -1,0 +1,8 @@
+//! Clients that are slow, silent, broken or too many, over real sockets: each receives an error or is disconnected, and others are served.
+
+mod browsers;
+mod clients;
+mod door;
+mod draining;
+mod limits;
+mod waiting;
