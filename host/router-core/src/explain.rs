@@ -5,7 +5,7 @@ use crate::{
     health::State,
     location::{Location, Source},
     reason::Shown,
-    select::{Ask, Purpose, can_serve, cost_ms, decide},
+    select::{Criteria, Purpose, can_serve, cost_ms, decide},
     topology::Role,
     view::{MemberView, View},
 };
@@ -98,23 +98,28 @@ pub struct Seen {
 
 /// Decides, and returns the decision with its inputs.
 #[must_use]
-pub fn explain(view: &View, ask: &Ask<'_>, place: &Location, in_flight: impl Fn(usize) -> u32) -> Explanation {
-    let decision = decide(view, &Ask { limit: usize::MAX, place: place.coordinates, ..*ask }, &in_flight);
-    let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
+pub fn explain(
+    view: &View,
+    criteria: &Criteria<'_>,
+    place: &Location,
+    in_flight: impl Fn(usize) -> u32,
+) -> Explanation {
+    let decision = decide(view, &Criteria { limit: usize::MAX, place: place.coordinates, ..*criteria }, &in_flight);
+    let pin = criteria.tenant.and_then(|tenant| view.pin(tenant));
     let from = place.coordinates.map(Coordinates::direction);
     let weigh = |(index, region): (usize, &crate::view::RegionView)| {
         let pinned_away = pin.is_some_and(|pin| !pin.contains(&index));
-        let takes = !pinned_away && can_serve(region, ask.purpose);
+        let takes = !pinned_away && can_serve(region, criteria.purpose);
         let doors = region.doors().filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
         Weighed {
             region: region.name,
             role: region.role,
             distance_km: from.map(|from| from.km_to(region.direction).round()),
             latency_ms: region.latency_ms,
-            cost_ms: cost_ms(region, from, ask.purpose),
-            share: region.share(ask.purpose),
+            cost_ms: cost_ms(region, from, criteria.purpose),
+            share: region.share(criteria.purpose),
             takes,
-            why_not: if takes { String::new() } else { why_not(region.role, ask.purpose, pinned_away).to_owned() },
+            why_not: if takes { String::new() } else { why_not(region.role, criteria.purpose, pinned_away).to_owned() },
             doors: doors.collect(),
         }
     };
@@ -133,14 +138,14 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Location, in_flight: impl Fn(
     let name = |index: &usize| view.regions.get(*index).map(|region| region.name);
     Explanation {
         topology: view.topology.clone(),
-        purpose: match ask.purpose {
+        purpose: match criteria.purpose {
             Purpose::Read => "read",
             Purpose::Write => "write",
             Purpose::Name => "name",
         },
         place: place.coordinates,
         place_source: place.source,
-        tenant: ask.tenant.map(str::to_owned),
+        tenant: criteria.tenant.map(str::to_owned),
         pinned_to: pin.map(|pin| pin.iter().filter_map(name).collect()),
         reason: if decision.candidates.is_empty() {
             "no door is left".to_owned()

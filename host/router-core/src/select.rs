@@ -20,9 +20,9 @@ pub enum Purpose {
     Name,
 }
 
-/// The inputs of a decision.
+/// The criteria of a decision.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct Criteria<'a> {
     /// The purpose of the request.
     pub purpose: Purpose,
     /// The client's coordinates.
@@ -72,31 +72,32 @@ const LAST: u8 = 2;
 
 /// Decides. `in_flight` returns how many requests are in flight to a door, by its index among the view's members.
 #[must_use]
-pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> Decision {
-    let mut dice = Dice::new(ask.dice);
-    let from = ask.place.map(Coordinates::direction);
-    let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
+pub fn decide(view: &View, criteria: &Criteria<'_>, in_flight: impl Fn(usize) -> u32) -> Decision {
+    let mut dice = Dice::new(criteria.dice);
+    let from = criteria.place.map(Coordinates::direction);
+    let pin = criteria.tenant.and_then(|tenant| view.pin(tenant));
     let mut near = Vec::with_capacity(view.regions.len());
     let mut nearest: Option<(f64, usize)> = None;
     for (index, region) in view.regions.iter().enumerate() {
         if pin.is_some_and(|pin| !pin.contains(&index)) {
             continue;
         }
-        let cost_ms = cost_ms(region, from, ask.purpose);
+        let cost_ms = cost_ms(region, from, criteria.purpose);
         if nearest.is_none_or(|(least, _)| cost_ms < least) {
             nearest = Some((cost_ms, index));
         }
-        if can_serve(region, ask.purpose) {
-            let share = region.share(ask.purpose);
+        if can_serve(region, criteria.purpose) {
+            let share = region.share(criteria.purpose);
             let deferred = share < 1.0 && dice.share() >= share;
             // A write that would only be forwarded is better sent directly to the region that accepts it.
-            let last = region.role == Role::Standby || (ask.purpose == Purpose::Write && !region.leads());
+            let last = region.role == Role::Standby || (criteria.purpose == Purpose::Write && !region.leads());
             let rank = if last { LAST } else { 0 } + u8::from(deferred) * DEFERRED;
             near.push(Near { key: key(rank, cost_ms), cost_ms, region: index });
         }
     }
-    let mut choice = Choice { view, ask, in_flight: &in_flight, dice, found: Vec::with_capacity(4), full: Vec::new() };
-    while choice.found.len() < ask.limit || choice.is_of_one_region() {
+    let mut choice =
+        Choice { view, criteria, in_flight: &in_flight, dice, found: Vec::with_capacity(4), full: Vec::new() };
+    while choice.found.len() < criteria.limit || choice.is_of_one_region() {
         let next = near.iter().enumerate().min_by_key(|(_, near)| near.key);
         let Some((at, _)) = next else { break };
         let next = near.swap_remove(at);
@@ -107,10 +108,10 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
     found.extend(full);
     let panic = found.is_empty();
     if panic {
-        found = last_resort(view, ask);
+        found = last_resort(view, criteria);
     }
-    found.truncate(ask.limit);
-    let reason = reason(view, ask, nearest.map(|(_, region)| region), found.first(), panic);
+    found.truncate(criteria.limit);
+    let reason = reason(view, criteria, nearest.map(|(_, region)| region), found.first(), panic);
     Decision { candidates: found, reason }
 }
 
@@ -136,7 +137,7 @@ pub(crate) fn can_serve(region: &RegionView, purpose: Purpose) -> bool {
 
 struct Choice<'a, F> {
     view: &'a View,
-    ask: &'a Ask<'a>,
+    criteria: &'a Criteria<'a>,
     in_flight: &'a F,
     dice: Dice,
     found: Vec<Candidate>,
@@ -147,7 +148,7 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
     /// Adds a region's doors.
     fn expand(&mut self, near: &Near) {
         let Some(region) = self.view.regions.get(near.region) else { return };
-        let writes = self.ask.purpose == Purpose::Write;
+        let writes = self.criteria.purpose == Purpose::Write;
         let room =
             |at: &usize| self.view.members.get(*at).is_some_and(|member| member.usable && (!writes || member.writable));
         let (view, in_flight) = (self.view, self.in_flight);
@@ -175,19 +176,19 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
 
     fn put(&mut self, near: &Near, member: usize) {
         let candidate = Candidate { member, region: near.region, cost_ms: near.cost_ms };
-        let is_full = (self.in_flight)(member) >= self.ask.in_flight_max;
+        let is_full = (self.in_flight)(member) >= self.criteria.in_flight_max;
         if is_full { self.full.push(candidate) } else { self.found.push(candidate) }
     }
 
     /// Returns whether all chosen doors are of one region, which may fail as a whole.
     fn is_of_one_region(&self) -> bool {
         let first = self.found.first().map(|first| first.region);
-        self.ask.limit > 1 && self.found.last().map(|last| last.region) == first
+        self.criteria.limit > 1 && self.found.last().map(|last| last.region) == first
     }
 
     /// Replaces the last door by another region's, if the first region's would fill the list.
     fn put_another_region_last(&mut self) {
-        let last = self.ask.limit.saturating_sub(1);
+        let last = self.criteria.limit.saturating_sub(1);
         let Some(first) = self.found.first().map(|first| first.region) else { return };
         let another = self.found.iter().position(|candidate| candidate.region != first);
         if let Some(another) = another.filter(|another| last > 0 && *another > last) {
@@ -247,17 +248,17 @@ fn rank_of_last_resort(state: State) -> Option<u8> {
 /// Returns doors that are not known to be healthy but may answer, the best first: they are tried when all better ones
 /// have failed. Draining regions and tenants' restrictions still apply.
 #[must_use]
-pub fn last_resort(view: &View, ask: &Ask<'_>) -> Vec<Candidate> {
-    let from = ask.place.map(Coordinates::direction);
-    let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
+pub fn last_resort(view: &View, criteria: &Criteria<'_>) -> Vec<Candidate> {
+    let from = criteria.place.map(Coordinates::direction);
+    let pin = criteria.tenant.and_then(|tenant| view.pin(tenant));
     let mut left = Vec::new();
     for (index, region) in view.regions.iter().enumerate() {
         let allowed = pin.is_none_or(|pin| pin.contains(&index)) && region.role != Role::Draining;
-        let writes = ask.purpose == Purpose::Write;
+        let writes = criteria.purpose == Purpose::Write;
         if !allowed || (writes && region.role != Role::Active) {
             continue;
         }
-        let cost_ms = cost_ms(region, from, ask.purpose);
+        let cost_ms = cost_ms(region, from, criteria.purpose);
         let doors = region.doors().filter(|at| writes || region.edges.contains(at));
         for member in doors {
             if let Some(bad) = view.members.get(member).and_then(|member| rank_of_last_resort(member.state)) {
@@ -266,9 +267,9 @@ pub fn last_resort(view: &View, ask: &Ask<'_>) -> Vec<Candidate> {
         }
     }
     // Equal edges alternate, so that the first of them does not receive all reads.
-    let turn = |candidate: &Candidate| match ask.purpose {
+    let turn = |candidate: &Candidate| match criteria.purpose {
         Purpose::Write => 0,
-        Purpose::Read | Purpose::Name => Dice::new(ask.dice ^ candidate.member as u64).roll(),
+        Purpose::Read | Purpose::Name => Dice::new(criteria.dice ^ candidate.member as u64).roll(),
     };
     left.sort_by(|(bad, standby, one), (worse, other_standby, other)| {
         let nearer = one.cost_ms.total_cmp(&other.cost_ms);
@@ -277,27 +278,33 @@ pub fn last_resort(view: &View, ask: &Ask<'_>) -> Vec<Candidate> {
     left.into_iter().map(|(_, _, candidate)| candidate).collect()
 }
 
-fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Candidate>, panic: bool) -> Reason {
+fn reason(
+    view: &View,
+    criteria: &Criteria<'_>,
+    nearest: Option<usize>,
+    first: Option<&Candidate>,
+    panic: bool,
+) -> Reason {
     let passed_over = nearest.filter(|nearest| first.is_none_or(|first| first.region != *nearest));
     let state = first.and_then(|first| view.members.get(first.member)).map(|member| member.state);
     let chosen = first.and_then(|first| view.regions.get(first.region));
     let kind = if panic {
         Kind::Panic(state.unwrap_or(State::Unreachable))
-    } else if ask.purpose != Purpose::Write && chosen.is_some_and(|region| region.role == Role::Standby) {
+    } else if criteria.purpose != Purpose::Write && chosen.is_some_and(|region| region.role == Role::Standby) {
         Kind::Standby
     } else {
         match passed_over.and_then(|nearest| view.regions.get(nearest)) {
             None => Kind::Nearest,
             Some(region) if region.role == Role::Draining => Kind::NearerDraining,
             Some(region) if region.role == Role::Standby => Kind::NearerStandby,
-            Some(region) if !can_serve(region, ask.purpose) => Kind::NearerUnhealthy,
+            Some(region) if !can_serve(region, criteria.purpose) => Kind::NearerUnhealthy,
             Some(region)
-                if ask.purpose == Purpose::Write && !region.leads() && chosen.is_some_and(RegionView::leads) =>
+                if criteria.purpose == Purpose::Write && !region.leads() && chosen.is_some_and(RegionView::leads) =>
             {
                 Kind::NearerForwards
             }
             // Either it deferred the request, or its doors are full; a share below one makes the former more likely.
-            Some(region) if region.share(ask.purpose) < 1.0 => Kind::NearerShares,
+            Some(region) if region.share(criteria.purpose) < 1.0 => Kind::NearerShares,
             Some(_) => Kind::NearerFull,
         }
     };

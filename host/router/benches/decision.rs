@@ -10,7 +10,7 @@ use littoral_router::{
         fleet::Fleet,
         health::{self, Finding},
         outlier,
-        select::{Ask, Purpose, decide},
+        select::{Criteria, Purpose, decide},
     },
 };
 use std::{
@@ -59,7 +59,7 @@ fn main() {
             let began = Instant::now();
             for nth in 0..DECISIONS {
                 let place = places.get(nth as usize % places.len()).copied();
-                let ask = Ask {
+                let criteria = Criteria {
                     purpose: Purpose::Read,
                     place,
                     tenant: None,
@@ -67,7 +67,7 @@ fn main() {
                     limit: 3,
                     dice: nth.into(),
                 };
-                black_box(decide(&view, &ask, |member| member as u32 % 7));
+                black_box(decide(&view, &criteria, |member| member as u32 % 7));
             }
             began.elapsed().as_nanos() as f64 / f64::from(DECISIONS)
         };

@@ -2,7 +2,7 @@
 
 use crate::decision::{
     member::MemberId,
-    select::{Ask, Decision, decide},
+    select::{Criteria, Decision, decide},
     view::View,
 };
 use std::{
@@ -45,8 +45,8 @@ impl Board {
 
     /// Decides with the board's view and counts.
     #[must_use]
-    pub fn decide(&self, ask: &Ask<'_>) -> Decision {
-        decide(&self.view, ask, |member| self.in_flight(member))
+    pub fn decide(&self, criteria: &Criteria<'_>) -> Decision {
+        decide(&self.view, criteria, |member| self.in_flight(member))
     }
 
     /// Counts a request to a door.

@@ -8,7 +8,7 @@ use littoral_router::{
         health::{self, Finding, State},
         outlier,
         reason::Kind,
-        select::{Ask, Purpose, decide},
+        select::{Criteria, Purpose, decide},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -50,8 +50,8 @@ impl Fixture {
     fn chosen(&self, purpose: Purpose, in_flight: impl Fn(&str) -> u32) -> (Vec<String>, bool) {
         let view = self.0.view(Moment::ZERO);
         let name = |member: usize| view.members[member].door.name.clone();
-        let ask = Ask { purpose, place: None, tenant: None, in_flight_max: 8, limit: 9, dice: 1 };
-        let decision = decide(&view, &ask, |member| in_flight(&name(member)));
+        let criteria = Criteria { purpose, place: None, tenant: None, in_flight_max: 8, limit: 9, dice: 1 };
+        let decision = decide(&view, &criteria, |member| in_flight(&name(member)));
         let names = decision.candidates.iter().map(|candidate| name(candidate.member)).collect();
         (names, matches!(decision.reason.kind, Kind::Panic(_)))
     }

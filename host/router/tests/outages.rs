@@ -13,7 +13,7 @@ use littoral_router::{
         health::{self, Finding, State},
         member::MemberId,
         outlier::{self, Outcome},
-        select::{Ask, Purpose, decide, last_resort},
+        select::{Criteria, Purpose, decide, last_resort},
     },
     topology::Role,
 };
@@ -120,12 +120,12 @@ impl World {
         let (began, mut attempts) = (self.now, Attempts::new(self.attempts_max));
         let place = self.fleet.topology().regions[0].coordinates();
         let dice = self.dice.roll();
-        let mut ask =
-            Ask { purpose: Purpose::Read, place: Some(place), tenant: None, in_flight_max: 1_000, limit: 8, dice };
+        let mut criteria =
+            Criteria { purpose: Purpose::Read, place: Some(place), tenant: None, in_flight_max: 1_000, limit: 8, dice };
         loop {
             let view = self.fleet.view(self.now);
-            let decided = decide(&view, &ask, |_| 0).candidates;
-            for candidates in [decided, last_resort(&view, &ask)] {
+            let decided = decide(&view, &criteria, |_| 0).candidates;
+            for candidates in [decided, last_resort(&view, &criteria)] {
                 let doors: Vec<_> = candidates.iter().map(|at| view.members[at.member].door.clone()).collect();
                 while let Some(next) = attempts.next(doors.iter().map(|door| &**door), None) {
                     let door = &doors[next];
@@ -154,7 +154,7 @@ impl World {
             }
             self.pass(AGAIN_EVERY);
             attempts.again();
-            ask.limit = usize::MAX;
+            criteria.limit = usize::MAX;
         }
     }
 

@@ -10,7 +10,7 @@ use littoral_router::{
         dice::Dice,
         member::Kind,
         reason,
-        select::{Ask, Decision, Purpose, decide},
+        select::{Criteria, Decision, Purpose, decide},
         view::View,
     },
     topology::Role,
@@ -35,10 +35,11 @@ fn decisions_keep_their_invariants() {
         for _ in 0..DECISIONS {
             world.step();
             let view = world.view();
-            let ask = world.ask();
-            let decision = decide(&view, &ask, |member| world.in_flight(member));
-            let again = decide(&view, &ask, |member| world.in_flight(member));
-            let facts = Facts { seed, now: world.now(), view: &view, ask: &ask, decision: &decision, world: &world };
+            let criteria = world.criteria();
+            let decision = decide(&view, &criteria, |member| world.in_flight(member));
+            let again = decide(&view, &criteria, |member| world.in_flight(member));
+            let facts =
+                Facts { seed, now: world.now(), view: &view, criteria: &criteria, decision: &decision, world: &world };
             assert_eq!(decision, again, "{facts}: the same inputs give the same decision");
             facts.an_unhealthy_door_is_chosen_only_if_no_healthy_one_is_left();
             facts.a_restricted_tenant_never_leaves_its_regions();
@@ -60,14 +61,14 @@ struct Facts<'a> {
     seed: u64,
     now: Moment,
     view: &'a View,
-    ask: &'a Ask<'a>,
+    criteria: &'a Criteria<'a>,
     decision: &'a Decision,
     world: &'a World,
 }
 
 impl std::fmt::Display for Facts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "seed {} at {:?}: {:?} -> {:?}", self.seed, self.now, self.ask, self.decision)
+        write!(f, "seed {} at {:?}: {:?} -> {:?}", self.seed, self.now, self.criteria, self.decision)
     }
 }
 
@@ -77,13 +78,13 @@ impl Facts<'_> {
     }
 
     fn allowed(&self, region: usize) -> bool {
-        let pin = self.ask.tenant.and_then(|tenant| self.view.pin(tenant));
+        let pin = self.criteria.tenant.and_then(|tenant| self.view.pin(tenant));
         pin.is_none_or(|pin| pin.contains(&region))
     }
 
     /// Returns the doors that the request may be sent to now, computed in a simple way.
     fn healthy(&self) -> Vec<usize> {
-        let writes = self.ask.purpose == Purpose::Write;
+        let writes = self.criteria.purpose == Purpose::Write;
         let mut healthy = Vec::new();
         for (index, region) in self.view.regions.iter().enumerate() {
             let role = if writes { region.role == Role::Active } else { region.role != Role::Draining };
@@ -106,7 +107,11 @@ impl Facts<'_> {
         assert_eq!(self.is_panic(), healthy.is_empty(), "{self}: healthy: {healthy:?}");
         if !self.is_panic() {
             assert!(self.decision.candidates.iter().all(|candidate| healthy.contains(&candidate.member)), "{self}");
-            assert_eq!(self.decision.candidates.len(), healthy.len().min(self.ask.limit), "{self}: none is missing");
+            assert_eq!(
+                self.decision.candidates.len(),
+                healthy.len().min(self.criteria.limit),
+                "{self}: none is missing"
+            );
         }
     }
 
@@ -138,7 +143,7 @@ impl Facts<'_> {
     fn standby_regions_get_no_writes_and_are_last(&self) {
         let standby = |at: &usize| self.view.regions[self.decision.candidates[*at].region].role == Role::Standby;
         let all: Vec<_> = (0..self.decision.candidates.len()).collect();
-        if self.ask.purpose == Purpose::Write {
+        if self.criteria.purpose == Purpose::Write {
             assert!(!all.iter().any(standby), "{self}");
         } else if !self.is_panic() {
             let room = |at: &usize| !self.is_full(self.decision.candidates[*at].member);
@@ -148,7 +153,7 @@ impl Facts<'_> {
     }
 
     fn a_write_goes_to_a_leader_if_one_accepts_it(&self) {
-        if self.ask.purpose == Purpose::Write && !self.is_panic() {
+        if self.criteria.purpose == Purpose::Write && !self.is_panic() {
             let leads = |at: &usize| self.view.members[*at].leads.is_some() && !self.is_full(*at);
             let first = self.decision.candidates[0];
             // The other members of a region whose leader is busy forward the write to it.
@@ -158,11 +163,12 @@ impl Facts<'_> {
     }
 
     fn a_write_goes_to_the_nearer_leader_while_its_edges_return(&self) {
-        let all = decide(self.view, &Ask { limit: usize::MAX, ..*self.ask }, |member| self.world.in_flight(member));
-        let Some(first) = all.candidates.first().filter(|_| self.ask.purpose == Purpose::Write) else { return };
+        let all =
+            decide(self.view, &Criteria { limit: usize::MAX, ..*self.criteria }, |member| self.world.in_flight(member));
+        let Some(first) = all.candidates.first().filter(|_| self.criteria.purpose == Purpose::Write) else { return };
         for candidate in &all.candidates {
             let region = &self.view.regions[candidate.region];
-            let has_room = self.world.in_flight(candidate.member) < self.ask.in_flight_max;
+            let has_room = self.world.in_flight(candidate.member) < self.criteria.in_flight_max;
             if region.leading == Some(candidate.member) && region.weight >= 1.0 && region.readable && has_room {
                 assert!(first.cost_ms <= candidate.cost_ms, "{self}: {} is nearer and leads", region.name);
             }
@@ -170,17 +176,17 @@ impl Facts<'_> {
     }
 
     fn of_several_that_report_that_they_lead_the_newest_is_first(&self) {
-        if self.ask.purpose != Purpose::Write || self.is_panic() {
+        if self.criteria.purpose != Purpose::Write || self.is_panic() {
             return;
         }
         let epoch = |at: usize| self.view.members[at].leads;
         for region in &self.view.regions {
             let led = |at: &usize| region.leaders.contains(at) && !self.is_full(*at);
-            let mut asked = self.decision.candidates.iter().map(|candidate| candidate.member).filter(led);
+            let mut leading = self.decision.candidates.iter().map(|candidate| candidate.member).filter(led);
             let known: Vec<_> = self.healthy().into_iter().filter(|at| region.leaders.contains(at)).collect();
             let newest = known.iter().filter_map(|at| epoch(*at)).max();
             let newest_is_full = known.iter().any(|at| epoch(*at) == newest && self.is_full(*at));
-            if let Some(first) = asked.next()
+            if let Some(first) = leading.next()
                 && !newest_is_full
             {
                 assert_eq!(epoch(first), newest, "{self}");
@@ -196,7 +202,7 @@ impl Facts<'_> {
     }
 
     fn is_full(&self, member: usize) -> bool {
-        self.world.in_flight(member) >= self.ask.in_flight_max
+        self.world.in_flight(member) >= self.criteria.in_flight_max
     }
 
     fn the_ejected_share_of_a_region_is_bounded_unless_another_stands_by(&self) {
@@ -224,7 +230,7 @@ fn a_returning_door_gets_few_requests_at_first_and_finally_its_share() {
         let view = world.view();
         let hits = (0..4_000u64).filter(|nth| {
             let mut dice = Dice::new(*nth);
-            let ask = Ask {
+            let criteria = Criteria {
                 purpose: Purpose::Read,
                 place: None,
                 tenant: None,
@@ -232,7 +238,7 @@ fn a_returning_door_gets_few_requests_at_first_and_finally_its_share() {
                 limit: 1,
                 dice: dice.roll(),
             };
-            decide(&view, &ask, |_| 0).candidates[0].member == door
+            decide(&view, &criteria, |_| 0).candidates[0].member == door
         });
         hits.count() as f64 / 4_000.0
     };

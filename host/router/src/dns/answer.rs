@@ -2,7 +2,7 @@
 
 use crate::{
     board::Board,
-    decision::select::{Ask, Purpose},
+    decision::select::{Criteria, Purpose},
     dns::{
         subnet::{self, Subnet},
         zone::{Which, Zone, address_record},
@@ -146,7 +146,7 @@ fn nearest(
             edns.options_mut().insert(answered);
         }
     }
-    let ask = Ask {
+    let criteria = Criteria {
         purpose: Purpose::Name,
         place: place.coordinates,
         tenant: None,
@@ -154,7 +154,7 @@ fn nearest(
         limit: usize::MAX,
         dice: router.dice(),
     };
-    let decision = board.decide(&ask);
+    let decision = board.decide(&criteria);
     if decision.candidates.is_empty() {
         return Err(ResponseCode::ServFail);
     }

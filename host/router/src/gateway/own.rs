@@ -6,7 +6,7 @@ use crate::{
         coordinates::Coordinates,
         explain::{explain, seen},
         location::{Location, Source},
-        select::{Ask, Purpose},
+        select::{Criteria, Purpose},
         view::MemberView,
     },
     gateway::{
@@ -164,12 +164,12 @@ fn status(router: &Router, process: &Process) -> Response<Answer> {
 /// Answers `/router/v1/explain` with `?place=LAT,LON`, `region=NAME` or `address=IP`, and `tenant=`, `method=`, `path=`.
 fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result<Response<Answer>, Failure> {
     let board = router.board();
-    let place = asked_place(router, &board, query, connection)?;
+    let place = requested_location(router, &board, query, connection)?;
     let method = form_parameter(query, "method").unwrap_or(Cow::Borrowed("POST"));
     let method = method.to_ascii_uppercase().parse().unwrap_or(Method::POST);
     let path = form_parameter(query, "path").unwrap_or(Cow::Borrowed("/get-online-features"));
     let tenant = form_parameter(query, "tenant");
-    let ask = Ask {
+    let criteria = Criteria {
         purpose: purpose(&method, &path),
         place: place.coordinates,
         tenant: tenant.as_deref(),
@@ -177,12 +177,17 @@ fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result
         limit: usize::MAX,
         dice: router.dice(),
     };
-    let explanation = explain(&board.view, &ask, &place, |member| board.in_flight(member));
+    let explanation = explain(&board.view, &criteria, &place, |member| board.in_flight(member));
     let body = serde_json::to_string(&explanation).map_err(|error| unwritable(&error))?;
     Ok(typed("application/json", body))
 }
 
-fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: IpAddr) -> Result<Location, Failure> {
+fn requested_location(
+    router: &Router,
+    board: &Board,
+    query: Option<&str>,
+    connection: IpAddr,
+) -> Result<Location, Failure> {
     if let Some(place) = form_parameter(query, "place") {
         let place = place.parse::<Coordinates>();
         let place =

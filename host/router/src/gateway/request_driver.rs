@@ -6,7 +6,7 @@ use crate::{
     board::Board,
     decision::{
         reason,
-        select::{Ask, Candidate, Decision, last_resort},
+        select::{Candidate, Criteria, Decision, last_resort},
     },
     gateway::{
         attempt::{Doors, Template},
@@ -33,7 +33,7 @@ pub(crate) struct RequestDriver<'a> {
     pub(crate) head: &'a Head,
     pub(crate) template: &'a Template,
     pub(crate) body: &'a RequestBody,
-    pub(crate) ask: &'a Ask<'a>,
+    pub(crate) criteria: &'a Criteria<'a>,
 }
 
 /// An answer, and the decision that led to it.
@@ -90,15 +90,15 @@ impl RequestDriver<'_> {
     /// Returns a decision for doors that may be tried, by the current view.
     fn untried(&self, progress: &Progress) -> Option<(Arc<Board>, Decision)> {
         let board = self.doors.router.board();
-        let mut decision = board.decide(&Ask { limit: usize::MAX, ..*self.ask });
+        let mut decision = board.decide(&Criteria { limit: usize::MAX, ..*self.criteria });
         let is_open = |candidates: &[Candidate]| {
             let doors = candidates.iter().filter_map(|candidate| board.view.members.get(candidate.member));
-            progress.attempts.next(doors.map(|member| &*member.door), progress.bound(self.ask.purpose)).is_some()
+            progress.attempts.next(doors.map(|member| &*member.door), progress.bound(self.criteria.purpose)).is_some()
         };
         if is_open(&decision.candidates) {
             return Some((board, decision));
         }
-        let others = last_resort(&board.view, self.ask);
+        let others = last_resort(&board.view, self.criteria);
         if !is_open(&others) {
             return None;
         }

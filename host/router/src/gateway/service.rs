@@ -5,7 +5,7 @@ use crate::{
     decision::{
         health::State,
         reason::Shown,
-        select::{Ask, Purpose},
+        select::{Criteria, Purpose},
         view::MemberView,
     },
     gateway::{
@@ -159,7 +159,7 @@ impl Service {
         }
         // Decided once the body has arrived, by the view at that time.
         let board = router.board();
-        let ask = Ask {
+        let criteria = Criteria {
             purpose: head.purpose,
             place: head.place.coordinates,
             tenant: head.tenant.as_deref(),
@@ -167,7 +167,7 @@ impl Service {
             limit: (config.attempts_max as usize).saturating_add(DOORS_TO_SPARE),
             dice: head.dice.unwrap_or_else(|| router.dice()),
         };
-        let decision = board.decide(&ask);
+        let decision = board.decide(&criteria);
         if decision.candidates.is_empty() {
             return Err(Failure::nothing_left(nothing(&board, &head)));
         }
@@ -179,7 +179,8 @@ impl Service {
                 RoutedAnswer { started: answer.attempt, answer, board, decision }
             }
             body => {
-                let driver = RequestDriver { doors, head: &head, template: &template, body: &body, ask: &ask };
+                let driver =
+                    RequestDriver { doors, head: &head, template: &template, body: &body, criteria: &criteria };
                 tokio::select! {
                     biased;
                     found = driver.run(board, decision) => found?,

@@ -10,7 +10,7 @@ use littoral_router::{
         health::{self, Finding},
         member::{Kind, MemberId},
         outlier::{self, Outcome},
-        select::{Ask, Decision, Purpose},
+        select::{Criteria, Decision, Purpose},
         view::View,
     },
     topology::{Edge, Member, Objectives, Pattern, Region, Role, Tenant},
@@ -223,11 +223,11 @@ impl World {
     }
 
     /// Returns a decision's input, of any kind.
-    pub fn ask(&mut self) -> Ask<'static> {
+    pub fn criteria(&mut self) -> Criteria<'static> {
         self.tenant = self.dice.roll() as usize % (TENANTS.len() + 1);
         let purposes = [Purpose::Read, Purpose::Read, Purpose::Write, Purpose::Name];
         let place = Coordinates::new(self.dice.share() * 160.0 - 80.0, self.dice.share() * 340.0 - 170.0);
-        Ask {
+        Criteria {
             purpose: purposes[self.dice.roll() as usize % purposes.len()],
             place: place.ok().filter(|_| !self.dice.roll().is_multiple_of(5)),
             tenant: TENANTS.get(self.tenant).copied(),
