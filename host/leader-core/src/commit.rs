@@ -1,8 +1,5 @@
 //! Sequences writes into batches for the log: assigns versions and LSNs, recognizes retries, and undoes everything if a batch
 //! fails.
-//!
-//! While one batch is being written to disk, the next one may already be built on it: with the LSNs, the chain, the catalogue and
-//! the receipts that will be valid if the write succeeds. If it fails, the batch built on it is rejected too.
 
 mod command;
 mod records;
@@ -46,21 +43,6 @@ pub struct Sequencer {
     table: Option<Arc<Table>>,
     /// Whether the log was opened and its new life has not been written yet. Nothing else is accepted before.
     unbegun: bool,
-    /// The number of the newest sealed batch.
-    finished: u64,
-    /// The number of the newest durable batch.
-    durable: u64,
-    /// The batch that is being written to disk.
-    under_way: Option<UnderWay>,
-}
-
-/// The state that is valid if the batch that is being written becomes durable.
-#[derive(Debug)]
-struct UnderWay {
-    number: u64,
-    end: Bounds,
-    known: LogState,
-    begun: bool,
 }
 
 /// A batch under construction, and everything to undo if it fails.
@@ -69,25 +51,35 @@ pub struct Building {
     pub(crate) batch: Batch,
     pub(crate) pending: Pending,
     pub(crate) now_ms: u64,
-    /// The batch on which it was built before that was durable.
-    built_on: Option<u64>,
 }
 
 /// What a batch changes if it becomes durable, and what to undo otherwise.
 #[derive(Debug)]
 pub struct Pending {
     pub(crate) known: LogState,
-    /// Whether another life begins in it, or in the batch on which it is built.
+    /// Whether another life begins in it.
     begun: bool,
+    /// The idempotency keys of its writes, each with the last record of the write.
     keys: Vec<(String, Lsn)>,
-    number: u64,
 }
 
 impl Building {
-    /// Returns the size of its records in bytes.
+    /// Returns the batch to append, and the value for [`Sequencer::durable`] or [`Pending::undo`], which is called before the next batch
+    /// is begun. An empty batch needs neither call.
     #[must_use]
-    pub fn bytes_len(&self) -> usize {
-        self.batch.bytes_len()
+    pub fn finish(self) -> (Batch, Pending) {
+        (self.batch, self.pending)
+    }
+}
+
+impl Pending {
+    /// Undoes what the batch has changed, because it could not be made durable: nothing of it was accepted, and its idempotency keys
+    /// are free again.
+    pub fn undo(self, receipts: &mut Receipts) {
+        if active(Mutation::KeepFailedReceipts) {
+            return;
+        }
+        self.keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
     }
 }
 
@@ -95,9 +87,7 @@ impl Sequencer {
     /// Creates a sequencer that continues after the recovered state.
     #[must_use]
     pub fn new(Owner { region, epoch }: Owner, limits: Limits, clock: HlcClock, known: LogState) -> Self {
-        let (imports, table, under_way) = (Imports::default(), None, None);
-        let (finished, durable) = (0, 0);
-        Self { region, epoch, limits, clock, known, imports, table, unbegun: false, finished, durable, under_way }
+        Self { region, epoch, limits, clock, known, imports: Imports::default(), table: None, unbegun: false }
     }
 
     /// Sets the table of applied rows: a deletion without an event time outranks the rows in it.
@@ -144,17 +134,11 @@ impl Sequencer {
         self.known = known;
     }
 
-    /// Begins a batch that follows the log's tail, or the batch that is being written. Uses the given buffer, with room for `bytes`
-    /// bytes.
+    /// Begins a batch that follows the log's tail. Uses the given buffer, with room for `bytes` bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
-        let (bounds, known, begun) = match &self.under_way {
-            Some(UnderWay { end, known, begun, .. }) => (end, known, *begun),
-            None => (bounds, &self.known, false),
-        };
-        let pending = Pending { known: known.clone(), begun, keys: Vec::new(), number: 0 };
-        let built_on = self.under_way.as_ref().map(|under_way| under_way.number);
-        Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms, built_on }
+        let pending = Pending { known: self.known.clone(), begun: false, keys: Vec::new() };
+        Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms }
     }
 
     /// Adds a command to the batch.
@@ -193,43 +177,10 @@ impl Sequencer {
         }
     }
 
-    /// Returns the batch to append, and the value to pass to [`Sequencer::durable`] or [`Sequencer::failed`] afterwards. The next
-    /// batch may be begun before that, and finished after it. An empty batch needs neither call.
-    ///
-    /// Returns `None` if the batch on which this one was built has failed: nothing of this one was accepted, and nothing in it may
-    /// be acknowledged.
-    pub fn finish(&mut self, building: Building, receipts: &mut Receipts) -> Option<(Batch, Pending)> {
-        self.seal(building).map_err(|pending| take_back(&pending, receipts)).ok()
-    }
-
-    /// Numbers a batch. Returns what to undo if the batch on which it was built has failed.
-    fn seal(&mut self, building: Building) -> Result<(Batch, Pending), Pending> {
-        let Building { batch, mut pending, built_on, .. } = building;
-        let stands = built_on.is_none_or(|number| number == self.durable);
-        if !stands && !active(Mutation::BuildOnFailed) {
-            return Err(pending);
-        }
-        if !batch.is_empty() {
-            self.finished += 1;
-            pending.number = self.finished;
-            let known = pending.known.clone();
-            self.under_way = Some(UnderWay { number: self.finished, end: batch.end(), known, begun: pending.begun });
-        }
-        Ok((batch, pending))
-    }
-
     /// Notes that the batch is durable.
     pub fn durable(&mut self, pending: Pending) {
         self.known = pending.known;
         self.unbegun &= !pending.begun;
-        self.durable = pending.number;
-        self.under_way = None;
-    }
-
-    /// Notes that the batch could not be made durable: nothing of it was accepted.
-    pub fn failed(&mut self, pending: &Pending, receipts: &mut Receipts) {
-        self.under_way = None;
-        take_back(pending, receipts);
     }
 
     /// Starts a new life of the log at once, with a record in a batch of its own, which `append` makes durable.
@@ -245,12 +196,8 @@ impl Sequencer {
     ) -> Result<Lsn, WriteError> {
         let mut building = self.begin(Vec::new(), bounds, 0, now_ms);
         let durable = self.begin_life(&mut building, life, false)?;
-        let sealed = self.seal(building);
-        let (batch, pending) = sealed.map_err(|_| WriteError::NotDurable("an earlier batch failed".into()))?;
-        if let Err(error) = append(batch) {
-            self.under_way = None;
-            return Err(WriteError::NotDurable(error.to_string()));
-        }
+        let (batch, pending) = building.finish();
+        append(batch).map_err(|error| WriteError::NotDurable(error.to_string()))?;
         self.durable(pending);
         Ok(durable.records().last)
     }
@@ -278,12 +225,4 @@ impl Sequencer {
         building.batch.push(Record { lsn, epoch, origin, origin_lsn, hlc, chain: ChainHash::GENESIS, payload })?;
         Ok(lsn)
     }
-}
-
-/// Removes the receipts of a batch that failed.
-fn take_back(pending: &Pending, receipts: &mut Receipts) {
-    if active(Mutation::KeepFailedReceipts) {
-        return;
-    }
-    pending.keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
 }

@@ -452,7 +452,7 @@ mod tests {
             for work in works {
                 sequencer.take(&mut building, work, &mut receipts).unwrap();
             }
-            let finished = sequencer.finish(building, &mut receipts).unwrap().1;
+            let finished = building.finish().1;
             sequencer.durable(finished);
             (sequencer.known().awaits_request(there), sequencer.known().holds_past(there))
         };
@@ -474,17 +474,17 @@ mod tests {
         sequencer.take(&mut building, import(0, 5), &mut receipts).unwrap();
         // In the same batch as the one that it follows.
         sequencer.take(&mut building, import(5, 9), &mut receipts).unwrap();
-        let (_, pending) = sequencer.finish(building, &mut receipts).unwrap();
+        let (_, pending) = building.finish();
         // The fsync of the batch has failed.
-        sequencer.failed(&pending, &mut receipts);
+        pending.undo(&mut receipts);
         let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
         let refused = sequencer.take(&mut building, import(9, 12), &mut receipts).unwrap_err();
         assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
-        assert!(sequencer.finish(building, &mut receipts).unwrap().0.is_empty());
+        assert!(building.finish().0.is_empty());
         // The stream resumes from the position in the log.
         let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
         sequencer.take(&mut building, import(0, 9), &mut receipts).unwrap();
-        let (_, pending) = sequencer.finish(building, &mut receipts).unwrap();
+        let (_, pending) = building.finish();
         sequencer.durable(pending);
         let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
         sequencer.take(&mut building, import(9, 12), &mut receipts).unwrap();

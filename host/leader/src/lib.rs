@@ -2,9 +2,7 @@
 //!
 //! ```text
 //! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, LSNs, chain
-//!                                                │
-//!                                             disk thread: one append, one fsync; the commit thread appends small batches
-//!                                                │
+//!                                                │ one append, one fsync
 //!                                             replication: committed ─▶ apply thread: table, catalogue, head ─▶ acknowledged
 //! ```
 //!
@@ -25,7 +23,6 @@ mod commit;
 mod commit_waiters;
 mod config;
 mod cross_region;
-mod disk;
 mod handle;
 mod local_log;
 mod maintain;
@@ -39,7 +36,6 @@ mod restore_workers;
 mod rollback;
 mod rollout;
 mod shared;
-mod stage;
 mod start;
 mod threads;
 mod write_path;

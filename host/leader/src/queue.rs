@@ -12,17 +12,6 @@ pub(crate) enum PushError {
     Closed,
 }
 
-/// Why a wait for items has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wakeup {
-    /// Items were removed, of this many bytes in total.
-    Items(usize),
-    /// [`Queue::nudge`] was called.
-    Nudge,
-    /// The queue is closed and empty.
-    End,
-}
-
 #[derive(Debug)]
 struct Item<T> {
     content: T,
@@ -34,7 +23,6 @@ struct State<T> {
     waiting: VecDeque<Item<T>>,
     bytes: usize,
     closed: bool,
-    nudged: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +35,7 @@ pub(crate) struct Queue<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new(items_max: usize, bytes_max: usize) -> Self {
-        let state = State { waiting: VecDeque::new(), bytes: 0, closed: false, nudged: false };
+        let state = State { waiting: VecDeque::new(), bytes: 0, closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), items_max, bytes_max }
     }
 
@@ -71,19 +59,13 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for items and moves them to `into`: at least one, then as many as make about `bytes_max` bytes. A nudge is returned
-    /// before items are; when `bytes_max` is zero, only a nudge ends the wait.
-    pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Wakeup {
+    /// Waits for items and moves them to `into`: at least one, then as many as make about `bytes_max` bytes. Returns their size in bytes,
+    /// or `None` if the queue is closed and empty.
+    pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Option<usize> {
         let mut state = self.state.lock();
-        loop {
-            if std::mem::take(&mut state.nudged) {
-                return Wakeup::Nudge;
-            }
-            if bytes_max > 0 && !state.waiting.is_empty() {
-                break;
-            }
-            if bytes_max > 0 && state.closed {
-                return Wakeup::End;
+        while state.waiting.is_empty() {
+            if state.closed {
+                return None;
             }
             self.changed.wait(&mut state);
         }
@@ -95,13 +77,7 @@ impl<T> Queue<T> {
             total += bytes;
             into.push(content);
         }
-        Wakeup::Items(total)
-    }
-
-    /// Ends the current wait, or the next one.
-    pub(crate) fn nudge(&self) {
-        self.state.lock().nudged = true;
-        self.changed.notify_one();
+        Some(total)
     }
 
     /// Rejects further items. Items that wait are still returned.
@@ -129,30 +105,16 @@ mod tests {
         queue.push(1, 100).unwrap();
         assert_eq!(queue.push(2, 1), Err(PushError::Full));
         let mut taken = Vec::new();
-        assert_eq!(queue.next(&mut taken, 5), Wakeup::Items(100));
+        assert_eq!(queue.next(&mut taken, 5), Some(100));
         queue.push(2, 4).unwrap();
         queue.push(3, 4).unwrap();
         assert_eq!(queue.push(4, 1), Err(PushError::Full));
-        assert_eq!(queue.next(&mut taken, 4), Wakeup::Items(4));
+        assert_eq!(queue.next(&mut taken, 4), Some(4));
         assert_eq!(taken, [1, 2]);
         queue.close();
         assert_eq!(queue.push(5, 1), Err(PushError::Closed));
-        assert_eq!(queue.next(&mut taken, 4), Wakeup::Items(4));
-        assert_eq!(queue.next(&mut taken, 4), Wakeup::End);
+        assert_eq!(queue.next(&mut taken, 4), Some(4));
+        assert_eq!(queue.next(&mut taken, 4), None);
         assert_eq!(taken, [1, 2, 3]);
-    }
-
-    #[test]
-    fn a_nudge_is_returned_before_items_and_is_not_lost() {
-        let queue = Queue::new(2, 10);
-        queue.push(1, 1).unwrap();
-        queue.nudge();
-        let mut taken = Vec::new();
-        assert_eq!(queue.next(&mut taken, 5), Wakeup::Nudge);
-        assert_eq!(queue.next(&mut taken, 5), Wakeup::Items(1));
-        queue.close();
-        queue.nudge();
-        assert_eq!(queue.next(&mut taken, 0), Wakeup::Nudge);
-        assert_eq!(queue.next(&mut taken, 5), Wakeup::End);
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Locks are taken in this order:
 //!
-//! 1. Held over disk work, so only threads that may block take them, never a task on the runtime: `WritePath::sequencer` and then
-//!    `Stage`'s lock (over an append), or `sequencer` and then the replication's writing lock. The lock inside `Modules` is one of these
-//!    too; no other of the leader's locks is taken under it.
+//! 1. Held over disk work, so only threads that may block take them, never a task on the runtime: `WritePath::sequencer` (over an
+//!    append), then the replication's writing lock. The lock inside `Modules` is one of these too; no other of the leader's locks is
+//!    taken under it.
 //! 2. The replication's state: in memory only.
 //! 3. `WritePath::receipts`, `AppliedState::regional`, and the locks inside `queue`, `commits`, `cross_region` and `affiliation`: in
 //!    memory only. Under `regional` the rows' locks and `receipts` are taken, under the others none.

@@ -13,7 +13,6 @@ use std::{
 /// The threads of an open log.
 pub(crate) struct Threads {
     commit: JoinHandle<()>,
-    disk: JoinHandle<()>,
     apply: JoinHandle<()>,
     maintain: JoinHandle<()>,
     scrub: JoinHandle<()>,
@@ -36,10 +35,9 @@ impl Threads {
             let shared = shared.clone();
             named("leader-apply").spawn(move || apply::run(&shared))?
         };
-        let (commit, disk) = CommitThread::new(shared, maintain.thread().clone());
-        let disk = named("leader-disk").spawn(move || disk.run())?;
+        let commit = CommitThread { shared: shared.clone(), maintenance: maintain.thread().clone() };
         let commit = named("leader-commit").spawn(move || commit.run())?;
-        Ok(Self { commit, disk, apply, maintain, scrub, stop })
+        Ok(Self { commit, apply, maintain, scrub, stop })
     }
 
     /// Waits until every accepted write is durable, applied and answered, then ends the threads.
@@ -51,7 +49,6 @@ impl Threads {
             }
         };
         join("commit", self.commit);
-        join("disk", self.disk);
         commits.close();
         join("apply", self.apply);
         self.stop.store(true, Relaxed);

@@ -64,8 +64,6 @@ pub enum Mutation {
     RepairCollected,
     /// An idempotency key is kept for a write that did not become durable.
     KeepFailedReceipts,
-    /// Answers are built on a batch although the batch before it has failed.
-    BuildOnFailed,
     /// Idempotency keys are not restored from the log.
     ForgetReceiptsOnReplay,
     /// A snapshot on disk omits the idempotency keys.
@@ -185,9 +183,6 @@ impl Mutation {
     /// Faults of regions that about one seed in thousands triggers.
     pub const REGIONS_RARE: [Self; 5] =
         [Self::KeepWhatIsLost, Self::SkipUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
-
-    /// Faults of batches that are built ahead, which the simulation finds in worlds that do so.
-    pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
     /// Faults that about one seed in thousands triggers.
     pub const RARE: [Self; 9] = [

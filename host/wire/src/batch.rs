@@ -128,13 +128,6 @@ impl Batch {
         self.bytes.len() - HEADER_LEN
     }
 
-    /// Returns the bounds of the log once the batch is durable. The oldest record that they name is the batch's own first.
-    #[must_use]
-    pub fn end(&self) -> Bounds {
-        let tail = Lsn(self.next.0 - 1);
-        Bounds { oldest: self.first, tail, chain: self.chain, epoch: self.epoch, hlc: self.hlc }
-    }
-
     /// Appends a record, which must carry [`Batch::next_lsn`] and [`Batch::epoch`], and fills in its chain hash.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use std::{
 /// How often a node is killed; `LITTORAL_KILLS` sets another number.
 const KILLS: u64 = 20;
 
-/// Writers that run throughout: of single rows, and of batches that the log's disk thread appends.
+/// Writers that run throughout: of single rows, and of batches.
 const WRITERS: [Size; 8] = [Size::Row, Size::Row, Size::Row, Size::Row, Size::Row, Size::Row, Size::Batch, Size::Batch];
 
 /// Returns a number from the environment.

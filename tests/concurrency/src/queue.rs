@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "a part of its calls is modelled")]
 mod shipped;
 
-use shipped::{PushError, Queue, Wakeup};
+use shipped::{PushError, Queue};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ const WRITERS: usize = 3;
 const WRITES: usize = 3;
 const ITEMS_MAX: usize = 3;
 
-/// Writers push while one thread commits, a second nudges it and a third closes the queue. Every accepted write is
-/// committed once and in its writer's order, no rejected write is, no nudge is lost, and the committer ends.
+/// Writers push while one thread commits and another closes the queue. Every accepted write is committed once and in
+/// its writer's order, no rejected write is, and the committer ends.
 pub fn every_accepted_write_is_committed_once_and_in_order() {
     let queue = Arc::new(Queue::new(ITEMS_MAX, 1_000));
     let writers: Vec<_> = (0..WRITERS)
@@ -39,9 +39,7 @@ pub fn every_accepted_write_is_committed_once_and_in_order() {
         let queue = queue.clone();
         thread::spawn(move || {
             let (mut committed, mut batch) = (Vec::new(), Vec::new());
-            // As while a full batch waits for its predecessor.
-            assert_eq!(queue.next(&mut batch, 0), Wakeup::Nudge);
-            while let Wakeup::Items(bytes) = queue.next(&mut batch, 20) {
+            while let Some(bytes) = queue.next(&mut batch, 20) {
                 assert!(!batch.is_empty() && batch.len() <= ITEMS_MAX, "a batch of {}", batch.len());
                 assert_eq!(bytes, batch.len() * 10);
                 committed.append(&mut batch);
@@ -49,17 +47,12 @@ pub fn every_accepted_write_is_committed_once_and_in_order() {
             committed
         })
     };
-    let nudger = {
-        let queue = queue.clone();
-        thread::spawn(move || queue.nudge())
-    };
     let closer = {
         let queue = queue.clone();
         thread::spawn(move || queue.close())
     };
     let accepted: Vec<Vec<_>> =
         writers.into_iter().map(|writer| writer.join().expect("a writer does not panic")).collect();
-    nudger.join().expect("the nudger does not panic");
     closer.join().expect("the closer does not panic");
     let committed = committer.join().expect("the committer does not panic");
     for (writer, accepted) in accepted.iter().enumerate() {

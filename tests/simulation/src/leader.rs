@@ -7,10 +7,10 @@ use crate::{
 };
 use littoral_leader_core::{
     Building, Durable, Head, Imports, Ledger, Limits, LogCommand, Owner, Published, Receipts, RehomingPoints,
-    Sequencer, State, anti_entropy, apply::Regional, commit, ingest, receipts::content_hash,
+    Sequencer, State, anti_entropy, apply::Regional, ingest, receipts::content_hash,
 };
 use littoral_log::{
-    Batch, Log as _, Retention,
+    Log as _, Retention,
     embedded::{Embedded, Options},
     snapshot,
     storage::{Faults, Memory},
@@ -78,16 +78,9 @@ pub struct Leader {
     state: State,
 }
 
-/// A batch that is not being written yet.
+/// A batch that is not appended yet.
 pub struct Built {
     building: Building,
-    results: Vec<Result<Durable, WriteError>>,
-}
-
-/// A batch that is being written.
-pub struct Sent {
-    batch: Batch,
-    pending: commit::Pending,
     results: Vec<Result<Durable, WriteError>>,
 }
 
@@ -231,11 +224,10 @@ impl Leader {
     /// Why nothing of it is durable.
     pub fn commit(&mut self, commands: Vec<LogCommand>, now: Duration) -> Answers {
         let built = self.build(commands, now);
-        let sent = self.send(built)?;
-        self.complete(sent)
+        self.append(built)
     }
 
-    /// Builds a batch, which follows the one that is being written, if there is one.
+    /// Builds a batch.
     pub fn build(&mut self, commands: Vec<LogCommand>, now: Duration) -> Built {
         let mut building = self.sequencer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
         let add = |command| self.sequencer.take(&mut building, command, &mut self.receipts);
@@ -243,24 +235,15 @@ impl Leader {
         Built { building, results }
     }
 
-    /// Starts to write a batch. Only one is written at a time.
-    ///
-    /// # Errors
-    /// That the batch that it was built on has failed.
-    pub fn send(&mut self, Built { building, results }: Built) -> Result<Sent, String> {
-        let finished = self.sequencer.finish(building, &mut self.receipts);
-        let (batch, pending) = finished.ok_or("the batch that it was built on has failed")?;
-        Ok(Sent { batch, pending, results })
-    }
-
-    /// Returns the result of a batch that was sent.
+    /// Appends a batch and applies it.
     ///
     /// # Errors
     /// Why nothing of it is durable.
-    pub fn complete(&mut self, Sent { batch, pending, results }: Sent) -> Answers {
+    pub fn append(&mut self, Built { building, results }: Built) -> Answers {
+        let (batch, pending) = building.finish();
         if !batch.is_empty() {
             if let Err(error) = self.log.append(batch) {
-                self.sequencer.failed(&pending, &mut self.receipts);
+                pending.undo(&mut self.receipts);
                 return Err(error.to_string());
             }
             self.sequencer.durable(pending);

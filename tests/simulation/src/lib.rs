@@ -28,4 +28,4 @@ pub mod timeline;
 pub mod world;
 
 pub use report::{Failure, Report};
-pub use world::{World, run, run_ahead, run_swarm};
+pub use world::{World, run, run_swarm};

@@ -3,7 +3,7 @@
 use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
 use littoral_simulation::{
-    regions, run, run_ahead, run_swarm,
+    regions, run, run_swarm,
     timeline::{Timeline, TimelineEvent},
 };
 use std::{
@@ -36,16 +36,13 @@ struct Arguments {
     #[arg(long)]
     digests: bool,
     /// Run the world of several regions instead of the world of one.
-    #[arg(long, conflicts_with = "ahead")]
+    #[arg(long)]
     regions: bool,
     /// Run the world of several regions in which logs are rolled back to older copies.
-    #[arg(long, conflicts_with_all = ["regions", "ahead"])]
+    #[arg(long, conflicts_with = "regions")]
     rollbacks: bool,
-    /// Run worlds in which a batch is built while the one before it is being written.
-    #[arg(long)]
-    ahead: bool,
     /// Run worlds in which some kinds of faults are frequent and others never happen.
-    #[arg(long, conflicts_with_all = ["regions", "rollbacks", "ahead"])]
+    #[arg(long, conflicts_with_all = ["regions", "rollbacks"])]
     swarm: bool,
     /// Put this deliberate fault into the product.
     #[arg(long)]
@@ -63,7 +60,7 @@ impl FromStr for Fault {
             let rollbacks = Mutation::ROLLBACK.into_iter().chain(Mutation::ROLLBACK_RARE);
             Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(rollbacks)
         };
-        let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::RARE).chain(of_regions());
+        let all = || Mutation::ALL.into_iter().chain(Mutation::RARE).chain(of_regions());
         let found = all().find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
             let names: Vec<String> = all().map(|mutation| format!("{mutation:?}")).collect();
@@ -128,12 +125,7 @@ impl Arguments {
             let run = if self.rollbacks { regions::run_rollbacks } else { regions::run };
             return self.describe(seed, &Timeline::<regions::event::Event>::default(), run(seed).err());
         }
-        let run = match (self.ahead, self.swarm) {
-            (true, _) => run_ahead,
-            (_, true) => run_swarm,
-            _ => run,
-        };
-        match run(seed) {
+        match if self.swarm { run_swarm(seed) } else { run(seed) } {
             Ok(report) => self.describe(seed, &report.events, None),
             Err(failure) => self.describe(seed, &failure.events, Some(failure.to_string())),
         }

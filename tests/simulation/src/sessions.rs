@@ -65,35 +65,21 @@ pub(crate) struct Read {
 struct Writer {
     session: usize,
     request: WriteRequest,
-    /// Whether the disconnected client has retried the write before it was answered.
-    retried: bool,
 }
 
 impl World {
-    /// Some clients write, in one batch of the leader, or in two, of which the second is built while the first is being written.
+    /// Some clients write, in one batch of the leader.
     pub(crate) fn write(&mut self) -> Result<(), String> {
-        let (commands, mut writers) = self.next_commands()?;
+        let (commands, writers) = self.next_commands()?;
         let built = self.leader.build(commands, self.now);
-        let fresh = built.fresh();
-        let sent = self.leader.send(built)?;
-        let ahead = self.ahead && self.random.one_in(2);
-        let next = ahead.then(|| self.later_commands(&mut writers)).transpose()?;
-        let next = next.map(|(commands, writers)| (self.leader.build(commands, self.now), writers));
-        let from = self.leader.head().lsn.next();
-        match self.leader.complete(sent) {
-            Ok(answers) => self.acknowledged(from, writers, answers)?,
-            Err(reason) => self.rejected(from, writers, Some(&fresh), reason),
-        }
-        let Some((built, writers)) = next else { return Ok(()) };
         let (fresh, from) = (built.fresh(), self.leader.head().lsn.next());
-        match self.leader.send(built) {
-            Err(reason) => self.rejected(from, writers, None, reason),
-            Ok(sent) => match self.leader.complete(sent) {
-                Ok(answers) => self.acknowledged(from, writers, answers)?,
-                Err(reason) => self.rejected(from, writers, Some(&fresh), reason),
-            },
+        match self.leader.append(built) {
+            Ok(answers) => self.acknowledged(from, writers, answers),
+            Err(reason) => {
+                self.rejected(from, writers, &fresh, reason);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Returns the writes of some clients, and the leader's own commands.
@@ -108,7 +94,7 @@ impl World {
                 None => self.next_write(session),
             };
             commands.push(self.valid(&request)?);
-            writers.push(Some(Writer { session, request, retried: false }));
+            writers.push(Some(Writer { session, request }));
         }
         if self.random.one_in(6) {
             let before = Hlc::new(self.leader.now_ms(self.now).saturating_sub(self.random.below(200)), 0);
@@ -118,28 +104,6 @@ impl World {
             }
         }
         Ok((commands, writers))
-    }
-
-    /// Returns the commands that arrive while a batch is being written: disconnected clients retry their writes, and
-    /// others write more.
-    fn later_commands(
-        &mut self,
-        writers: &mut [Option<Writer>],
-    ) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
-        let (mut commands, mut later) = (Vec::new(), Vec::new());
-        for writer in writers.iter_mut().flatten() {
-            let request = if writer.request.idempotency_key.is_some() && self.random.one_in(2) {
-                writer.retried = true;
-                writer.request.clone()
-            } else if self.random.one_in(3) {
-                self.next_write(writer.session)
-            } else {
-                continue;
-            };
-            commands.push(self.valid(&request)?);
-            later.push(Some(Writer { session: writer.session, request, retried: false }));
-        }
-        Ok((commands, later))
     }
 
     fn valid(&self, request: &WriteRequest) -> Result<LogCommand, String> {
@@ -161,11 +125,8 @@ impl World {
         self.note(Event::Acknowledged { from, last: self.leader.head().lsn });
         for (writer, answer) in writers.into_iter().zip(answers) {
             let receipt = answer.map_err(|error| format!("a valid write is rejected: {error}"))?;
-            let Some(Writer { session, request, retried }) = writer else { continue };
+            let Some(Writer { session, request }) = writer else { continue };
             self.what_is_acknowledged_is_in_the_log(&receipt, &request)?;
-            if retried {
-                continue;
-            }
             // Some answers are lost: the client retries the write.
             if request.idempotency_key.is_some() && self.random.one_in(3) {
                 self.sessions[session].unanswered = Some(request);
@@ -180,14 +141,12 @@ impl World {
     }
 
     /// A batch was rejected. What was written of it, the commands that are `fresh`, may still be on the disk.
-    fn rejected(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: String) {
+    fn rejected(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: &[bool], reason: String) {
         self.note(Event::Rejected { from, reason });
-        if let Some(fresh) = fresh {
-            let rows = writers.iter().zip(fresh).filter(|(_, fresh)| **fresh).filter_map(|(writer, _)| writer.as_ref());
-            self.pending = rows.flat_map(|writer| writes_of(&writer.request)).collect();
-        }
-        for Writer { session, request, retried } in writers.into_iter().flatten() {
-            if request.idempotency_key.is_some() && !retried {
+        let rows = writers.iter().zip(fresh).filter(|(_, fresh)| **fresh).filter_map(|(writer, _)| writer.as_ref());
+        self.pending = rows.flat_map(|writer| writes_of(&writer.request)).collect();
+        for Writer { session, request } in writers.into_iter().flatten() {
+            if request.idempotency_key.is_some() {
                 self.sessions[session].unanswered = Some(request);
             }
         }

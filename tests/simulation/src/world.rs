@@ -90,8 +90,6 @@ pub struct World {
     /// Per edge, the log whose rows it holds, and the logs that an operator had it adopt.
     pub(crate) held_logs: Vec<(Option<Incarnation>, Vec<Incarnation>)>,
     pub(crate) healed: bool,
-    /// Whether batches are built while others are being written.
-    pub(crate) ahead: bool,
     /// Which faults are frequent; `None` if each is as frequent as in every other world.
     swarm: Option<Swarm>,
     events: Timeline<Event>,
@@ -102,7 +100,7 @@ pub struct World {
 /// # Errors
 /// The invariant that does not hold.
 pub fn run(seed: u64) -> Result<Report, Failure> {
-    run_in(seed, false, false)
+    run_in(seed, false)
 }
 
 /// Runs a seed in a world in which faults of some kinds are frequent, and others never happen.
@@ -110,20 +108,12 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
 /// # Errors
 /// The invariant that does not hold.
 pub fn run_swarm(seed: u64) -> Result<Report, Failure> {
-    run_in(seed, false, true)
+    run_in(seed, true)
 }
 
-/// Runs a seed in a world whose leader builds batches while others are being written.
-///
-/// # Errors
-/// The invariant that does not hold.
-pub fn run_ahead(seed: u64) -> Result<Report, Failure> {
-    run_in(seed, true, false)
-}
-
-fn run_in(seed: u64, ahead: bool, swarm: bool) -> Result<Report, Failure> {
+fn run_in(seed: u64, swarm: bool) -> Result<Report, Failure> {
     let fail = |broken, events| Failure { seed, broken, events };
-    let mut world = World::new(seed, ahead, swarm).map_err(|broken| fail(broken, Timeline::default()))?;
+    let mut world = World::new(seed, swarm).map_err(|broken| fail(broken, Timeline::default()))?;
     match world.run() {
         Ok(()) => Ok(Report { events: world.events }),
         Err(broken) => Err(fail(broken, world.events)),
@@ -131,7 +121,7 @@ fn run_in(seed: u64, ahead: bool, swarm: bool) -> Result<Report, Failure> {
 }
 
 impl World {
-    fn new(seed: u64, ahead: bool, swarm: bool) -> Result<Self, String> {
+    fn new(seed: u64, swarm: bool) -> Result<Self, String> {
         let mut random = Random::new(seed);
         let swarm = swarm.then(|| Swarm::new(&mut random));
         let leader = Leader::open(Memory::new(), Epoch::FIRST, random.any())?;
@@ -159,7 +149,6 @@ impl World {
             last_positions: vec![(None, Lsn::NONE); EDGES],
             held_logs: vec![(None, Vec::new()); EDGES],
             healed: false,
-            ahead,
             swarm,
             events: Timeline::default(),
         };
