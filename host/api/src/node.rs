@@ -18,6 +18,9 @@ pub struct Status {
     pub build: String,
     /// Whether the process is about to stop.
     pub draining: bool,
+    /// Whether the node listens beyond loopback without protection, as `--insecure` allows.
+    #[serde(default)]
+    pub insecure: bool,
     /// Whether the data is fresh.
     pub fresh: bool,
     /// Why the data is not fresh. Empty if it is.

@@ -14,6 +14,8 @@ pub struct Cli {
     /// Print JSON instead of text.
     #[arg(long, global = true)]
     pub json: bool,
+    #[command(flatten)]
+    pub tls: littoral_cli::target::TlsArgs,
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,
@@ -63,6 +65,8 @@ pub enum Command {
     Drill(littoral_lab::drill::Args),
     /// Import definitions from another system.
     Import(commands::import::Args),
+    /// Run a private certificate authority: init, issue, renew, rotate-root, show.
+    Certs(commands::certs::Args),
     /// Check configuration files.
     Config(commands::config::Args),
     /// Explain error codes: what happened and what to do.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod about;
+pub mod certs;
 pub mod config;
 pub mod conflicts;
 pub mod definitions;
@@ -41,6 +42,7 @@ use std::process::ExitCode;
 /// [`Failure`], with its message and exit code.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let json = cli.json;
+    cli.tls.install();
     match cli.command {
         #[cfg(feature = "lab")]
         Command::Demo(args) => littoral_lab::demo::run(&args, json),
@@ -64,6 +66,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         #[cfg(feature = "lab")]
         Command::Drill(args) => littoral_lab::drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),
+        Command::Certs(args) => certs::run(&args, json),
         Command::Config(args) => config::run(&args, json),
         Command::Errors(args) => errors::run(&args, json),
         #[cfg(feature = "lab")]

@@ -1,7 +1,11 @@
 //! The node to which a command is sent, and how its errors end the command.
 
 use crate::Failure;
-use littoral_client::{Client, Config, Credential, Error};
+use littoral_client::{Client, ClientFiles, Config, Credential, Error};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 /// The node to which the command is sent.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,20 +25,55 @@ impl Target {
     }
 }
 
+/// The trusted roots and the certificate of every client of this process, from the command line.
+static FILES: Mutex<ClientFiles> = Mutex::new(ClientFiles { ca: None, cert: None, key: None });
+
+/// Options of every command that sends requests to a node whose address begins with https.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TlsArgs {
+    /// The trusted roots as PEM, for https [default: the system's].
+    #[arg(long, global = true, value_name = "FILE", env = "LITTORAL_CA")]
+    pub ca: Option<PathBuf>,
+    /// The client's certificate as PEM, for nodes that require one.
+    #[arg(long, global = true, value_name = "FILE", env = "LITTORAL_CERT")]
+    pub cert: Option<PathBuf>,
+    /// The key of the client's certificate as PEM [default: in the file of --cert].
+    #[arg(long, global = true, value_name = "FILE", env = "LITTORAL_KEY")]
+    pub key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// Makes every client of this process use these files.
+    pub fn install(&self) {
+        let Self { ca, cert, key } = self.clone();
+        trust(ClientFiles { ca, cert, key });
+    }
+}
+
+/// Makes every client of this process that is created from now on use these files.
+pub fn trust(files: ClientFiles) {
+    *FILES.lock().unwrap_or_else(PoisonError::into_inner) = files;
+}
+
+/// Returns the trusted roots and the certificate of every client of this process.
+pub fn files() -> ClientFiles {
+    FILES.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// Returns a client of the node at `url`.
 ///
 /// # Errors
-/// If the address is invalid, or the file of the token cannot be read.
+/// If the address or a certificate is invalid, or the file of the token cannot be read.
 pub fn client(url: &str) -> Result<Client, Failure> {
     Client::new(url, config()?).map_err(failed)
 }
 
-/// Returns the settings of a client, with the token that it sends.
+/// Returns the settings of a client: the roots and the certificate of the command line, and the token that it sends.
 ///
 /// # Errors
 /// If the file of the token cannot be read.
 pub fn config() -> Result<Config, Failure> {
-    Ok(Config { token: token()?, ..Config::default() })
+    Ok(Config { tls: files(), token: token()?, ..Config::default() })
 }
 
 /// Returns the token that calls send: `LITTORAL_TOKEN`, or the content of the file that `LITTORAL_TOKEN_FILE` names. No flag sets it,
@@ -58,7 +97,7 @@ pub fn token() -> Result<Option<Credential>, Failure> {
 #[must_use]
 pub fn failed(error: Error) -> Failure {
     match &error {
-        Error::Address { .. } | Error::Request(_) => Failure::usage(error),
+        Error::Address { .. } | Error::Tls(_) | Error::Request(_) => Failure::usage(error),
         Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. } => Failure::unreachable(error),
         _ => Failure::refused(error),
     }

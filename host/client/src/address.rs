@@ -9,19 +9,19 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) struct Address(String);
 
 impl Address {
-    /// Parses `http://host:port`, with or without a final slash, and `host:port`.
-    pub(crate) fn parse(given: &str) -> Result<Self, Error> {
+    /// Parses `http://host:port` and `https://host:port`, with or without a final slash, and `host:port`, which is https if the
+    /// client has trusted roots.
+    pub(crate) fn parse(given: &str, has_roots: bool) -> Result<Self, Error> {
         let refuse =
             |reason: &str| Error::Address { given: given.chars().take(200).collect(), reason: reason.to_owned() };
-        let whole = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
+        let whole = if given.contains("://") {
+            given.to_owned()
+        } else {
+            format!("{}://{given}", if has_roots { "https" } else { "http" })
+        };
         let uri: Uri = whole.parse().map_err(|_| refuse("it is not a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(refuse("this client has no TLS; put a TLS proxy in front of the node, or use http"));
-            }
-            _ => return Err(refuse("its scheme is not http")),
-        }
+        let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
+        let scheme = scheme.ok_or_else(|| refuse("its scheme is neither http nor https"))?;
         let authority = uri.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| refuse("it has no host"))?;
         if authority.as_str().contains('@') {
             return Err(refuse("it has a user name, which is not supported"));
@@ -29,7 +29,12 @@ impl Address {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(refuse("it has a path; use only scheme, host and port"));
         }
-        Ok(Self(format!("http://{authority}")))
+        Ok(Self(format!("{scheme}://{authority}")))
+    }
+
+    /// Whether connections to it use TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
     }
 
     /// Returns scheme, host and port.
@@ -53,10 +58,12 @@ mod tests {
     #[test]
     fn addresses_are_taken_as_people_write_them() {
         for given in ["http://127.0.0.1:6566", "http://127.0.0.1:6566/", "127.0.0.1:6566"] {
-            assert_eq!(Address::parse(given).unwrap().as_str(), "http://127.0.0.1:6566");
+            assert_eq!(Address::parse(given, false).unwrap().as_str(), "http://127.0.0.1:6566");
         }
-        for bad in ["", "https://a", "ftp://a", "http://", "http://a/v1", "http://u:p@a", "http://a b"] {
-            let error = Address::parse(bad).unwrap_err().to_string();
+        assert_eq!(Address::parse("https://a:1/", false).unwrap().as_str(), "https://a:1");
+        assert_eq!(Address::parse("a:1", true).unwrap().as_str(), "https://a:1");
+        for bad in ["", "ftp://a", "http://", "http://a/v1", "http://u:p@a", "http://a b"] {
+            let error = Address::parse(bad, false).unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:6566"), "{error}");
         }
     }

@@ -1,6 +1,7 @@
 //! The settings of a client.
 
 use littoral_model::{caller::Credential, write::WriteConcern};
+use littoral_tls::ClientFiles;
 use serde::Deserialize;
 
 /// The settings of a client: timeouts, retries and bounds.
@@ -23,6 +24,8 @@ pub struct Config {
     pub concern_wait_ms: u32,
     /// The bearer token that every call sends. Default none.
     pub token: Option<Credential>,
+    /// The trusted roots, and the client's certificate, for addresses with https.
+    pub tls: ClientFiles,
 }
 
 impl Default for Config {
@@ -36,6 +39,7 @@ impl Default for Config {
             concern: WriteConcern::Local,
             concern_wait_ms: 0,
             token: None,
+            tls: ClientFiles::default(),
         }
     }
 }

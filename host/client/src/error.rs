@@ -13,6 +13,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A certificate, a key or a bundle of roots cannot be used.
+    #[error("{0}")]
+    Tls(String),
     /// There is no connection. The call was not sent.
     #[error(
         "cannot connect to {url}: {reason}; check that the node runs there (`littoral status {base}`) and that the address is right"

@@ -119,6 +119,9 @@ fn excerpt(body: &[u8]) -> String {
 
 /// Returns the innermost error, as the outer ones have no details.
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    if let Some(explained) = littoral_tls::explain_source(error) {
+        return explained;
+    }
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -47,5 +47,6 @@ pub use littoral_api::{
     tails::{Tail, TailPage, TailRecord},
 };
 pub use littoral_model::caller::Credential;
+pub use littoral_tls::ClientFiles;
 pub use node::{Catalogue, Readiness};
 pub use views::ViewPut;

@@ -5,7 +5,7 @@ use crate::{failure::Failure, routes::Endpoint};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use littoral_api::{code, headers};
 use littoral_auth::{
-    Access, Authenticator, Rejected, Scope, Trust,
+    Access, Authenticator, Certificate, Rejected, Scope, Trust,
     authorize::{Forbidden, split},
 };
 use littoral_http::Client;
@@ -15,6 +15,7 @@ use littoral_model::{
     view::ViewId,
     write::RowBatch,
 };
+use littoral_tls::Role;
 use std::sync::Arc;
 
 tokio::task_local! {
@@ -132,7 +133,7 @@ impl Guard {
         let is_open = side == Side::Admin { is_open: true } && observes(endpoint);
         let verified = match &self.authenticator {
             Some(authenticator) if need != Need::Nothing && !is_open => {
-                Some(authenticate(authenticator, parts).await.map_err(unauthenticated)?)
+                Some(authenticate(authenticator, need, parts, client).await.map_err(unauthenticated)?)
             }
             _ => None,
         };
@@ -183,18 +184,37 @@ fn untrusted(name: &http::HeaderName) -> Failure {
     Failure::new(StatusCode::FORBIDDEN, code::HEADER_NOT_TRUSTED, message)
 }
 
-/// Returns the access of a request's credential, and its token if it has one, which can be forwarded.
+/// Returns the access of a request's credential, and its token if it has one, which can be forwarded. Without a token, the
+/// certificate of the connection is the credential.
 async fn authenticate<'a>(
     authenticator: &Authenticator,
+    need: Need,
     parts: &'a Parts,
+    client: &Client,
 ) -> Result<(Arc<Access>, Option<&'a str>), Rejected> {
     let now_s = littoral_runtime::clock::wall_ms() / 1_000;
+    if let (false, Some(certificate)) = (parts.headers.contains_key(header::AUTHORIZATION), own(client, need)) {
+        return Ok((authenticator.certificate(&certificate, now_s)?, None));
+    }
     let token = bearer(parts)?;
     let access = match authenticator.known(token, now_s) {
         Some(access) => access,
         None => authenticator.verify(token, now_s).await?,
     };
     Ok((access, Some(token)))
+}
+
+/// Returns the certificate of a connection if it is the credential of the requests on it. Clients of a router, an edge or a leader
+/// send requests over that node's connection, so a node's certificate is a credential for the node's state only.
+fn own(client: &Client, need: Need) -> Option<Certificate<'_>> {
+    let presented = client.identity.as_deref()?;
+    let is_node = presented.identity.as_ref().is_some_and(|identity| identity.role != Role::Operator);
+    let names = presented.uris.first().or(presented.dns_names.first()).or(presented.common_name.as_ref());
+    (need == Need::Credential || !is_node).then(|| Certificate {
+        name: names.map_or("", String::as_str),
+        fingerprint: presented.fingerprint,
+        not_after_s: presented.not_after_s,
+    })
 }
 
 /// Returns the bearer token of a request.

@@ -58,8 +58,11 @@ impl Inbox {
     }
 }
 
-/// Formats an error and its causes as one line.
+/// Returns an error and its sources, as one line. The reason of a failed TLS handshake replaces them, because it has a remedy.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(explained) = littoral_tls::explain_source(error) {
+        return explained;
+    }
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -135,6 +135,15 @@ pub trait RegionPeer: Send + Sync + 'static {
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
 }
 
+/// Answers nodes that renew their certificates: signs, or forwards to a node that does.
+pub trait Certifier: Send + Sync + 'static {
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// Why it is rejected.
+    fn certify(&self, request: Bytes) -> BoxFuture<'_, Result<Bytes, String>>;
+}
+
 /// The role of a source of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceRole {

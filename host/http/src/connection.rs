@@ -18,8 +18,13 @@ use hyper_util::{
     server::conn::auto,
 };
 use littoral_runtime::{Draining, workers};
+use littoral_tls::{PeerIdentity, Tls};
 use std::{convert::Infallible, error::Error, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The longest request head, in bytes.
@@ -56,6 +61,8 @@ pub struct Client {
     pub address: IpAddr,
     /// Shows whether the client has left. `None` over HTTP/2, where a request ends with its stream or its connection.
     pub peer: Option<Peer>,
+    /// The certificate that the client presented. It is also an extension of every request. `None` without one, and without TLS.
+    pub identity: Option<PeerIdentity>,
 }
 
 /// The connection that an answer is sent over.
@@ -73,24 +80,51 @@ pub(crate) struct Connections<H> {
     pub(crate) handler: H,
     pub(crate) limits: Limits,
     pub(crate) draining: Draining,
+    pub(crate) tls: Option<Tls>,
     pub(crate) workers: workers::Executor,
     pub(crate) shutdown: CancellationToken,
 }
 
 impl<H: Handler> Connections<H> {
+    /// Serves a connection, after its handshake if the listener uses TLS. The handshake has the time of a request's head.
+    pub(crate) async fn serve(self, socket: Socket, mut client: Client) {
+        let Some(tls) = self.tls.clone() else { return self.drive(socket, client).await };
+        let handshake = timeout(self.limits.header_timeout, tls.accept_client(socket));
+        let handshake = self.shutdown.run_until_cancelled(handshake).await;
+        match handshake {
+            Some(Ok(Ok((stream, identity)))) => {
+                client.identity = identity;
+                self.drive(stream, client).await;
+            }
+            Some(Ok(Err(error))) => {
+                tracing::debug!(%error, address = %client.address, "closed a connection: its TLS handshake failed");
+            }
+            Some(Err(_)) => {
+                tracing::debug!(address = %client.address, "closed a connection: its TLS handshake took too long")
+            }
+            None => {}
+        }
+    }
+
     /// Serves a connection until its client is done or too slow, or until the listener is shut down.
-    pub(crate) async fn drive(self, socket: Socket, client: Client) {
-        let Self { handler, limits, draining, workers, shutdown } = self;
+    async fn drive<S>(self, socket: S, client: Client)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { handler, limits, draining, workers, shutdown, tls: _ } = self;
         let (cut_short, unread, address) = (CutShort::default(), Unread::new(), client.address);
         let stream = WaitLimit::new(socket, limits, cut_short.clone());
         let (requests, watched, notices) = (Arc::new(Notify::new()), unread.clone(), draining.clone());
         let has_requests = requests.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let (is_http2, is_head) = (request.version() == Version::HTTP_2, *request.method() == Method::HEAD);
             let mut client = client.clone();
             if is_http2 {
                 client.peer = None;
                 has_requests.notify_one();
+            }
+            if let Some(identity) = &client.identity {
+                request.extensions_mut().insert(identity.clone());
             }
             // Last resort: a fault in one request must not end the others of its connection.
             let answer = AssertUnwindSafe(handler.clone().answer(request, client)).catch_unwind();

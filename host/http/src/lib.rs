@@ -1,5 +1,5 @@
-//! HTTP servers without TLS: accepts connections, serves HTTP/1.1 and HTTP/2 on one port, bounds what a client can hold, and
-//! drains. The doors and the router both serve through this crate.
+//! HTTP servers, with or without TLS: accepts connections, serves HTTP/1.1 and HTTP/2 on one port, bounds what a client can hold,
+//! and drains. The doors and the router both serve through this crate.
 //!
 //! [`serve`] accepts connections up to a bound and drives each of them. A [`Handler`] answers the requests. [`body::take`] reads
 //! a request's body within a [`BodyBudget`], the memory that large bodies and answers share.
@@ -26,6 +26,7 @@ pub use budget::{BodyBudget, COUNTED_FROM, Full, Held};
 pub use connection::{Client, Handler, Sending};
 pub use limits::Limits;
 pub use listener::serve;
+pub use littoral_tls::PeerIdentity;
 pub use process::Process;
 pub use socket::Peer;
 pub use stall::Stall;

@@ -38,6 +38,7 @@ pub async fn serve<H: Handler>(
         handler,
         limits,
         draining: process.draining.clone(),
+        tls: process.tls.clone(),
         workers: workers::Executor(Handle::current()),
         shutdown: shutdown.clone(),
     };
@@ -53,10 +54,11 @@ pub async fn serve<H: Handler>(
                 let connections = connections.clone();
                 let spawned = process.reactors.spawn(&tasks, stream, |stream| {
                     let socket = Socket::new(stream);
-                    let client = Client { address: peer.ip().to_canonical(), peer: Some(socket.peer()) };
+                    let client =
+                        Client { address: peer.ip().to_canonical(), peer: Some(socket.peer()), identity: None };
                     async move {
                         let (_place, _connected) = (place, connected);
-                        let _ = cut.run_until_cancelled(connections.drive(socket, client)).await;
+                        let _ = cut.run_until_cancelled(connections.serve(socket, client)).await;
                     }
                 });
                 if let Err(error) = spawned {

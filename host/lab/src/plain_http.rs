@@ -1,14 +1,21 @@
-//! A plain HTTP client: the reads and writes of the demo and of drills do not use Littoral's own client.
+//! An HTTP client: the reads and writes of the demo and of drills do not use Littoral's own client.
 
 use crate::failure::Failure;
+use crate::target;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Bytes};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use littoral_tls::{client_config, untrusting_client_config};
+use parking_lot::Mutex;
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// The largest response body that is accepted.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -16,9 +23,18 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long a response may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A client that reuses its connections.
-#[derive(Clone)]
-pub struct Http(Client<HttpConnector, Full<Bytes>>);
+/// Connections that are reused.
+type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A client that reuses its connections, and that trusts the roots of the local cluster as they are at the moment.
+#[derive(Clone, Default)]
+pub struct Http(Arc<Mutex<Option<Connected>>>);
+
+struct Connected {
+    pool: Pool,
+    /// When the roots were written.
+    trusted: Option<SystemTime>,
+}
 
 /// A response.
 pub struct Answer {
@@ -31,9 +47,18 @@ pub struct Answer {
 impl Http {
     /// Returns a client without connections.
     pub fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        Self(Client::builder(TokioExecutor::new()).build(connector))
+        Self::default()
+    }
+
+    /// Returns the connections, or new ones once the roots have been replaced.
+    fn pool(&self) -> Result<Pool, Failure> {
+        let (mut connected, trusted) = (self.0.lock(), trusted());
+        if let Some(connected) = connected.as_ref().filter(|connected| connected.trusted == trusted) {
+            return Ok(connected.pool.clone());
+        }
+        let pool = pool()?;
+        *connected = Some(Connected { pool: pool.clone(), trusted });
+        Ok(pool)
     }
 
     /// Sends a GET request.
@@ -75,13 +100,29 @@ impl Http {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(&error))?;
         let answered = async {
-            let response = self.0.request(request).await.map_err(|error| failed(&error))?;
+            let response = self.pool()?.request(request).await.map_err(|error| failed(&error))?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| failed(&error))?;
             Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
         };
         tokio::time::timeout(ANSWER_TIME_MAX, answered).await.map_err(|_| failed(&"no response in time"))?
     }
+}
+
+fn trusted() -> Option<SystemTime> {
+    target::files().ca.and_then(|file| std::fs::metadata(file).ok()?.modified().ok())
+}
+
+fn pool() -> Result<Pool, Failure> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    let files = target::files();
+    let tls = if files.ca.is_some() { client_config(&files) } else { untrusting_client_config() };
+    let tls = tls.map_err(Failure::refused)?;
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 impl Answer {

@@ -32,6 +32,7 @@ use littoral_model::{
     token::Watermark,
     write::{WriteConcern, WriteError, WriteReceipt},
 };
+use littoral_tls::Tls;
 use std::{sync::Arc, time::Duration};
 
 /// Returns milliseconds since 1970.
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) edges: Edges,
     /// The cluster that the log belongs to.
     pub(crate) affiliation: AffiliationState,
+    /// The TLS of connections to other leaders.
+    pub(crate) tls: Option<Tls>,
     /// The other regions.
     pub(crate) cross_region: CrossRegion,
 }

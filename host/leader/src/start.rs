@@ -33,6 +33,7 @@ use littoral_model::{
     record::ChainHash,
 };
 use littoral_recovery::{Progress, RecoverError, Recovered, RestoreWorkers, recover};
+use littoral_tls::Tls;
 use std::{
     io,
     path::PathBuf,
@@ -91,6 +92,8 @@ pub struct Environment {
     pub entropy: u64,
     /// The progress of the start.
     pub progress: Arc<Progress>,
+    /// The TLS of connections to other leaders. Without it they are plain.
+    pub tls: Option<Tls>,
 }
 
 impl Environment {
@@ -107,6 +110,7 @@ impl Environment {
             clock: Arc::new(littoral_runtime::clock::wall_ms),
             entropy: fastrand::u64(..),
             progress: Arc::default(),
+            tls: None,
         })
     }
 }
@@ -311,6 +315,7 @@ fn open_blocking<R: Replication>(
         snapshots: Snapshots::new(environment.storage, recovered.snapshot_lsn),
         new_lives,
         modules,
+        tls: environment.tls,
         anti_entropy: AntiEntropyState::default(),
         edges: Edges::default(),
         affiliation,

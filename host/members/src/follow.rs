@@ -102,7 +102,7 @@ pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, membe
 
 /// Follows over one connection, until it ends.
 async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Result<Reopen, Ended> {
-    let calls = peers::connect(&member.peer).await.map_err(CallError::from)?;
+    let calls = peers::connect(&member.peer, membership.tls.clone()).await.map_err(CallError::from)?;
     let me = membership.me.clone();
     let log = blocking(local, membership, |_, membership| membership.describe_log()).await?;
     let reply = peers::call(&calls, Request::Join { member: me.clone(), log }).await?;

@@ -188,6 +188,7 @@ impl Opener {
             members: config.members.clone(),
             lease: self.lease.clone(),
             timing: self.timing,
+            tls: environment.tls.clone(),
         };
         let join = move |fresh| Arc::new(Membership::new(identity, fresh));
         let opened = littoral_leader::open(environment, config, runtime, Writers::OneAtATime, join).await?;

@@ -18,6 +18,7 @@ use littoral_lease as lease;
 use littoral_log::Log;
 use littoral_model::position::{Epoch, Lsn};
 use littoral_protocol::members::{Acceptor, RecordId};
+use littoral_tls::Tls;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub(crate) struct Membership {
     pub(crate) members: Vec<MemberAddress>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
+    /// The TLS of connections to the other members.
+    pub(crate) tls: Option<Tls>,
     pub(crate) log: Arc<dyn Log>,
     commits: Arc<CommitWaiters>,
     writing: Mutex<()>,
@@ -49,6 +52,7 @@ pub(crate) struct Identity {
     pub(crate) members: Vec<MemberAddress>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
+    pub(crate) tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -61,7 +65,7 @@ struct State {
 impl Membership {
     /// Creates the membership of a log that was just opened.
     pub(crate) fn new(identity: Identity, fresh: littoral_leader::FreshLog) -> Self {
-        let Identity { me, members, lease, timing } = identity;
+        let Identity { me, members, lease, timing, tls } = identity;
         let littoral_leader::FreshLog { log, applied, commits } = fresh;
         let mut acceptor = Acceptor::restored(log.promised(), log.history());
         acceptor.know_committed(applied);
@@ -72,6 +76,7 @@ impl Membership {
             members,
             lease,
             timing,
+            tls,
             log,
             commits,
             writing: Mutex::default(),

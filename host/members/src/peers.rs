@@ -3,6 +3,7 @@
 use littoral_feed::client::{self, CallClient, Config};
 use littoral_leader::MemberAddress;
 use littoral_protocol::members::rpc::{Rejection, Reply, Request};
+use littoral_tls::Tls;
 use std::time::Duration;
 
 /// How long another member may take to connect and to reply. A reply that waits for records may take longer.
@@ -22,13 +23,14 @@ pub(crate) enum CallError {
 }
 
 /// Connects to a member's peer listener.
-pub(crate) async fn connect(peer: &str) -> Result<CallClient, client::Error> {
+pub(crate) async fn connect(peer: &str, tls: Option<Tls>) -> Result<CallClient, client::Error> {
     let timeout_ms = CALL_TIMEOUT.as_millis() as u64;
     let config = Config {
         leader: vec![peer.to_owned()],
         connect_timeout_ms: timeout_ms,
         // Forwarded writes may wait for other regions.
         call_timeout_ms: 5 * timeout_ms,
+        tls,
         ..Config::default()
     };
     client::connect_calls(peer, &config).await
@@ -40,6 +42,6 @@ pub(crate) async fn call(calls: &CallClient, request: Request) -> Result<Reply, 
 }
 
 /// Sends a request over a connection of its own.
-pub(crate) async fn call_once(member: &MemberAddress, request: Request) -> Result<Reply, CallError> {
-    call(&connect(&member.peer).await?, request).await
+pub(crate) async fn call_once(member: &MemberAddress, tls: Option<Tls>, request: Request) -> Result<Reply, CallError> {
+    call(&connect(&member.peer, tls).await?, request).await
 }

@@ -88,6 +88,7 @@ impl Members {
             clock: Arc::new(|| NOW_MS),
             entropy: STARTED.fetch_add(1, Relaxed),
             progress: Arc::default(),
+            tls: None,
         };
         let stop = CancellationToken::new();
         let member =

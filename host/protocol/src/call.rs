@@ -79,6 +79,8 @@ pub enum Call {
     },
     /// Merges rows and deletions that the leader's log has lost and an edge has kept.
     Merge(TailPiece),
+    /// Renews the certificate of the node that signed the request, here or at the node to which this one forwards it.
+    Certify(Bytes),
 }
 
 /// A call with its number.
@@ -164,6 +166,8 @@ pub enum Answer {
     Member(Result<rpc::Reply, Rejection>),
     /// The result of [`Call::Quorum`].
     Quorum(Result<QuorumRead, ReadError>),
+    /// The result of [`Call::Certify`]: the reply, or why the request is rejected.
+    Certified(Result<Bytes, String>),
 }
 
 /// A call's result with the call's number.

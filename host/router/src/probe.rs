@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use littoral_model::region::Region;
+use littoral_tls::Tls;
 use serde::Deserialize;
 use std::{
     collections::HashMap,
@@ -85,9 +86,8 @@ async fn probe_door(router: Router, door: Arc<Door>) {
     loop {
         let began = Instant::now();
         let timeout = Duration::from_millis(config.timeout_ms);
-        let asked =
-            tokio::time::timeout(timeout, ask(&mut connection, &door, router.config().probe_token_file.as_deref()))
-                .await;
+        let token = router.config().probe_token_file.as_deref();
+        let asked = tokio::time::timeout(timeout, ask(&mut connection, &door, router.tls(), token)).await;
         let took = began.elapsed();
         let status = asked.unwrap_or_else(|_| Err("it did not answer in time".to_owned()));
         let (finding, took) = match &status {
@@ -109,14 +109,19 @@ async fn probe_door(router: Router, door: Arc<Door>) {
     }
 }
 
-async fn ask(connection: &mut Option<Upstream>, door: &Door, token: Option<&Path>) -> Result<Status, String> {
+async fn ask(
+    connection: &mut Option<Upstream>,
+    door: &Door,
+    tls: Option<&Tls>,
+    token: Option<&Path>,
+) -> Result<Status, String> {
     let token = match token {
         Some(path) => Some(bearer(path).await?),
         None => None,
     };
     let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.is_fresh().then_some(kept)) {
         Some(upstream) => upstream,
-        None => Upstream::connect(&door.address).await.map_err(|error| error.to_string())?,
+        None => Upstream::connect(door, tls).await.map_err(|error| error.to_string())?,
     };
     let mut request =
         Request::builder().method(Method::GET).uri("/v1/status").header(header::HOST, door.address.as_str());

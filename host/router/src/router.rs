@@ -19,6 +19,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use littoral_tls::Tls;
 use parking_lot::Mutex;
 use std::{
     net::IpAddr,
@@ -38,6 +39,7 @@ pub struct Router(Arc<Shared>);
 
 struct Shared {
     config: Config,
+    tls: Option<Tls>,
     began: Instant,
     dice: AtomicU64,
     fleet: Mutex<Fleet>,
@@ -67,7 +69,7 @@ impl Router {
     ///
     /// # Errors
     /// If the location database cannot be opened: which, why, and what to do.
-    pub fn new(config: Config, topology: Topology) -> Result<Self, String> {
+    pub fn new(config: Config, topology: Topology, tls: Option<Tls>) -> Result<Self, String> {
         let fleet = Fleet::new(Arc::new(topology), config.health.clone(), config.outlier.clone());
         let places = places(&config)?;
         let spending = Spending {
@@ -88,7 +90,14 @@ impl Router {
             spending: Mutex::new(spending),
             topology_problem: ArcSwap::from_pointee(None),
             config,
+            tls,
         })))
+    }
+
+    /// Returns the TLS of connections to doors. Without it they are plain.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.0.tls.as_ref()
     }
 
     /// Returns its settings.

@@ -12,5 +12,6 @@ pub(crate) mod process {
         pub workers: workers::Config,
         pub shutdown: Shutdown,
         pub descriptors: Needs,
+        pub tls: littoral_tls::Config,
     }
 }

@@ -43,6 +43,10 @@ pub struct Args {
     /// specifies, behind a router whose door is `--listen`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "leader_listen", "edges"])]
     topology: Option<PathBuf>,
+    /// Run the nodes of the topology with TLS, with certificates that are issued for this run. Clients need `--ca` with
+    /// `tls/ca/trust.pem` in the data directory.
+    #[arg(long, requires = "topology")]
+    tls: bool,
 }
 
 impl Args {
@@ -136,6 +140,7 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         router_everywhere: false,
         lease: Profile::Default,
         seed: 0,
+        tls: args.tls,
     };
     block_on(async move {
         let mut signals = Signals::listen()

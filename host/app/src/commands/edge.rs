@@ -60,7 +60,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         return adopt(log.as_deref(), target, json);
     }
     let config: edge::File = config::load(args.node.config.as_deref(), &args.overrides())?;
-    node::process::run(&config.common(), args.node.with_parent, |tasks| node::edge::start(config.clone(), tasks, json))
+    node::process::run(&config.common(), args.node.options(), |tasks| node::edge::start(config.clone(), tasks, json))
 }
 
 fn adopt(log: Option<&str>, target: &Target, json: bool) -> Result<ExitCode, Failure> {

@@ -44,7 +44,7 @@ impl Args {
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let mut config: leader::File = config::load(args.node.config.as_deref(), &args.overrides())?;
     config.init = args.init;
-    node::process::run(&config.common(), args.node.with_parent, |tasks| {
+    node::process::run(&config.common(), args.node.options(), |tasks| {
         node::leader::start(config.clone(), args.drill_clock.clone(), tasks, json)
     })
 }

@@ -1,6 +1,9 @@
 //! Options that leaders and edges share.
 
-use crate::config::{Override, load::File, overrides};
+use crate::{
+    config::{Override, load::File, overrides},
+    node::process::Options,
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Options of every node.
@@ -20,10 +23,18 @@ pub struct NodeArgs {
     listen: Option<SocketAddr>,
     /// Exit when standard input ends, so that the node does not outlive its parent process.
     #[arg(long, hide = true)]
-    pub with_parent: bool,
+    with_parent: bool,
+    /// Listen beyond loopback without TLS, or without authentication of clients.
+    #[arg(long)]
+    insecure: bool,
 }
 
 impl NodeArgs {
+    /// Returns the options that no file can set.
+    pub fn options(&self) -> Options {
+        Options { with_parent: self.with_parent, insecure: self.insecure }
+    }
+
     /// Returns the environment's settings, followed by these flags.
     pub fn overrides<F: File>(&self) -> Vec<Override> {
         let mut all = overrides::from_environment(environment(), F::SECTIONS, F::TOP);

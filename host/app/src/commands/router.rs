@@ -29,6 +29,9 @@ pub struct Args {
     /// Exit when standard input ends, so that the router does not outlive its parent process.
     #[arg(long, hide = true)]
     with_parent: bool,
+    /// Listen beyond loopback without TLS.
+    #[arg(long)]
+    insecure: bool,
 }
 
 impl Args {
@@ -52,5 +55,6 @@ impl Args {
 /// If the configuration or the topology is invalid, or an address is in use.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let config: router::File = config::load(args.config.as_deref(), &args.overrides())?;
-    node::process::run(&config.common(), args.with_parent, |tasks| node::router::start(config.clone(), tasks, json))
+    let options = node::process::Options { with_parent: args.with_parent, insecure: args.insecure };
+    node::process::run(&config.common(), options, |tasks| node::router::start(config.clone(), tasks, json))
 }

@@ -44,6 +44,9 @@ pub struct File {
     /// The sandbox's bounds.
     #[serde(default)]
     pub modules: littoral_sandbox::Config,
+    /// The certificate, and the roots that it trusts.
+    #[serde(default)]
+    pub tls: littoral_tls::Config,
     /// How the process stops.
     #[serde(default)]
     pub shutdown: Shutdown,
@@ -61,8 +64,19 @@ fn listen() -> SocketAddr {
 
 impl load::File for File {
     const ROLE: &'static str = "edge";
-    const SECTIONS: &'static [&'static str] =
-        &["edge", "edge.leader", "feed", "door", "auth", "auth.trust", "modules", "shutdown", "workers", "logging"];
+    const SECTIONS: &'static [&'static str] = &[
+        "edge",
+        "edge.leader",
+        "feed",
+        "door",
+        "auth",
+        "auth.trust",
+        "modules",
+        "tls",
+        "shutdown",
+        "workers",
+        "logging",
+    ];
     const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
@@ -70,6 +84,7 @@ impl load::File for File {
         let edge = self.edge.problems().into_iter().chain(relay);
         edge.map(|problem| load::Misfit::of("edge", problem.key, problem.reason))
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
+            .chain(sections::tls_misfits(&self.tls, false))
             .collect()
     }
 }
@@ -82,6 +97,7 @@ impl File {
             logging: self.logging.clone(),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
+            tls: self.tls.clone(),
             descriptors: Needs {
                 own: sections::DESCRIPTORS_OF_EVERY_NODE,
                 peers: self.peer_listen.map(|_| sections::peers(&self.feed)),

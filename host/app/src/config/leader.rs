@@ -62,6 +62,9 @@ pub struct File {
     /// The sandbox's bounds.
     #[serde(default)]
     pub modules: littoral_sandbox::Config,
+    /// The certificate, and the roots that it trusts.
+    #[serde(default)]
+    pub tls: littoral_tls::Config,
     /// How the process stops.
     #[serde(default)]
     pub shutdown: Shutdown,
@@ -84,7 +87,7 @@ fn peer_listen() -> SocketAddr {
 impl load::File for File {
     const ROLE: &'static str = "leader";
     const SECTIONS: &'static [&'static str] =
-        &["leader", "lease", "feed", "door", "auth", "auth.trust", "modules", "shutdown", "workers", "logging"];
+        &["leader", "lease", "feed", "door", "auth", "auth.trust", "modules", "tls", "shutdown", "workers", "logging"];
     const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen", "catalogue_home"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
@@ -97,6 +100,7 @@ impl load::File for File {
             .map(|problem| load::Misfit::of(section(problem.key), problem.key, problem.reason))
             .chain(self.lease.check(!self.members.is_empty()).err())
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
+            .chain(sections::tls_misfits(&self.tls, self.is_home()))
             .collect()
     }
 }
@@ -108,6 +112,23 @@ impl File {
         littoral_leader::Config { regions, catalogue_home, members, init: self.init, ..self.leader.clone() }
     }
 
+    /// Returns whether the catalogue may be changed here: this is the catalogue home, or the only region.
+    fn is_home(&self) -> bool {
+        self.catalogue_home.is_none_or(|home| home == self.leader.region)
+    }
+
+    /// Returns the peers that may sign a renewal, or forward it to a node that does: the members, then the catalogue home.
+    pub fn certifiers(&self) -> Vec<String> {
+        let members =
+            self.members.iter().filter(|member| member.name != self.leader.name).map(|member| member.peer.clone());
+        let home = self.regions.iter().filter(|region| Some(region.name) == self.catalogue_home);
+        let home: Vec<_> = home.flat_map(|region| region.peers.clone()).collect();
+        match self.is_home() {
+            true => members.collect(),
+            false => home,
+        }
+    }
+
     /// Returns the process's settings.
     pub fn common(&self) -> Common {
         Common {
@@ -115,6 +136,7 @@ impl File {
             logging: self.logging.clone(),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
+            tls: self.tls.clone(),
             descriptors: Needs {
                 own: sections::DESCRIPTORS_OF_EVERY_NODE.saturating_add(self.leader().descriptors()),
                 peers: Some(sections::peers(&self.feed)),

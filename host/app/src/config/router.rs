@@ -24,12 +24,16 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
-    /// Where operators connect: metrics and status. The door then no longer serves these. Default: not set; the door serves them.
+    /// Where operators connect: metrics and status, which the door then no longer serves. Default: a door on a loopback address, or
+    /// with `--insecure`, serves them; otherwise 127.0.0.1, at the door's port plus 1,000.
     #[serde(default)]
     pub admin_listen: Option<SocketAddr>,
     /// The router: its name, its topology, its bounds.
     #[serde(default)]
     pub router: littoral_router::Config,
+    /// The certificate, and the roots that it trusts.
+    #[serde(default)]
+    pub tls: littoral_tls::Config,
     /// How the process stops.
     #[serde(default)]
     pub shutdown: Shutdown,
@@ -57,6 +61,7 @@ impl load::File for File {
         "router.trust",
         "router.place",
         "router.dns",
+        "tls",
         "shutdown",
         "workers",
         "logging",
@@ -65,7 +70,10 @@ impl load::File for File {
 
     fn misfits(&self) -> Vec<load::Misfit> {
         let problems = self.router.problems().into_iter();
-        problems.map(|problem| load::Misfit::of("router", problem.key, problem.reason)).collect()
+        problems
+            .map(|problem| load::Misfit::of("router", problem.key, problem.reason))
+            .chain(sections::tls_misfits(&self.tls, false))
+            .collect()
     }
 }
 
@@ -90,6 +98,7 @@ impl File {
             logging: self.logging.clone(),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
+            tls: self.tls.clone(),
             descriptors: Needs {
                 // Each request in flight has a connection to a door.
                 own: sections::DESCRIPTORS_OF_EVERY_NODE

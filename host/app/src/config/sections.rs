@@ -37,6 +37,11 @@ pub fn misfits(
     sections.chain(auth)
 }
 
+/// Returns the values of `[tls]` that contradict each other. `signs` is whether the node may hold the CA.
+pub fn tls_misfits(tls: &littoral_tls::Config, signs: bool) -> impl Iterator<Item = Misfit> {
+    tls.problems(signs).into_iter().map(|problem| Misfit::of("tls", problem.key, problem.reason))
+}
+
 fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {
     let numbers = [
         ("deadline_ms", modules.deadline_ms),

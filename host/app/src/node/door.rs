@@ -3,7 +3,7 @@
 use crate::{
     cli::BUILD,
     failure::Failure,
-    node::{listen, process::Tasks},
+    node::{exposure::is_loopback, listen, process::Tasks},
 };
 use littoral_auth::{Authenticator, Trust};
 use littoral_doors::{Door, Guard, Metrics, Opener, Process};
@@ -44,6 +44,8 @@ pub fn process(tasks: &Tasks) -> Process {
         metrics: Some(Metrics::new(move || metrics.render())),
         reactors: tasks.reactors.clone(),
         draining: tasks.supervisor.draining(),
+        tls: tasks.tls.clone(),
+        insecure: tasks.insecure,
     }
 }
 
@@ -100,17 +102,17 @@ impl Front {
 }
 
 /// Returns the default of `admin_listen`: a loopback address, so that only this host reaches it.
-fn default_admin(door: SocketAddr) -> SocketAddr {
+pub fn default_admin(door: SocketAddr) -> SocketAddr {
     let port = if door.port() == 0 { 0 } else { door.port().checked_add(ADMIN_PORT_ABOVE).unwrap_or(0) };
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// Starts authentication, if it is configured.
+/// Starts authentication, if it is configured. Without it, the door is open on loopback, and elsewhere with `--insecure`.
 fn guard(tasks: &mut Tasks, config: &littoral_auth::Config, door: SocketAddr) -> Result<Guard, Failure> {
-    let is_open = !config.is_on();
-    let trust = Trust { everyone: is_open && door.ip().to_canonical().is_loopback(), ..config.trust.clone() };
-    if is_open {
-        return Ok(Guard { authenticator: None, trust, is_open });
+    let is_loopback = is_loopback(door);
+    let trust = Trust { everyone: !config.is_on() && is_loopback, ..config.trust.clone() };
+    if !config.is_on() {
+        return Ok(Guard { authenticator: None, trust, is_open: is_loopback || tasks.insecure });
     }
     let authenticator = Arc::new(Authenticator::new(config.clone()).map_err(Failure::usage)?);
     let (running, stop) = (authenticator.clone(), tasks.supervisor.token(TaskKind::Housekeeping));
@@ -118,5 +120,5 @@ fn guard(tasks: &mut Tasks, config: &littoral_auth::Config, door: SocketAddr) ->
         let _ = stop.run_until_cancelled(running.run()).await;
         Ok::<_, Infallible>(())
     });
-    Ok(Guard { authenticator: Some(authenticator), trust, is_open })
+    Ok(Guard { authenticator: Some(authenticator), trust, is_open: false })
 }

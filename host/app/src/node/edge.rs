@@ -6,12 +6,16 @@ use crate::{
     node::{
         data_dir,
         door::{self, Front},
+        exposure::{Listener, exposure},
         listen,
         process::Tasks,
+        tls::{self, Expected, secured},
     },
     ready::Ready,
 };
+use littoral_feed::server::{Shared, serve_shared};
 use littoral_runtime::{Supervisor, TaskKind};
+use littoral_tls::Role;
 use std::{convert::Infallible, sync::Arc};
 
 /// Starts an edge. Its door is open from the start and answers from the replica once the local snapshot was read. Until the first
@@ -21,6 +25,16 @@ use std::{convert::Infallible, sync::Arc};
 /// If an address is in use or a directory cannot be used.
 pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let name = config.edge.name.clone();
+    let listeners = [
+        Listener::of_clients("listen", config.listen),
+        Listener::of_clients("admin_listen", config.admin_listen),
+        Listener::of_peers("peer_listen", config.peer_listen),
+    ];
+    tasks.insecure = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
+    let role = if config.peer_listen.is_some() { Role::Relay } else { Role::Edge };
+    tls::check(tasks.tls.as_ref(), Expected { roles: &[role], name: &name, region: None })?;
+    let certifiers = tls::renew(&mut tasks, &config.tls, config.edge.leader.leader.clone())?;
+    config.edge.leader.tls = tasks.tls.clone();
     let (listener, door) = listen::bind(config.listen, "listen").await?;
     let front = Front::new(&mut tasks, (listener, door), config.admin_listen, &config.auth, config.door).await?;
     let admin = front.admin.as_ref().map(|(_, address)| *address);
@@ -45,9 +59,10 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     });
     let edge = Arc::new(edge);
     let peer = peer.map(|(listener, address)| {
-        let (source, stop) = (edge.clone(), tasks.supervisor.token(TaskKind::Door));
+        let stop = tasks.supervisor.token(TaskKind::Door);
+        let shared = secured(Shared::new(edge.clone(), config.feed, stop), tasks.tls.as_ref(), certifiers);
         tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
-            littoral_feed::server::serve(listener, source, config.feed, stop).await;
+            serve_shared(listener, shared).await;
             Ok::<_, Infallible>(())
         });
         address

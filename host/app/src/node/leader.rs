@@ -7,9 +7,11 @@ use crate::{
         data_dir,
         door::{self, Front},
         drill_clock,
+        exposure::{Listener, exposure},
         gate::PeerGate,
         listen,
         process::Tasks,
+        tls::{self, Expected, secured},
     },
     ready::Ready,
 };
@@ -19,6 +21,7 @@ use littoral_lease::store::open;
 use littoral_members::{Election, Member};
 use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_runtime::{Supervisor, TaskKind};
+use littoral_tls::Role;
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
 /// The file beside the log that remembers which store the lease lies in.
@@ -37,6 +40,15 @@ pub async fn start(
 ) -> Result<Supervisor, Failure> {
     let leader = config.leader();
     let name = leader.name.clone();
+    let listeners = [
+        Listener::of_clients("listen", config.listen),
+        Listener::of_clients("admin_listen", config.admin_listen),
+        Listener::of_peers("peer_listen", config.peer_listen),
+    ];
+    tasks.insecure = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
+    let expected = Expected { roles: &[Role::Leader], name: &name, region: Some(leader.region.as_str()) };
+    tls::check(tasks.tls.as_ref(), expected)?;
+    let certifiers = tls::renew(&mut tasks, &config.tls, config.certifiers())?;
     let (door_listener, door) = listen::bind(config.listen, "listen").await?;
     let front = Front::new(&mut tasks, (door_listener, door), config.admin_listen, &config.auth, config.door).await?;
     let admin = front.admin.as_ref().map(|(_, address)| *address);
@@ -44,6 +56,7 @@ pub async fn start(
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
     data_dir::check(&leader.data_dir, "leader.data_dir")?;
     let mut environment = Environment::of(&leader).map_err(Failure::usage)?;
+    environment.tls = tasks.tls.clone();
     let progress = environment.progress.clone();
     let opener = front.serve(&mut tasks, move || progress.to_string());
     let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
@@ -62,6 +75,7 @@ pub async fn start(
         Some(authenticator) => shared.with_gate(Arc::new(PeerGate { authenticator, node: node.clone() })),
         None => shared,
     };
+    let shared = secured(shared, tasks.tls.as_ref(), certifiers);
     tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
         serve_shared(peer_listener, shared).await;
         Ok::<_, Infallible>(())

@@ -1,6 +1,11 @@
 //! The life of a node's process: logs, threads, signals, start, run, drain.
 
-use crate::{cli::BUILD, config::sections::Shutdown, failure::Failure};
+use crate::{
+    cli::BUILD,
+    config::sections::Shutdown,
+    failure::Failure,
+    node::{exposure::Protection, tls},
+};
 use littoral_runtime::{
     Signals, Supervisor, TaskKind,
     descriptors::{self, Needs},
@@ -8,6 +13,7 @@ use littoral_runtime::{
     reactors::Reactors,
     workers,
 };
+use littoral_tls::Tls;
 use std::process::ExitCode;
 
 /// Settings of every node's process.
@@ -23,6 +29,17 @@ pub struct Common {
     pub shutdown: Shutdown,
     /// The file descriptors that it may come to hold.
     pub descriptors: Needs,
+    /// The certificate, and the roots that it trusts.
+    pub tls: littoral_tls::Config,
+}
+
+/// Options of every node's command that no file can set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Exit when standard input ends.
+    pub with_parent: bool,
+    /// Listen beyond loopback without protection.
+    pub insecure: bool,
 }
 
 /// What a node starts its tasks with.
@@ -33,6 +50,17 @@ pub struct Tasks {
     pub metrics: metrics::Handle,
     /// Serve connections.
     pub reactors: Reactors,
+    /// The TLS of all listeners and connections. Without it they are plain.
+    pub tls: Option<Tls>,
+    /// Whether `--insecure` was given; once the addresses are checked, whether it was needed.
+    pub insecure: bool,
+}
+
+impl Tasks {
+    /// Returns what protects the node's listeners. `auth` is whether it authenticates clients.
+    pub fn protection(&self, auth: bool) -> Protection {
+        Protection { tls: self.tls.is_some(), auth, insecure: self.insecure }
+    }
 }
 
 /// Runs a node: `start` creates its components, opens its doors and prints the ready line. The node then serves until a signal
@@ -40,16 +68,17 @@ pub struct Tasks {
 ///
 /// # Errors
 /// When it does not start, or a part that it cannot do without fails.
-pub fn run<F>(common: &Common, with_parent: bool, start: impl FnOnce(Tasks) -> F) -> Result<ExitCode, Failure>
+pub fn run<F>(common: &Common, options: Options, start: impl FnOnce(Tasks) -> F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<Supervisor, Failure>>,
 {
     logging::install(&common.logging);
     descriptors::prepare(&common.descriptors).map_err(Failure::usage)?;
     let handle = metrics::install(BUILD).map_err(Failure::refused)?;
+    let tls = tls::load(&common.tls)?;
     let main = |reactors| async {
         let mut signals = Signals::listen()
-            .and_then(|signals| if with_parent { signals.with_parent() } else { Ok(signals) })
+            .and_then(|signals| if options.with_parent { signals.with_parent() } else { Ok(signals) })
             .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
         let mut supervisor = Supervisor::new(common.shutdown.notice(), common.shutdown.grace());
         let upkeep = handle.clone().upkeep(supervisor.token(TaskKind::Housekeeping));
@@ -57,9 +86,16 @@ where
             upkeep.await;
             Ok::<_, std::convert::Infallible>(())
         });
+        if let Some(tls) = tls.clone() {
+            let stop = supervisor.token(TaskKind::Housekeeping);
+            supervisor.spawn(TaskKind::Housekeeping, "certificate reload", async {
+                tls.watch(stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            });
+        }
         // A signal while starting, as when a log is long, must not wait until the start is over.
         let supervisor = tokio::select! {
-            started = start(Tasks { supervisor, metrics: handle.clone(), reactors }) => started?,
+            started = start(Tasks { supervisor, metrics: handle.clone(), reactors, tls, insecure: options.insecure }) => started?,
             reason = signals.next() => {
                 tracing::info!(%reason, "stopping before the start was over");
                 return Ok(ExitCode::SUCCESS);

@@ -3,7 +3,13 @@
 use crate::{
     config::router::File,
     failure::Failure,
-    node::{door::process, listen, process::Tasks},
+    node::{
+        door::{default_admin, process},
+        exposure::{Listener, exposure, is_loopback},
+        listen,
+        process::Tasks,
+        tls::{self, Expected},
+    },
     ready::Ready,
 };
 use littoral_router::{
@@ -12,25 +18,34 @@ use littoral_router::{
     probe, watch,
 };
 use littoral_runtime::{Supervisor, TaskKind};
+use littoral_tls::Role;
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// How long the first probes may keep the door closed: a router that knows nothing would guess.
 const FIRST_PROBES_MAX: Duration = Duration::from_secs(3);
 
-/// Starts a router. Its door opens when every door of the topology was probed once, or could not be in time.
+/// Starts a router. Its door opens once every door of the topology has been probed, or after a bound.
 ///
 /// # Errors
-/// When an address is taken, or the topology or the place database cannot be used.
+/// If an address is in use, or the topology or the place database cannot be used.
 pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
+    let listeners =
+        [Listener::of_peers("listen", config.listen), Listener::of_peers("admin_listen", config.admin_listen)];
+    tasks.insecure = exposure(&listeners, tasks.protection(false))?;
+    let name = &config.router.name;
+    tls::check(tasks.tls.as_ref(), Expected { roles: &[Role::Router], name, region: None })?;
+    tls::renew(&mut tasks, &config.tls, Vec::new())?;
     let (listener, door) = listen::bind(config.listen, "listen").await?;
-    let admin = match config.admin_listen {
+    // A door beyond loopback does not show the router's state, unless --insecure was given.
+    let is_open = is_loopback(config.listen) || tasks.insecure;
+    let admin = match config.admin_listen.or_else(|| (!is_open).then(|| default_admin(door))) {
         Some(address) => Some(listen::bind(address, "admin_listen").await?),
         None => None,
     };
     let settings = config.router;
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
-    let router = Router::new(settings, topology).map_err(Failure::usage)?;
+    let router = Router::new(settings, topology, tasks.tls.clone()).map_err(Failure::usage)?;
     let name = router.config().name.clone();
     let dns = match router.config().dns.listen {
         Some(address) => Some(bind_dns(address).await?),

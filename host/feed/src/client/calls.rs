@@ -280,6 +280,17 @@ impl CallClient {
         }
     }
 
+    /// Sends a request for a certificate to a node that signs it or forwards it.
+    ///
+    /// # Errors
+    /// Why it was rejected, or why the call got no answer.
+    pub async fn certify(&self, request: Bytes) -> Result<Result<Bytes, String>, CallError> {
+        match self.call(Call::Certify(request), self.0.call_timeout).await? {
+            Answer::Certified(reply) => Ok(reply),
+            other => Err(rejection(&other)),
+        }
+    }
+
     /// Calls on behalf of the client whose request this task answers: the leader authenticates that client again.
     async fn forward(&self, call: Call, timeout: Duration) -> Result<Answer, CallError> {
         let caller = littoral_runtime::caller::current().filter(|caller| caller.credential.is_some());

@@ -1,5 +1,6 @@
 //! Where the leader is, and how long to wait for it.
 
+use littoral_tls::Tls;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub struct Config {
     pub calls_in_flight_max: usize,
     /// How many bytes of calls may wait to be sent; callers then wait, within their timeout. Default: 8 MiB.
     pub calls_bytes_max: usize,
+    /// The TLS of the connection; it comes from the section `[tls]`. Without it the connection is plain.
+    #[serde(skip)]
+    pub tls: Option<Tls>,
 }
 
 impl Default for Config {
@@ -36,6 +40,7 @@ impl Default for Config {
             silence_timeout_ms: 2_000,
             calls_in_flight_max: 4_096,
             calls_bytes_max: 8 << 20,
+            tls: None,
         }
     }
 }

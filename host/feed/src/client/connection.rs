@@ -16,6 +16,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use littoral_protocol::frame::VERSION_MAX;
+use littoral_tls::Stream;
 use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX, v3};
 use std::sync::Arc;
 use tokio::{
@@ -114,17 +115,21 @@ pub async fn connect_calls(address: &str, config: &Config) -> Result<CallClient,
     .await
 }
 
-/// Connects a socket and opens streams over it, all within the configured time.
+/// Connects, with TLS if it is configured, and opens the streams, all within the configured time.
 async fn dial<T>(
     address: &str,
     config: &Config,
-    open: impl AsyncFnOnce(TcpStream) -> Result<T, Error>,
+    open: impl AsyncFnOnce(Stream<TcpStream>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let fail = |reason: String| Error::Connect { address: address.to_owned(), reason };
     let attempt = async {
         let socket = TcpStream::connect(address).await.map_err(|error| fail(error.to_string()))?;
         transport::prepare(&socket).map_err(|error| fail(error.to_string()))?;
-        open(socket).await
+        let stream = match &config.tls {
+            None => Stream::Plain(socket),
+            Some(tls) => tls.connect_peer(address, socket).await.map_err(|error| fail(error.to_string()))?,
+        };
+        open(stream).await
     };
     let timed_out = |_| fail(format!("no response within {} ms", config.connect_timeout_ms));
     tokio::time::timeout(config.connect_timeout(), attempt).await.map_err(timed_out)?

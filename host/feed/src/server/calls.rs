@@ -1,6 +1,11 @@
 //! Serves the calls of one connection: runs them concurrently, and sends each reply when it is ready.
 
-use super::{Shared, activity::OpenStream, gate};
+use super::{
+    Shared,
+    activity::OpenStream,
+    gate,
+    policy::{Peer, PeerRights},
+};
 use crate::source::FeedSource;
 use crate::{
     inbox::{Inbox, InboxError},
@@ -22,13 +27,14 @@ use tokio::sync::Semaphore;
 const BYTES_UNIT: usize = 1 << 10;
 
 /// Serves calls until the stream ends.
-pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: Arc<str>, stream: OpenStream) {
+pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: Peer, stream: OpenStream) {
+    let Peer { address: peer, rights } = from;
     let answers = Arc::new(Answers { outbox: outbox.clone(), shared: shared.clone(), stream });
     tokio::select! {
         biased;
         () = outbox.closed() => {}
         () = shared.shutdown.cancelled() => {}
-        reason = serve(&mut inbox, &answers, &shared) => match reason {
+        reason = serve(&mut inbox, &answers, &shared, &rights) => match reason {
             Ok(()) => {}
             Err(reason) => tracing::warn!(%peer, %reason, "closing a stream of calls"),
         },
@@ -50,7 +56,7 @@ impl Drop for Answers {
     }
 }
 
-async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Result<(), String> {
+async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, rights: &PeerRights) -> Result<(), String> {
     let config = &shared.config;
     let units_max = config.calls_bytes_max.div_ceil(BYTES_UNIT).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let places = Arc::new(Semaphore::new(config.calls_in_flight_max.max(1)));
@@ -71,6 +77,12 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         drop(payload);
         calls.increment(1);
         let (id, call, caller) = (request.id, request.call, request.caller);
+        if let Err(reason) = rights.may_call(&call) {
+            metrics::counter!("littoral_peer_calls_rejected_total").increment(1);
+            tracing::warn!(reason, "rejected a peer's call");
+            answers.send(id, Answer::Refused(reason)).await?;
+            continue;
+        }
         let call = match call {
             Call::Read { reads, consistency } => {
                 match read_local(&*shared.source, request_of(reads, consistency), &mut scratch) {
@@ -180,6 +192,10 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
             Answer::Bucket(source.bucket(view, bucket, after).await.and_then(|rows| bucket_read(&rows)))
         }
         Call::Merge(piece) => Answer::Receipt(source.merge(piece).await),
+        Call::Certify(request) => match &shared.certifier {
+            Some(certifier) => Answer::Certified(certifier.certify(request).await),
+            None => Answer::Refused("this node has no TLS, so it renews no certificates; configure [tls]".to_owned()),
+        },
         Call::Member(request) => match &shared.members {
             Some(members) => Answer::Member(members.call(request).await),
             None => Answer::Refused("this node is the only member of its region: it has no [[members]]".to_owned()),

@@ -1,6 +1,12 @@
 //! One peer's connection, with its two kinds of streams.
 
-use super::{Shared, activity::Activity, calls, session};
+use super::{
+    Shared,
+    activity::Activity,
+    calls,
+    policy::{Peer, PeerRights},
+    session,
+};
 use crate::{
     CALL_PATH, FEED_PATH, FEED_PATH_V3,
     inbox::{Inbox, chain},
@@ -17,6 +23,7 @@ use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::timeout,
 };
 
@@ -25,9 +32,41 @@ pub(super) const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 type Body = Either<OutboxBody, Full<Bytes>>;
 
-/// Serves one connection over an open transport: TCP, or TLS over it. `peer` names it in logs. Returns when the connection is
-/// closed or idle, or the server has shut down.
+/// Serves one connection, after its handshake if the listener requires TLS. `peer` names it in logs.
+pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) {
+    let Some(tls) = shared.tls.clone() else {
+        return serve_as(socket, peer, shared, PeerRights::default()).await;
+    };
+    let shutdown = shared.shutdown.clone();
+    match shutdown.run_until_cancelled(tls.accept_peer(socket)).await {
+        Some(Ok((stream, identity))) => {
+            let own = tls.identity();
+            let expires = littoral_tls::expires_in(&identity);
+            let rights = PeerRights::new(own, &identity);
+            tokio::select! {
+                () = serve_as(stream, peer.clone(), shared, rights.clone()) => {}
+                // A stolen key is useless once its certificate has expired, over an open connection too. The peer resumes with
+                // the next one.
+                () = tokio::time::sleep(expires) => {
+                    tracing::info!(%peer, %rights, "closed a peer's connection: the certificate that opened it has expired");
+                }
+            }
+        }
+        Some(Err(error)) => tracing::warn!(%peer, %error, "closed a peer's connection: its TLS handshake failed"),
+        None => {}
+    }
+}
+
+/// Serves one connection over an open transport, without an identity. `peer` names it in logs. Returns when the
+/// connection is closed, is idle for too long, or the server shuts down.
 pub async fn serve_connection<T>(transport: T, peer: String, shared: Shared)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    serve_as(transport, peer, shared, PeerRights::default()).await;
+}
+
+async fn serve_as<T>(transport: T, peer: String, shared: Shared, rights: PeerRights)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -35,8 +74,9 @@ where
     let peer: Arc<str> = peer.into();
     let service = service_fn({
         let (shared, activity, peer) = (shared.clone(), activity.clone(), peer.clone());
+        let rights = Arc::new(rights);
         move |request| {
-            let response = answer(request, &shared, &activity, &peer);
+            let response = answer(request, &shared, &activity, &peer, &rights);
             async move { Ok::<_, Infallible>(response) }
         }
     });
@@ -75,7 +115,13 @@ where
     }
 }
 
-fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer: &Arc<str>) -> Response<Body> {
+fn answer(
+    request: Request<Incoming>,
+    shared: &Shared,
+    activity: &Activity,
+    peer: &Arc<str>,
+    rights: &Arc<PeerRights>,
+) -> Response<Body> {
     let path = request.uri().path();
     if path == FEED_PATH_V3 {
         let text = format!(
@@ -91,8 +137,13 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
     if request.method() != Method::POST {
         return reject(StatusCode::METHOD_NOT_ALLOWED, format!("{path} accepts only POST\n"));
     }
-    let stream = activity.open();
     let is_feed = path == FEED_PATH;
+    if let Err(reason) = if is_feed { rights.may_subscribe() } else { rights.may_connect() } {
+        metrics::counter!("littoral_feed_refused_total", "reason" => "role").increment(1);
+        tracing::warn!(%peer, reason, "rejected a peer's stream");
+        return reject(StatusCode::FORBIDDEN, format!("{reason}\n"));
+    }
+    let stream = activity.open();
     let incoming = request.into_body();
     let body = if is_feed {
         let Ok(permit) = shared.subscribers.clone().try_acquire_owned() else {
@@ -105,7 +156,8 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
         };
         let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max, shared.frames.clone());
         let inbox = Inbox::new(incoming, UPSTREAM_LEN_MAX);
-        let session = session::run(inbox, outbox, shared.clone(), peer.clone(), stream);
+        let session =
+            session::run(inbox, outbox, shared.clone(), Peer { address: peer.clone(), rights: rights.clone() }, stream);
         shared.tasks.spawn(async move {
             session.await;
             drop(permit);
@@ -114,7 +166,13 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
     } else {
         let (outbox, body) = outbox::outbox(shared.config.answers_bytes_max, shared.answers.clone());
         let inbox = Inbox::new(incoming, REQUEST_LEN_MAX);
-        shared.tasks.spawn(calls::run(inbox, outbox, shared.clone(), peer.clone(), stream));
+        shared.tasks.spawn(calls::run(
+            inbox,
+            outbox,
+            shared.clone(),
+            Peer { address: peer.clone(), rights: rights.clone() },
+            stream,
+        ));
         body
     };
     Response::new(Either::Left(body))

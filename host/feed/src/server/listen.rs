@@ -2,7 +2,7 @@
 
 use super::{
     Config, Shared,
-    connection::{DRAIN_MAX, serve_connection},
+    connection::{DRAIN_MAX, serve_peer},
 };
 use crate::source::FeedSource;
 use crate::transport;
@@ -53,7 +53,7 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
             tracing::debug!(%peer, %error, "the peer's connection failed immediately");
             continue;
         }
-        let connection = serve_connection(socket, peer.to_string(), shared.clone());
+        let connection = serve_peer(socket, peer.to_string(), shared.clone());
         shared.tasks.spawn(async move {
             connection.await;
             drop(permit);

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod gate;
 mod listen;
+mod policy;
 mod session;
 mod snapshot;
 
@@ -16,9 +17,10 @@ pub use gate::Gate;
 pub use listen::{serve, serve_shared};
 
 use crate::budget::Budget;
-use crate::source::FeedSource;
+use crate::source::{Certifier, FeedSource};
 use common::Common;
 use littoral_protocol::members::rpc::PeerService;
+use littoral_tls::Tls;
 use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +31,8 @@ pub struct Shared {
     source: Arc<dyn FeedSource>,
     members: Option<Arc<dyn PeerService>>,
     gate: Option<Arc<dyn Gate>>,
+    certifier: Option<Arc<dyn Certifier>>,
+    tls: Option<Tls>,
     config: Arc<Config>,
     subscribers: Arc<Semaphore>,
     /// The memory of frames that wait for subscribers.
@@ -52,15 +56,42 @@ impl Shared {
         let frames = Budget::new(config.subscribers_bytes_max, config.subscribers_max);
         let answers = Budget::new(config.all_answers_bytes_max, config.connections_max);
         let makers = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, |cores| cores.get())));
-        let (members, gate, tasks, common) = (None, None, TaskTracker::new(), Arc::default());
+        let (members, gate, certifier, tls) = (None, None, None, None);
+        let (tasks, common) = (TaskTracker::new(), Arc::default());
         let config = Arc::new(config);
-        Self { source, members, gate, config, subscribers, frames, answers, common, makers, shutdown, tasks }
+        Self {
+            source,
+            members,
+            gate,
+            certifier,
+            tls,
+            config,
+            subscribers,
+            frames,
+            answers,
+            common,
+            makers,
+            shutdown,
+            tasks,
+        }
     }
 
     /// Returns how many bytes wait for all subscribers together.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.frames.held()
+    }
+
+    /// Requires TLS of every connection, and lets each node do what the role in its certificate may.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Answers requests for certificates too.
+    #[must_use]
+    pub fn with_certifier(self, certifier: Arc<dyn Certifier>) -> Self {
+        Self { certifier: Some(certifier), ..self }
     }
 
     /// Also serves the other members of the region.

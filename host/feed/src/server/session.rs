@@ -3,7 +3,12 @@
 //! Three loops run concurrently in one task: they receive the subscriber's messages, send the snapshot and records, and send
 //! heartbeats. They share the outbox, which is bounded, and the protocol's session, which makes the decisions.
 
-use super::{Shared, activity::OpenStream, snapshot::Blocks};
+use super::{
+    Shared,
+    activity::OpenStream,
+    policy::{Peer, PeerRights},
+    snapshot::Blocks,
+};
 use crate::source::{FeedSource, SourceRole};
 use crate::{
     inbox::{Inbox, InboxError},
@@ -63,14 +68,15 @@ struct Session<'a> {
 }
 
 /// Runs a session until it ends.
-pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: Arc<str>, stream: OpenStream) {
+pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: Peer, stream: OpenStream) {
+    let Peer { address: peer, rights } = from;
     metrics::gauge!("littoral_feed_subscribers").increment(1.0);
     let mut name = String::new();
     let end = tokio::select! {
         biased;
         () = outbox.closed() => End::Left,
         () = shared.shutdown.cancelled() => End::Rejected(ErrorCode::Shutdown, "this node is shutting down".to_owned()),
-        end = session(&mut inbox, &outbox, &shared, &mut name) => end,
+        end = session(&mut inbox, &outbox, &shared, &rights, &mut name) => end,
     };
     match end {
         End::Left => {
@@ -95,7 +101,7 @@ fn report(peer: &str, name: &str, code: ErrorCode, message: &str) {
     tracing::warn!(%peer, subscriber = %name, ?code, message, "ending a subscriber's session");
 }
 
-async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut String) -> End {
+async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, rights: &PeerRights, name: &mut String) -> End {
     let hello = match hello(inbox, shared).await {
         Ok(hello) => hello,
         Err(end) => return end,
@@ -112,6 +118,9 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
             ErrorCode::Protocol,
             format!("the subscriber's name '{shown}' has control characters, which are not allowed"),
         );
+    }
+    if let Err(reason) = rights.may_follow(&hello.views) {
+        return End::Rejected(ErrorCode::Protocol, reason);
     }
     name.clone_from(&hello.subscriber);
     let (mode, state) = match greet(&hello, outbox, shared).await {

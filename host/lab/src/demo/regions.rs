@@ -48,6 +48,7 @@ async fn start(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         router_everywhere: true,
         lease: Profile::Default,
         seed: 1,
+        tls: false,
     };
     stage.set_regions(Regions::start(plan).await?);
     let took = begun.elapsed();

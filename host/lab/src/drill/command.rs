@@ -36,6 +36,9 @@ pub struct Args {
     /// Run all regions on the loopback, even where each could have a network namespace of its own.
     #[arg(long)]
     loopback: bool,
+    /// Run the nodes without TLS. Otherwise they have certificates that are issued for the drill.
+    #[arg(long)]
+    plain: bool,
     /// The times of the lease, where a region has several members.
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     lease: Profile,
@@ -66,7 +69,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         }
     };
     let apart = !args.loopback;
-    let order = Order { drill: which, topology, seed: args.seed, data_dir, apart, lease: args.lease };
+    let order = Order { drill: which, topology, seed: args.seed, data_dir, apart, lease: args.lease, tls: !args.plain };
     littoral_cli::block_on(async move {
         let note = |event: &Event| {
             if !json {

@@ -3,6 +3,7 @@
 mod clock;
 mod damage;
 mod member;
+mod roots;
 
 use super::{
     clients::{Load, Seen, VIEW},
@@ -54,6 +55,8 @@ pub struct Order {
     pub apart: bool,
     /// The times of the leases of regions with members.
     pub lease: Profile,
+    /// Whether the nodes use TLS.
+    pub tls: bool,
 }
 
 /// Runs a drill. `note` is called with each event when it happens.
@@ -73,6 +76,7 @@ pub async fn carry_out(order: Order, note: impl FnMut(&Event)) -> Result<Report,
         router_everywhere: false,
         lease: order.lease,
         seed: order.seed,
+        tls: order.tls,
     };
     let regions = Regions::start(plan).await?;
     let mut running = Running {
@@ -131,6 +135,9 @@ impl<T: FnMut(&Event)> Running<T> {
     async fn play(&mut self) -> Result<Report, Failure> {
         if let Fault::Leader(loss) = self.scenario.fault {
             return self.lose_leader(loss).await;
+        }
+        if self.scenario.fault == Fault::Root {
+            return self.rotate_root().await;
         }
         let (victim, names) = (self.victim()?, self.names());
         let router = self.regions.router.url();
@@ -258,7 +265,7 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Clock => return self.set_wrong(victim, load),
             Fault::Log => self.damage_log(victim).await?,
-            Fault::Nothing | Fault::Leader(_) => {
+            Fault::Nothing | Fault::Leader(_) | Fault::Root => {
                 self.note(Kind::Fault, format!("region '{victim}' is about to be drained"));
             }
         }
@@ -362,7 +369,7 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Clock => self.set_right(victim)?,
             Fault::Log => self.start_over(victim).await?,
-            Fault::Nothing | Fault::Leader(_) => {
+            Fault::Nothing | Fault::Leader(_) | Fault::Root => {
                 self.note(Kind::Repair, format!("'{victim}' is about to become active again"))
             }
         }

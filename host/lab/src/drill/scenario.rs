@@ -37,6 +37,8 @@ pub enum Drill {
     LeaderPause,
     /// The leading member is partitioned from the other members, while clients reach all of them.
     LeaderPartition,
+    /// The root of all certificates is replaced while clients read and write.
+    RootRotation,
 }
 
 /// How the leading member is lost.
@@ -71,6 +73,8 @@ pub enum Fault {
     Log,
     /// The member that leads the region.
     Leader(Loss),
+    /// The root of all certificates, which is replaced.
+    Root,
     /// Nothing: the region is only drained.
     Nothing,
 }
@@ -123,6 +127,7 @@ impl Drill {
             Self::LogCorruption => ("topology-three-regions.toml", Fault::Log, Response::None, "regions=1"),
             Self::LeaderLoss => ("topology-members.toml", Fault::Leader(Loss::Killed), Response::None, "quorum"),
             Self::LeaderPause => ("topology-members.toml", Fault::Leader(Loss::Paused), Response::None, "local"),
+            Self::RootRotation => ("topology-two-regions.toml", Fault::Root, Response::None, "local"),
             Self::LeaderPartition => {
                 ("topology-members.toml", Fault::Leader(Loss::Partitioned), Response::None, "local")
             }

@@ -28,6 +28,8 @@ pub struct Child {
     /// Held open: the child ends when it closes, however this process ends.
     _lifeline: Option<ChildStdin>,
     log: PathBuf,
+    /// The scheme of its door: http or https.
+    pub scheme: &'static str,
     /// Its ready line.
     pub ready: Ready,
 }
@@ -63,7 +65,7 @@ impl Child {
             let _ended = timeout(START_MAX, BufReader::new(stdout).read_line(&mut line)).await;
         }
         match line.parse() {
-            Ok(ready) => Ok(Self { process, _lifeline: lifeline, log: log.to_owned(), ready }),
+            Ok(ready) => Ok(Self { process, _lifeline: lifeline, log: log.to_owned(), scheme: "http", ready }),
             Err(_) => {
                 let _gone = process.kill().await;
                 let role = arguments.first().map_or("node", String::as_str);
@@ -79,7 +81,7 @@ impl Child {
 
     /// Returns its door's URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.ready.door)
+        format!("{}://{}", self.scheme, self.ready.door)
     }
 
     /// Waits until the process ends by itself. Returns how it ended.

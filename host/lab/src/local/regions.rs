@@ -8,11 +8,15 @@ mod configs;
 mod members;
 mod place;
 
-pub use configs::Peers;
+pub use configs::{Peers, Security};
 pub use members::Members;
 pub use place::Place;
 
-use crate::{failure::Failure, local::Child};
+use crate::{
+    failure::Failure,
+    local::{Child, certs::Certs},
+    target,
+};
 use littoral_faults::{Link, link::Side};
 use littoral_lease::Profile;
 use littoral_model::region::Region as Name;
@@ -48,6 +52,8 @@ pub struct Plan {
     pub lease: Profile,
     /// The seed of the links' jitter.
     pub seed: u64,
+    /// Whether the nodes use TLS, with certificates that are issued for this run.
+    pub tls: bool,
 }
 
 /// A node that can be killed and restarted with the same arguments.
@@ -72,7 +78,8 @@ struct Way {
 pub struct Regions {
     /// The topology as it is now, with the nodes' addresses.
     pub topology: Topology,
-    data_dir: PathBuf,
+    /// The nodes' files and certificates.
+    pub security: Security,
     /// The router's topology file.
     topology_file: PathBuf,
     /// The router's topology, whose addresses are those of links.
@@ -167,9 +174,22 @@ impl Regions {
                 }
             }
         }
-        let members = Members::start(&topology, &peers, &plan.data_dir, plan.lease, plan.seed).await?;
+        let certs = if plan.tls { Some(Certs::create(&plan.data_dir.join("tls"))?) } else { None };
+        if let Some(certs) = &certs {
+            target::trust(certs.client_files());
+        }
+        let security = Security {
+            dir: plan.data_dir.clone(),
+            certs,
+            beyond_loopback: matches!(place, Place::Apart(_)),
+            signer: topology.regions.first().map(|home| {
+                let member = home.members.first().map(|member| member.name.clone());
+                (home.name, member.unwrap_or_else(|| home.name.to_string()))
+            }),
+        };
+        let members = Members::start(&topology, &peers, &security, plan.lease, plan.seed).await?;
         for region in topology.regions.iter().filter(|region| region.members.is_empty()) {
-            let mut arguments = configs::leader(&topology, region, &peers, &place, &plan.data_dir)?;
+            let mut arguments = configs::leader(&topology, region, &peers, &place, &security)?;
             if plan.clocks {
                 arguments.extend([
                     "--drill-clock".to_owned(),
@@ -182,7 +202,7 @@ impl Regions {
         let mut edges = BTreeMap::new();
         for region in &topology.regions {
             for edge in &region.edges {
-                let arguments = configs::edge(&topology, region, edge, &peers, &place, &plan.data_dir)?;
+                let arguments = configs::edge(&topology, region, edge, &peers, &place, &security)?;
                 let log = plan.data_dir.join(format!("{}.log", edge.name));
                 let launcher = place.launcher(Some(region.name));
                 edges.insert(edge.name.clone(), Node::start(launcher, arguments, log).await?);
@@ -202,16 +222,23 @@ impl Regions {
         }
         let topology_file = plan.data_dir.join("topology.toml");
         write(&topology_file, &routed)?;
-        let arguments = configs::router(&topology_file, place.router(plan.listen), &plan.data_dir)?;
-        let router = Child::start_by(&place.launcher(None), &arguments, &plan.data_dir.join("router.log")).await?;
-        members::wait_for_leaders(&topology).await?;
-        let data_dir = plan.data_dir;
-        Ok(Self { topology, data_dir, topology_file, routed, leaders, members, edges, ways, router, place })
+        let home = topology.regions.first().ok_or_else(|| Failure::usage("the topology has no region"))?;
+        let mut renew = None;
+        if security.certs.is_some() {
+            let way = Way::open(&topology, &place, None, home, addresses::of(home.peers().next())?, plan.seed).await?;
+            renew = Some(way.link.address());
+            ways.push(way);
+        }
+        let arguments = configs::router(&topology_file, place.router(plan.listen), (home.name, renew), &security)?;
+        let mut router = Child::start_by(&place.launcher(None), &arguments, &plan.data_dir.join("router.log")).await?;
+        router.scheme = security.scheme();
+        members::wait_for_leaders(&topology, security.scheme()).await?;
+        Ok(Self { topology, security, topology_file, routed, leaders, members, edges, ways, router, place })
     }
 
     /// Returns the directory of a leader's log.
     pub fn leader_data(&self, name: Name) -> PathBuf {
-        configs::data(&self.data_dir, name.as_str())
+        configs::data(&self.security.dir, name.as_str())
     }
 
     /// Makes a leader's clock wrong by this many milliseconds, if the plan allows it.
@@ -219,7 +246,7 @@ impl Regions {
     /// # Errors
     /// When the file that holds the error cannot be written.
     pub fn set_clock(&self, name: Name, ms: i64) -> Result<(), Failure> {
-        let path = clock_file(&self.data_dir, name);
+        let path = clock_file(&self.security.dir, name);
         std::fs::write(&path, ms.to_string())
             .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))
     }
@@ -233,7 +260,12 @@ impl Regions {
     pub fn leader_url(&self, name: Name) -> String {
         self.region(name)
             .and_then(|region| region.leaders().next())
-            .map_or_else(String::new, |(_, door)| format!("http://{door}"))
+            .map_or_else(String::new, |(_, door)| self.door_url(door))
+    }
+
+    /// Returns the URL of a door.
+    pub fn door_url(&self, door: impl std::fmt::Display) -> String {
+        format!("{}://{door}", self.security.scheme())
     }
 
     /// Changes a region's role and share of requests. The router reads the change within its `watch_ms`.

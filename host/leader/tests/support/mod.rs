@@ -98,6 +98,7 @@ pub async fn try_start(config: Config, disk: Memory, components: Memory) -> Resu
         // Each log gets its own life.
         entropy: STARTED.fetch_add(1, Relaxed),
         progress: Arc::default(),
+        tls: None,
     };
     let leader = littoral_leader::start_on(environment, config, modules.clone(), stop.clone()).await?;
     Ok(Running { leader, disk, components, modules, clock, stop })

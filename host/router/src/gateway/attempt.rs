@@ -74,7 +74,7 @@ impl Doors {
             return Ok(kept);
         }
         let connect_timeout = self.router.config().gateway.connect_timeout();
-        match tokio::time::timeout(connect_timeout, Upstream::connect(&door.address)).await {
+        match tokio::time::timeout(connect_timeout, Upstream::connect(door, self.router.tls())).await {
             Ok(Ok(upstream)) => Ok(upstream),
             Ok(Err(error)) => Err(AttemptError::Unreached(format!("{}: {error}", door.address))),
             Err(_) => Err(AttemptError::Unreached(format!("{}: no connection in time", door.address))),

@@ -105,6 +105,7 @@ fn node_status(router: &Router, process: &Process) -> Result<Response<Answer>, F
     let mut body = serde_json::to_value(status).map_err(|error| unwritable(&error))?;
     body["build"] = process.build.into();
     body["draining"] = process.draining.has_begun().into();
+    body["insecure"] = process.insecure.into();
     Ok(typed("application/json", body.to_string()))
 }
 

@@ -99,7 +99,7 @@ impl Service {
 
     /// Answers a request. The work of a read ends when its client has left.
     async fn respond(self, request: Request<Incoming>, client: Client) -> Response<Answer> {
-        let Client { address: connection, peer: client } = client;
+        let Client { address: connection, peer: client, .. } = client;
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
         if let Err(Rejected { code, message }) = self.browsers.check(&parts.uri, &parts.headers) {

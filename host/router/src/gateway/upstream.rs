@@ -1,13 +1,14 @@
 //! A connection to a door. Whoever uses it also drives it: no task of its own, so a request costs no hand-over between
 //! tasks, and dropping it ends the work at the other side.
 
-use crate::gateway::outgoing::Outgoing;
+use crate::{decision::member::Door, gateway::outgoing::Outgoing};
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
+use littoral_tls::{Stream, Tls};
 use std::{
     future::poll_fn,
     io,
@@ -23,7 +24,7 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// An HTTP/1.1 connection to a door.
 pub struct Upstream {
     sender: SendRequest<Outgoing>,
-    connection: Pin<Box<Connection<TokioIo<TcpStream>, Outgoing>>>,
+    connection: Pin<Box<Connection<TokioIo<Stream<TcpStream>>, Outgoing>>>,
     ended: bool,
     used: Instant,
     reused: bool,
@@ -41,13 +42,17 @@ pub struct Failed {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Connects.
+    /// Connects, with TLS if the router uses it.
     ///
     /// # Errors
-    /// When the door cannot be reached.
-    pub async fn connect(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    /// When the door cannot be reached, or a node of another region serves it.
+    pub async fn connect(door: &Door, tls: Option<&Tls>) -> io::Result<Self> {
+        let socket = TcpStream::connect(&door.address).await?;
+        socket.set_nodelay(true)?;
+        let stream = match tls {
+            None => Stream::Plain(socket),
+            Some(tls) => tls.connect_door(&door.address, door.region.as_str(), socket).await?,
+        };
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;

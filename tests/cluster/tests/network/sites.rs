@@ -54,6 +54,7 @@ impl Between {
             door: SocketAddr::new(site.access_address(), 0),
             peer: SocketAddr::new(site.address(), 0),
             launcher: site.launcher(),
+            flags: vec!["--insecure".to_owned()],
             ..plan
         }
     }

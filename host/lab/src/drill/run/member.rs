@@ -204,7 +204,7 @@ impl<T: FnMut(&Event)> Running<T> {
     fn members(&self, region: Name) -> Vec<(String, String)> {
         let region = self.regions.region(region);
         let doors = region.into_iter().flat_map(|region| &region.members);
-        doors.map(|member| (member.name.clone(), format!("http://{}", member.door))).collect()
+        doors.map(|member| (member.name.clone(), self.regions.door_url(&member.door))).collect()
     }
 
     fn member_url(&self, region: Name, name: &str) -> String {

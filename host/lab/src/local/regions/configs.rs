@@ -1,7 +1,7 @@
 //! The configuration files and arguments of a topology's nodes.
 
 use super::{Place, addresses};
-use crate::failure::Failure;
+use crate::{failure::Failure, local::certs::Certs};
 use littoral_model::region::Region as Name;
 use littoral_router::{
     Topology,
@@ -29,6 +29,43 @@ interval_ms = 150
 timeout_ms = 300
 ";
 
+/// Where the nodes keep their files, and what protects them.
+pub struct Security {
+    /// The directory of the nodes' files.
+    pub dir: PathBuf,
+    /// Issues the nodes' certificates. Without it their connections are plain.
+    pub certs: Option<Certs>,
+    /// Whether nodes listen beyond loopback, in networks of their own.
+    pub beyond_loopback: bool,
+    /// The leader that signs certificates: its region and its name.
+    pub signer: Option<(Name, String)>,
+}
+
+impl Security {
+    /// Returns the section `[tls]` of a node with a new certificate; nothing without TLS.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn section(&self, role: &str, region: &str, name: &str, door: SocketAddr) -> Result<String, Failure> {
+        let Some(certs) = &self.certs else { return Ok(String::new()) };
+        let mut section = certs.section(role, region, name, door.ip())?;
+        if self.signer.as_ref().is_some_and(|(of, signer)| role == "leader" && of.as_str() == region && signer == name)
+        {
+            section += &format!("ca = {:?}\n", certs.ca_dir());
+        }
+        Ok(section)
+    }
+
+    /// Returns the scheme of the nodes' doors.
+    pub fn scheme(&self) -> &'static str {
+        if self.certs.is_some() { "https" } else { "http" }
+    }
+
+    fn flags(&self) -> Option<String> {
+        self.beyond_loopback.then(|| "--insecure".to_owned())
+    }
+}
+
 /// The links from regions to the peer listeners of others: one, or one for each member.
 pub type Peers = BTreeMap<(Name, Name), Vec<SocketAddr>>;
 
@@ -37,12 +74,14 @@ pub fn leader(
     region: &Region,
     peers: &Peers,
     place: &Place,
-    dir: &Path,
+    security: &Security,
 ) -> Result<Vec<String>, Failure> {
     let text = leading(topology, region, peers);
-    let door = place.listen(addresses::of(region.leader.as_deref())?);
+    let door = addresses::of(region.leader.as_deref())?;
+    let text = text + &security.section("leader", region.name.as_str(), region.name.as_str(), door)?;
+    let door = place.listen(door);
     let peer = place.listen(addresses::of(region.peer.as_deref())?);
-    let mut arguments = node("leader", region.name.as_str(), region.name.as_str(), &text, door, dir)?;
+    let mut arguments = node("leader", region.name.as_str(), region.name.as_str(), &text, door, security)?;
     arguments.extend(["--peer-listen".to_owned(), peer.to_string()]);
     Ok(arguments)
 }
@@ -72,7 +111,7 @@ pub fn edge(
     edge: &Edge,
     peers: &Peers,
     place: &Place,
-    dir: &Path,
+    security: &Security,
 ) -> Result<Vec<String>, Failure> {
     let mut others: Vec<&Region> = topology.regions.iter().filter(|other| other.name != region.name).collect();
     others.sort_by(|a, b| {
@@ -88,12 +127,24 @@ pub fn edge(
         region.name,
         quoted(&addresses)
     );
-    node("edge", &edge.name, &edge.name, &text, place.listen(addresses::of(Some(&edge.door))?), dir)
+    let door = addresses::of(Some(&edge.door))?;
+    let text = text + &security.section("edge", region.name.as_str(), &edge.name, door)?;
+    node("edge", &edge.name, &edge.name, &text, place.listen(door), security)
 }
 
-pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
-    let file = write(dir, "router", ROUTER)?;
-    Ok(vec![
+/// `region` is that of the router, and `renew` a peer that renews its certificate.
+pub fn router(
+    topology: &Path,
+    listen: SocketAddr,
+    (region, renew): (Name, Option<SocketAddr>),
+    security: &Security,
+) -> Result<Vec<String>, Failure> {
+    let mut text = ROUTER.to_owned() + &security.section("router", region.as_str(), "router", listen)?;
+    if let Some(renew) = renew {
+        text += &format!("renew = [\"{renew}\"]\n");
+    }
+    let file = write(&security.dir, "router", &text)?;
+    let mut arguments = vec![
         "router".to_owned(),
         "--config".to_owned(),
         file,
@@ -101,7 +152,9 @@ pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<Str
         topology.display().to_string(),
         "--listen".to_owned(),
         listen.to_string(),
-    ])
+    ];
+    arguments.extend(security.flags());
+    Ok(arguments)
 }
 
 /// Returns a node's data directory.
@@ -116,15 +169,16 @@ pub fn node(
     kept_as: &str,
     text: &str,
     door: SocketAddr,
-    dir: &Path,
+    security: &Security,
 ) -> Result<Vec<String>, Failure> {
-    let file = write(dir, kept_as, text)?;
-    let data = data(dir, kept_as);
+    let file = write(&security.dir, kept_as, text)?;
+    let data = data(&security.dir, kept_as);
     std::fs::create_dir_all(&data)
         .map_err(|error| Failure::refused(format!("cannot create the directory {}: {error}", data.display())))?;
     let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];
     let mut arguments = vec![role.to_owned(), "--data-dir".to_owned(), data.display().to_string()];
     arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
+    arguments.extend(security.flags());
     Ok(arguments)
 }
 

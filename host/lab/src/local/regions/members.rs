@@ -3,7 +3,7 @@
 
 use super::{
     Node, Place, Way, addresses,
-    configs::{self, Peers},
+    configs::{self, Peers, Security},
 };
 use crate::{failure::Failure, target};
 use littoral_faults::{Link, link::Side};
@@ -52,10 +52,11 @@ impl Members {
     pub async fn start(
         topology: &Topology,
         peers: &Peers,
-        dir: &Path,
+        security: &Security,
         lease: Profile,
         seed: u64,
     ) -> Result<Self, Failure> {
+        let dir = &*security.dir;
         let mut all = Self::default();
         let place = Place::Loopback(None);
         for region in &topology.regions {
@@ -67,9 +68,16 @@ impl Members {
             }
             for member in &region.members {
                 let text = all.config(topology, region, member, peers, dir, lease)?;
+                let text = text
+                    + &security.section(
+                        "leader",
+                        region.name.as_str(),
+                        &member.name,
+                        addresses::of(Some(&member.door))?,
+                    )?;
                 let kept_as = format!("{}-{}", region.name, member.name);
                 let door = addresses::of(Some(&member.door))?;
-                let mut arguments = configs::node("leader", &member.name, &kept_as, &text, door, dir)?;
+                let mut arguments = configs::node("leader", &member.name, &kept_as, &text, door, security)?;
                 arguments.extend(["--peer-listen".to_owned(), member.peer.clone()]);
                 let node = Node::start(Vec::new(), arguments, dir.join(format!("{kept_as}.log"))).await?;
                 all.nodes.insert((region.name, member.name.clone()), node);
@@ -152,10 +160,10 @@ impl Members {
 ///
 /// # Errors
 /// When a region does not in time.
-pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure> {
+pub(super) async fn wait_for_leaders(topology: &Topology, scheme: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + LEADER_MAX;
     for region in &topology.regions {
-        while !is_led(region).await {
+        while !is_led(region, scheme).await {
             if Instant::now() >= deadline {
                 let name = region.name;
                 return Err(Failure::refused(format!(
@@ -173,9 +181,9 @@ pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure>
 const LAG_MAX_MS: u64 = 5_000;
 
 /// Returns whether a region's leader accepts writes and its members follow; a member that reopens its log does not yet.
-async fn is_led(region: &Region) -> bool {
+async fn is_led(region: &Region, scheme: &str) -> bool {
     let asked = region.leaders().map(|(_, door)| async move {
-        let client = target::client(&format!("http://{door}")).ok()?;
+        let client = target::client(&format!("{scheme}://{door}")).ok()?;
         client.status().await.ok().filter(|status| status.staleness_ms.is_some_and(|lag| lag <= LAG_MAX_MS))
     });
     let ready: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();

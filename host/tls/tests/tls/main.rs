@@ -1,0 +1,6 @@
+//! Certificates, keys and roots as a running node meets them.
+
+mod files;
+mod handshakes;
+mod renewal;
+mod support;
