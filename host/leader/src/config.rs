@@ -231,7 +231,9 @@ impl Config {
             }
         }
         if !self.members.is_empty() && !self.members.iter().any(|member| member.name == self.name) {
-            return invalid(format!("does not name this member, '{}': leader.name must be one of them", self.name));
+            let reason =
+                format!("is '{}', which [[members]] does not name; set it to the name of this member", self.name);
+            return Err(InvalidConfig { key: "name", reason });
         }
         Ok(())
     }

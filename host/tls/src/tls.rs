@@ -264,10 +264,10 @@ impl Tls {
     }
 }
 
-/// Returns how long after now a certificate expires. Zero if it has expired.
+/// Returns how long after now a certificate has expired. Zero if it has. It is valid throughout its last second.
 #[must_use]
 pub fn expires_in(certificate: &PeerCertificate) -> Duration {
-    Duration::from_secs(certificate.not_after_s.saturating_sub(now_s()))
+    Duration::from_secs(certificate.not_after_s.saturating_add(1).saturating_sub(now_s()))
 }
 
 /// Returns the seconds since 1970, by the clock that rustls verifies dates with.

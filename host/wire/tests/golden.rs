@@ -233,6 +233,7 @@ fn requests() -> Vec<Request> {
             view: view(),
             records: Bytes::from_static(b"records"),
         }),
+        Call::Certify(Bytes::from_static(b"request")),
     ];
     calls.into_iter().zip(1..).map(|(call, id)| Request::new(id, call)).collect()
 }
@@ -281,6 +282,8 @@ fn replies() -> Vec<Reply> {
         Answer::Member(Err(Rejection::Trimmed("trimmed".into()))),
         Answer::Member(Err(Rejection::Failed("why".into()))),
         Answer::Quorum(Ok(QuorumRead { rows: read, regions: vec![version().region] })),
+        Answer::Certified(Ok(Bytes::from_static(b"reply"))),
+        Answer::Certified(Err("why".into())),
     ];
     answers.into_iter().zip(300..).map(|(answer, id)| Reply { id, answer }).collect()
 }

@@ -200,7 +200,7 @@ peer = "10.0.0.2:7071"
         let text = rejected(&format!("[leader]\nname = \"m1\"\n[lease]\nstore = \"ftp://a/b\"\n{MEMBERS}"));
         assert!(text.starts_with("leader.toml:5: key 'lease.store': ") && text.contains("dir:/PATH"), "{text}");
         let text = rejected(&format!("[leader]\nname = \"m3\"\n[lease]\nstore = \"dir:/shared/lease\"\n{MEMBERS}"));
-        assert!(text.contains("key 'members': does not name this member, 'm3'"), "{text}");
+        assert!(text.contains("key 'leader.name': is 'm3', which [[members]] does not name"), "{text}");
     }
 
     #[cfg(feature = "lab")]

@@ -76,6 +76,11 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
     }
 }
 
+/// Misfits that are no problem of a file without the second key: nodes may share a file, and then `LITTORAL_TLS_CERT` and
+/// `LITTORAL_LEADER_NAME` set it for each node.
+const COMPLETED_BY_ENVIRONMENT: [(&str, (&str, &str)); 2] =
+    [("tls.trust", ("tls", "cert")), ("leader.name", ("leader", "name"))];
+
 /// Returns all problems of a file's text. A value that its type rejects is removed for the further checks.
 pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
     let mut document = match DeTable::parse(text) {
@@ -95,7 +100,14 @@ pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
             }
         }
     };
-    problems.extend(loaded.misfits().into_iter().map(|misfit| placed(misfit, path, text, &[])));
+    let sets = |(section, key)| {
+        let section = document.get_ref().get(section).and_then(|section| section.get_ref().as_table());
+        section.is_some_and(|section| section.contains_key(key))
+    };
+    let is_completed =
+        |misfit: &Misfit| COMPLETED_BY_ENVIRONMENT.iter().any(|(key, by)| misfit.key == *key && !sets(*by));
+    let misfits = loaded.misfits().into_iter().filter(|misfit| !is_completed(misfit));
+    problems.extend(misfits.map(|misfit| placed(misfit, path, text, &[])));
     problems
 }
 
@@ -357,12 +369,24 @@ mod tests {
 
     #[test]
     fn every_example_file_is_valid() {
-        let mut files: Vec<_> = std::fs::read_dir(example(".")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let files = [".", "kubernetes"].into_iter().flat_map(|dir| std::fs::read_dir(example(dir)).unwrap());
+        let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         for file in &files {
             crate::commands::config::check_file(file).unwrap_or_else(|problems| panic!("{problems:?}"));
         }
-        assert!(files.len() >= 4, "{files:?}");
+        assert!(files.len() >= 8, "{files:?}");
+    }
+
+    #[test]
+    fn the_environment_may_name_the_certificate_of_a_file_that_several_nodes_share() {
+        let path = example("kubernetes/edge.toml");
+        let text = load::<edge::File>(Some(&path), &[]).unwrap_err().to_string();
+        assert!(text.contains("key 'tls.trust'") && text.contains("needs 'cert'"), "{text}");
+        let variable = ("LITTORAL_TLS_CERT".to_owned(), "/tls/edge-0.pem".to_owned());
+        let variable = overrides::from_environment([variable].into_iter(), edge::File::SECTIONS, edge::File::TOP);
+        let loaded: edge::File = load(Some(&path), &variable).unwrap();
+        assert_eq!(loaded.tls.cert.as_deref(), Some(Path::new("/tls/edge-0.pem")));
     }
 
     #[test]
