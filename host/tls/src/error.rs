@@ -27,8 +27,19 @@ pub fn explain(error: &io::Error) -> String {
     within(error).map_or_else(|| error.to_string(), explain_tls)
 }
 
-/// Returns the explanation of the TLS error among an error's sources, if there is one. In TLS 1.3 a client learns only with its
-/// first read that its certificate was rejected, in whatever error that read is wrapped.
+/// Alerts about a node's own certificate.
+const ALERTS: [AlertDescription; 7] = [
+    AlertDescription::CertificateExpired,
+    AlertDescription::UnknownCA,
+    AlertDescription::CertificateRequired,
+    AlertDescription::BadCertificate,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::AccessDenied,
+];
+
+/// Returns the explanation of the TLS error among an error's sources, if there is one. In TLS 1.3 a client receives the rejection
+/// of its certificate only with its first read, in any error that wraps that read. HTTP/2 keeps only the text of such an error.
 #[must_use]
 pub fn explain_source(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
@@ -36,6 +47,11 @@ pub fn explain_source(error: &(dyn std::error::Error + 'static)) -> Option<Strin
         let found = error.downcast_ref::<io::Error>().and_then(within);
         if let Some(tls) = found.or_else(|| error.downcast_ref::<TlsError>()) {
             return Some(explain_tls(tls));
+        }
+        let text = error.to_string();
+        let alert = ALERTS.into_iter().map(TlsError::AlertReceived).find(|alert| text.ends_with(&alert.to_string()));
+        if let Some(alert) = alert {
+            return Some(explain_tls(&alert));
         }
         next = error.source();
     }
@@ -119,5 +135,23 @@ fn explain_certificate(error: &CertificateError) -> String {
                 .to_owned()
         }
         other => format!("its certificate is invalid: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_explained_even_where_only_its_text_is_left() {
+        let alert = TlsError::AlertReceived(AlertDescription::CertificateExpired);
+        let expected =
+            Some("the other end rejected this node's certificate as expired; renew it, and compare the clocks");
+        let whole = io::Error::other(io::Error::other(alert.clone()));
+        let text = io::Error::other(format!("connection error: {alert}"));
+        for error in [whole, text] {
+            assert_eq!(explain_source(&error).as_deref(), expected);
+        }
+        assert_eq!(explain_source(&io::Error::other("connection reset")), None);
     }
 }
