@@ -21,6 +21,9 @@ pub struct Status {
     /// Whether the node listens beyond loopback without protection, as `--insecure` allows.
     #[serde(default)]
     pub insecure: bool,
+    /// Whether the door authenticates its clients.
+    #[serde(default)]
+    pub authenticates: bool,
     /// Whether the data is fresh.
     pub fresh: bool,
     /// Why the data is not fresh. Empty if it is.

@@ -16,5 +16,5 @@ pub mod watch;
 
 pub use config::Config;
 pub use littoral_router_core::{self as decision, topology};
-pub use router::Router;
+pub use router::{Router, Security};
 pub use topology::Topology;

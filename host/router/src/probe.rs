@@ -45,6 +45,8 @@ struct Status {
     #[serde(default)]
     draining: bool,
     #[serde(default)]
+    authenticates: bool,
+    #[serde(default)]
     writable: bool,
     position: Position,
     #[serde(default)]
@@ -89,7 +91,10 @@ async fn probe_door(router: Router, door: Arc<Door>) {
         let token = router.config().probe_token_file.as_deref();
         let asked = tokio::time::timeout(timeout, ask(&mut connection, &door, router.tls(), token)).await;
         let took = began.elapsed();
-        let status = asked.unwrap_or_else(|_| Err("it did not answer in time".to_owned()));
+        let status = asked.unwrap_or_else(|_| Err("it did not answer in time".to_owned())).and_then(|status| {
+            router.note_authentication(&door, status.authenticates);
+            router.may_use(&door).map(|()| status)
+        });
         let (finding, took) = match &status {
             Ok(status) => (evaluate(status, &door, config), Some(took)),
             Err(reason) => {

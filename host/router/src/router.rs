@@ -20,8 +20,9 @@ use crate::{
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use littoral_tls::Tls;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::{
+    collections::HashSet,
     net::IpAddr,
     sync::{
         Arc,
@@ -37,9 +38,21 @@ const VIEW_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Router(Arc<Shared>);
 
+/// How a router's connections to doors are secured.
+#[derive(Debug, Default)]
+pub struct Security {
+    /// The TLS of the connections. Without it they are plain.
+    pub tls: Option<Tls>,
+    /// Whether the router sends requests only to doors that authenticate their clients, because it is exposed and does not
+    /// authenticate clients itself.
+    pub only_authenticating: bool,
+}
+
 struct Shared {
     config: Config,
-    tls: Option<Tls>,
+    security: Security,
+    /// The doors that authenticate their clients, by their last status.
+    authenticating: RwLock<HashSet<MemberId>>,
     began: Instant,
     dice: AtomicU64,
     fleet: Mutex<Fleet>,
@@ -69,7 +82,7 @@ impl Router {
     ///
     /// # Errors
     /// If the location database cannot be opened: which, why, and what to do.
-    pub fn new(config: Config, topology: Topology, tls: Option<Tls>) -> Result<Self, String> {
+    pub fn new(config: Config, topology: Topology, security: Security) -> Result<Self, String> {
         let fleet = Fleet::new(Arc::new(topology), config.health.clone(), config.outlier.clone());
         let places = places(&config)?;
         let spending = Spending {
@@ -89,15 +102,41 @@ impl Router {
             places: ArcSwap::from_pointee(places),
             spending: Mutex::new(spending),
             topology_problem: ArcSwap::from_pointee(None),
+            authenticating: RwLock::default(),
             config,
-            tls,
+            security,
         })))
     }
 
     /// Returns the TLS of connections to doors. Without it they are plain.
     #[must_use]
     pub fn tls(&self) -> Option<&Tls> {
-        self.0.tls.as_ref()
+        self.0.security.tls.as_ref()
+    }
+
+    /// Checks that requests may be sent to a door.
+    ///
+    /// # Errors
+    /// If the router sends requests only to doors that authenticate their clients, and this one has not reported that it does.
+    pub fn may_use(&self, door: &Door) -> Result<(), String> {
+        if !self.0.security.only_authenticating || self.0.authenticating.read().contains(&door.id) {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: the door does not authenticate its clients, and this router is exposed; configure [auth] at the door, or let \
+             the router listen on loopback",
+            door.address
+        ))
+    }
+
+    /// Records whether a door authenticates its clients, by its status.
+    pub fn note_authentication(&self, door: &Door, authenticates: bool) {
+        let mut authenticating = self.0.authenticating.write();
+        if authenticates {
+            authenticating.insert(door.id);
+        } else {
+            authenticating.remove(&door.id);
+        }
     }
 
     /// Returns its settings.

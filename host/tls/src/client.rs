@@ -1,4 +1,4 @@
-//! The side of a client that is not a node: a command, a program, a browser's stand-in.
+//! TLS of clients that are not nodes, such as commands.
 
 use crate::{Error, error::explain_tls, files};
 use rustls::{

@@ -71,7 +71,7 @@ pub(crate) fn explain_tls(error: &TlsError) -> String {
             "the other end presented no certificate; configure [tls] cert and key there".to_owned()
         }
         TlsError::InvalidMessage(_) => {
-            "the other end does not speak TLS; use https there, or configure its [tls] section".to_owned()
+            "the other end does not use TLS; use https there, or configure its [tls] section".to_owned()
         }
         TlsError::AlertReceived(alert) => match alert {
             AlertDescription::CertificateExpired => {

@@ -235,7 +235,7 @@ fn request_for(key: &KeyPair) -> Result<Vec<u8>, String> {
     Ok(csr.der().to_vec())
 }
 
-/// Writes what a reply brings, and puts it in force. The roots come first: the next certificate may need them.
+/// Writes the content of a reply, and reloads the files. It writes the roots first, because the next certificate may need them.
 fn store(tls: &Tls, key: Option<&KeyPair>, reply: &Reply) -> Result<(), Error> {
     let config = tls.config();
     if let Some(trust) = &reply.trust {

@@ -1,4 +1,4 @@
-//! Maps SPIFFE ids to identities, for clusters whose certificates come from a SPIFFE provider.
+//! Maps SPIFFE ids to identities, for clusters with certificates of a SPIFFE provider.
 
 use crate::Identity;
 use serde::Deserialize;

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 
-/// How long a handshake may take. A connection attempt has a shorter limit of its own.
+/// The timeout of a handshake. A connection attempt has a shorter timeout of its own.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// A node's TLS. Cheap to clone; clones share the state, which follows the files.
@@ -161,7 +161,7 @@ impl Tls {
     /// Performs the handshake of a client at the door. Returns its certificate if it presented one.
     ///
     /// # Errors
-    /// When the handshake fails; [`explain`] has put the reason in words.
+    /// When the handshake fails; the error has the explanation of [`explain`].
     pub async fn accept_client<S>(&self, stream: S) -> io::Result<(Stream<S>, Option<PeerIdentity>)>
     where
         S: AsyncRead + AsyncWrite + Unpin,

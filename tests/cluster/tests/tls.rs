@@ -130,6 +130,15 @@ async fn read(client: &Client, id: i64, token: &str) -> Option<i64> {
     client.read(&read).await.unwrap().column("balance").and_then(|column| column.values[0].as_i64())
 }
 
+/// Returns the topology of one region.
+fn topology(leader: &Node, edge: &Node) -> String {
+    format!(
+        "role = \"topology\"\nname = \"one\"\n[[regions]]\nname = \"local\"\nrole = \"active\"\nlatitude = 50.0\nlongitude = 8.0\n\
+         leader = \"{}\"\nedges = [{{ name = \"e1\", door = \"{}\" }}]\n",
+        leader.ready.door, edge.ready.door
+    )
+}
+
 /// Returns why a node did not start.
 fn start_error(plan: Plan) -> String {
     Node::start(plan).map(|_| ()).unwrap_err().to_string()
@@ -245,13 +254,7 @@ fn an_edge_follows_and_forwards_over_tls_and_a_router_sends_to_both() {
     let cluster = Cluster::new();
     let leader = cluster.leader();
     let edge = cluster.edge("e1", &leader);
-    let door = |node: &Node| node.ready.door.to_string();
-    let topology = format!(
-        "role = \"topology\"\nname = \"one\"\n[[regions]]\nname = \"local\"\nrole = \"active\"\nlatitude = 50.0\nlongitude = 8.0\n\
-         leader = \"{}\"\nedges = [{{ name = \"e1\", door = \"{}\" }}]\n",
-        door(&leader),
-        door(&edge)
-    );
+    let topology = topology(&leader, &edge);
     let tls = cluster.issue("littoral://prod/local/router/router");
     let router = Router::start(cluster.dir.path(), &topology, &tls, None).unwrap();
     cluster.make_view(&leader);
@@ -264,6 +267,31 @@ fn an_edge_follows_and_forwards_over_tls_and_a_router_sends_to_both() {
         let token = write(&to_router, 1, 11).await;
         assert_eq!(read(&to_router, 1, &token).await, Some(11));
     });
+}
+
+#[test]
+fn a_router_beyond_loopback_sends_requests_only_to_doors_that_authenticate() {
+    let cluster = Cluster::new();
+    let through_a_router = |auth: &str, insecure: bool| {
+        let tls = cluster.issue("littoral://prod/local/leader/leader");
+        let dir = tempfile::tempdir().unwrap();
+        let leader = Node::start(Plan::leader(dir.path()).with_config(&format!("{tls}{auth}"))).unwrap();
+        let tls = cluster.issue("littoral://prod/local/router/router");
+        let (listen, topology) = ("0.0.0.0:0".parse().unwrap(), topology(&leader, &leader));
+        let flags: &[&str] = if insecure { &["--insecure"] } else { &[] };
+        let router = Router::start_at(listen, flags, cluster.dir.path(), &topology, &tls).unwrap();
+        let url = format!("https://localhost:{}/v1/views", router.door.port());
+        let curl = ["--silent", "--max-time", "20", "--write-out", " %{http_code}", "--cacert"];
+        let output = Command::new("curl").args(curl).args([&cluster.file("ca/trust.pem"), &url]).output().unwrap();
+        text(&output.stdout)
+    };
+    let rejected = through_a_router("", false);
+    assert!(rejected.ends_with(" 503") && rejected.contains("does not authenticate its clients"), "{rejected}");
+    // The door checks the credential.
+    let forwarded = through_a_router("[auth]\nclient_certificates = true\n", false);
+    assert!(forwarded.ends_with(" 401") && forwarded.contains("credential_missing"), "{forwarded}");
+    let allowed = through_a_router("", true);
+    assert!(allowed.ends_with(" 200"), "{allowed}");
 }
 
 #[test]

@@ -10,8 +10,7 @@ pub struct Listener {
     pub key: &'static str,
     /// Its address.
     pub address: SocketAddr,
-    /// Whether clients send requests that the node itself authenticates. Peers are authenticated by TLS, and a router forwards
-    /// credentials to doors.
+    /// Whether clients send requests to it. Peers need no further authentication than TLS.
     pub has_clients: bool,
 }
 
@@ -21,7 +20,7 @@ impl Listener {
         address.into().map(|address| Self { key, address, has_clients: true })
     }
 
-    /// Returns a listener of peers, or of clients that other nodes authenticate, if it is configured.
+    /// Returns a listener of peers, if it is configured.
     pub fn of_peers(key: &'static str, address: impl Into<Option<SocketAddr>>) -> Option<Self> {
         address.into().map(|address| Self { key, address, has_clients: false })
     }
@@ -32,9 +31,9 @@ impl Listener {
 pub struct Protection {
     /// Whether connections use TLS.
     pub tls: bool,
-    /// Whether clients are authenticated.
+    /// Whether clients are authenticated: by the node, or at a router by the doors.
     pub auth: bool,
-    /// Whether `--insecure` was given.
+    /// Whether the command line has `--insecure`.
     pub insecure: bool,
 }
 
@@ -49,7 +48,7 @@ pub fn exposure(listeners: &[Option<Listener>], protection: Protection) -> Resul
     metrics::gauge!("littoral_insecure").set(if insecure && exposed.is_some() { 1.0 } else { 0.0 });
     let Some(Listener { key, address, has_clients }) = exposed else { return Ok(false) };
     if insecure {
-        tracing::warn!(key, %address, tls, auth, "--insecure: anybody who reaches this listener can use it; configure [tls] and [auth]");
+        tracing::warn!(key, %address, tls, auth, "--insecure: every host that reaches this listener can use it; configure [tls] and [auth]");
         return Ok(true);
     }
     let (lacks, sections) = match (tls, *has_clients && !auth) {
@@ -58,8 +57,8 @@ pub fn exposure(listeners: &[Option<Listener>], protection: Protection) -> Resul
         (false, false) => ("TLS", "[tls] (`littoral certs init` makes certificates)"),
     };
     Err(Failure::usage(format!(
-        "{key} = {address} is beyond loopback, and this node has no {lacks}, so anybody who reaches it could read and write \
-         everything; set '{key}' to a loopback address such as 127.0.0.1:{port}, or configure {sections}, or start with \
+        "{key} = {address} is beyond loopback, and this node has no {lacks}, so every host that reaches it could read and \
+         write everything; set '{key}' to a loopback address such as 127.0.0.1:{port}, or configure {sections}, or start with \
          --insecure on a network that you trust",
         port = address.port()
     )))

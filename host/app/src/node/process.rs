@@ -52,7 +52,7 @@ pub struct Tasks {
     pub reactors: Reactors,
     /// The TLS of all listeners and connections. Without it they are plain.
     pub tls: Option<Tls>,
-    /// Whether `--insecure` was given; once the addresses are checked, whether it was needed.
+    /// Whether the command line has `--insecure`; after the check of the addresses, whether a listener needs it.
     pub insecure: bool,
 }
 

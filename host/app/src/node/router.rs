@@ -13,7 +13,7 @@ use crate::{
     ready::Ready,
 };
 use littoral_router::{
-    Router, dns,
+    Router, Security, dns,
     gateway::{self, Listeners},
     probe, watch,
 };
@@ -31,8 +31,10 @@ const FIRST_PROBES_MAX: Duration = Duration::from_secs(3);
 /// If an address is in use, or the topology or the place database cannot be used.
 pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let listeners =
-        [Listener::of_peers("listen", config.listen), Listener::of_peers("admin_listen", config.admin_listen)];
-    tasks.insecure = exposure(&listeners, tasks.protection(false))?;
+        [Listener::of_clients("listen", config.listen), Listener::of_clients("admin_listen", config.admin_listen)];
+    // An exposed router sends requests only to doors that authenticate their clients. `--insecure` allows others too.
+    let only_authenticating = !is_loopback(config.listen) && !tasks.insecure;
+    tasks.insecure = exposure(&listeners, tasks.protection(!tasks.insecure))?;
     let name = &config.router.name;
     tls::check(tasks.tls.as_ref(), Expected { roles: &[Role::Router], name, region: None })?;
     tls::renew(&mut tasks, &config.tls, Vec::new())?;
@@ -45,7 +47,8 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
     };
     let settings = config.router;
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
-    let router = Router::new(settings, topology, tasks.tls.clone()).map_err(Failure::usage)?;
+    let security = Security { tls: tasks.tls.clone(), only_authenticating };
+    let router = Router::new(settings, topology, security).map_err(Failure::usage)?;
     let name = router.config().name.clone();
     let dns = match router.config().dns.listen {
         Some(address) => Some(bind_dns(address).await?),

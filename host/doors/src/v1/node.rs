@@ -40,6 +40,7 @@ pub(super) fn status(state: &State) -> Result<Answer, Failure> {
         build: state.process.build.to_owned(),
         draining: state.process.draining.has_begun(),
         insecure: state.process.insecure,
+        authenticates: state.guard.authenticator.is_some(),
         fresh: not_fresh.is_none(),
         not_fresh_reason: not_fresh.unwrap_or_default(),
         not_writable_reason: not_writable.unwrap_or_default(),

@@ -116,7 +116,7 @@ impl PeerRights {
         match self.other() {
             Some(other) if !roles.contains(&other.role) => {
                 let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-                Err(format!("{other} may not {what}; that takes a certificate with the role {}", roles.join(" or ")))
+                Err(format!("{other} may not {what}; this requires a certificate with the role {}", roles.join(" or ")))
             }
             _ => Ok(()),
         }

@@ -29,11 +29,31 @@ impl Router {
     /// # Errors
     /// When it does not start; the end of its log is in the message.
     pub fn start(dir: &Path, topology: &str, config: &str, executable: Option<&Path>) -> io::Result<Self> {
+        Self::start_with(SocketAddr::from(([127, 0, 0, 1], 0)), &[], dir, topology, config, executable)
+    }
+
+    /// Starts a router like [`Self::start`], with a door at `listen` and with further flags.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_at(listen: SocketAddr, flags: &[&str], dir: &Path, topology: &str, config: &str) -> io::Result<Self> {
+        Self::start_with(listen, flags, dir, topology, config, None)
+    }
+
+    fn start_with(
+        listen: SocketAddr,
+        flags: &[&str],
+        dir: &Path,
+        topology: &str,
+        config: &str,
+        executable: Option<&Path>,
+    ) -> io::Result<Self> {
         let (file, settings) = (dir.join("topology.toml"), dir.join("router.toml"));
         fs::write(&file, topology)?;
         fs::write(&settings, format!("role = \"router\"\n{config}"))?;
         let mut command = node::command(&[], &executable.map_or_else(binary::littoral, Path::to_owned));
-        command.args(["router", "--with-parent", "--listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0"]);
+        command.args(["router", "--with-parent", "--listen", &listen.to_string(), "--dns-listen", "127.0.0.1:0"]);
+        command.args(flags);
         command.arg("--config").arg(settings).arg("--topology").arg(&file);
         let mut process = Guarded::start(command, "router", &dir.join("router.log"))?;
         let lifeline = process.take_stdin();

@@ -70,6 +70,7 @@ impl Template {
 impl Doors {
     /// Returns a connection to a door: a kept one, or a new one.
     pub(crate) async fn connect(&self, door: &Door) -> Result<Upstream, AttemptError> {
+        self.router.may_use(door).map_err(AttemptError::Unreached)?;
         if let Some(kept) = self.pool.take(door.id) {
             return Ok(kept);
         }

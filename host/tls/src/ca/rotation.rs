@@ -32,7 +32,7 @@ pub struct Progress {
     pub step: Step,
     /// The identities of the nodes that have not completed it.
     pub waiting: Vec<String>,
-    /// The number of nodes that take part.
+    /// The number of nodes that the authority has recorded.
     pub nodes: usize,
 }
 

@@ -97,7 +97,7 @@ impl Signer {
     fn sign(&self, identity: &Identity, own: &PeerCertificate, csr: &[u8]) -> Result<String, String> {
         let csr = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr));
         let csr = csr.map_err(|error| format!("the certificate request is invalid: {error}"))?;
-        // Only the key is taken from the request: its owner cannot name itself.
+        // The signer uses only the key of the request, so a node cannot choose its names.
         let leaf = Leaf {
             identity: identity.clone(),
             dns_names: own.dns_names.clone(),

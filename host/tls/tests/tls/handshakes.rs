@@ -73,7 +73,7 @@ async fn a_client_without_tls_is_rejected_with_the_reason() {
     let (mut ours, theirs) = duplex(1 << 10);
     ours.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let error: io::Error = leader.accept_client(theirs).await.unwrap_err();
-    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+    assert!(error.to_string().contains("does not use TLS"), "{error}");
 }
 
 #[tokio::test]

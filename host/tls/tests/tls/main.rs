@@ -1,4 +1,4 @@
-//! Certificates, keys and roots as a running node meets them.
+//! Certificates, keys and roots of running nodes.
 
 mod files;
 mod handshakes;

@@ -94,7 +94,7 @@ async fn a_request_for_a_certificate_of_another_node_is_rejected() {
     serde_json::to_writer(&mut bytes, &forged).unwrap();
     let error = signer.answer(&Request::decode(&bytes).unwrap()).unwrap_err();
     assert!(error.contains("not signed with the key of its certificate"), "{error}");
-    // A node of an authority that this one does not know.
+    // A node of another authority.
     let stranger = Authority::new();
     let error = Signer::open(stranger.ca.trust_file().parent().unwrap(), None)
         .unwrap()

@@ -36,7 +36,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let fault_ms = self.began.elapsed().as_millis() as u64;
         self.note(
             Kind::Fault,
-            format!("the root is replaced at {nodes} nodes: each receives the new one beside the old"),
+            format!("the root is replaced at {nodes} nodes: each receives the new one in addition to the old one"),
         );
         for (step, what) in [
             (Step::Renew, "every node trusts both roots; each renews its certificate"),
