@@ -279,7 +279,7 @@ fn a_router_beyond_loopback_sends_requests_only_to_doors_that_authenticate() {
         let tls = cluster.issue("littoral://prod/local/router/router");
         let (listen, topology) = ("0.0.0.0:0".parse().unwrap(), topology(&leader, &leader));
         let flags: &[&str] = if insecure { &["--insecure"] } else { &[] };
-        let router = Router::start_at(listen, flags, cluster.dir.path(), &topology, &tls).unwrap();
+        let router = Router::start_at(listen, flags, cluster.dir.path(), &topology, &tls, None).unwrap();
         let url = format!("https://localhost:{}/v1/views", router.door.port());
         let curl = ["--silent", "--max-time", "20", "--write-out", " %{http_code}", "--cacert"];
         let output = Command::new("curl").args(curl).args([&cluster.file("ca/trust.pem"), &url]).output().unwrap();

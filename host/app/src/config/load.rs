@@ -369,7 +369,8 @@ mod tests {
 
     #[test]
     fn every_example_file_is_valid() {
-        let listed = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let listed =
+            |dir: &Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
         let top = listed(&example("."));
         let mut files: Vec<_> = top.iter().filter(|path| path.is_dir()).flat_map(|dir| listed(dir)).collect();
         files.extend(top);

@@ -29,18 +29,14 @@ impl Router {
     /// # Errors
     /// When it does not start; the end of its log is in the message.
     pub fn start(dir: &Path, topology: &str, config: &str, executable: Option<&Path>) -> io::Result<Self> {
-        Self::start_with(SocketAddr::from(([127, 0, 0, 1], 0)), &[], dir, topology, config, executable)
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), &[], dir, topology, config, executable)
     }
 
     /// Starts a router like [`Self::start`], with a door at `listen` and with further flags.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_at(listen: SocketAddr, flags: &[&str], dir: &Path, topology: &str, config: &str) -> io::Result<Self> {
-        Self::start_with(listen, flags, dir, topology, config, None)
-    }
-
-    fn start_with(
+    pub fn start_at(
         listen: SocketAddr,
         flags: &[&str],
         dir: &Path,
