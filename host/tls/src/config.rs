@@ -19,7 +19,8 @@ pub struct Config {
     pub trust: Option<PathBuf>,
     /// Whether clients must present a certificate at the door. Peers always must. Default: false.
     pub require_client_cert: bool,
-    /// How often the files are checked for a change, in milliseconds. SIGHUP checks them at once. Default: 1000.
+    /// How often the files are checked for changes, in milliseconds. A changed file is loaded once two checks found it the same;
+    /// on SIGHUP all are loaded immediately. Default: 1000.
     pub reload_ms: u64,
     /// The directory of the private CA, at the one leader that signs renewals. Default: none; renewals are forwarded.
     pub ca: Option<PathBuf>,
@@ -103,6 +104,12 @@ impl Config {
 
     pub(crate) fn trust_file(&self) -> &Path {
         self.trust.as_deref().unwrap_or(Path::new("(tls.trust)"))
+    }
+
+    /// Returns the files, each once.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let key = self.key.as_deref().filter(|key| *key != self.cert_file());
+        [Some(self.cert_file()), key, Some(self.trust_file())].into_iter().flatten()
     }
 
     pub(crate) fn reload_every(&self) -> Duration {

@@ -8,13 +8,10 @@ use rustls::{
 };
 use std::{
     io::Write as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// How often files are read again that change while they are read.
-const READS_MAX: usize = 5;
 
 /// The largest file that is read, in bytes.
 const FILE_LEN_MAX: u64 = 4 << 20;
@@ -24,45 +21,15 @@ pub(crate) struct Files {
     pub(crate) key: Arc<CertifiedKey>,
     pub(crate) roots: Arc<RootCertStore>,
     pub(crate) trust_pem: String,
-    pub(crate) stamp: Stamp,
-}
-
-/// Identifies the versions of the files. Equal stamps mean unchanged files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(Vec<Option<(u64, i64, i64, u64)>>);
-
-impl Stamp {
-    pub(crate) fn of(config: &Config) -> Self {
-        let next = next_key(config.key_file());
-        let files = [config.cert_file(), config.key_file(), next.as_path(), config.trust_file()];
-        let stamp = |path: &Path| {
-            let found = std::fs::metadata(path).ok()?;
-            Some((found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
-        };
-        Self(files.into_iter().map(stamp).collect())
-    }
 }
 
 impl Files {
-    /// Reads the files. Files that change in the meantime are read again, so that no state is half new.
+    /// Reads the files. A certificate and a key that do not belong together are an error, so no state is half new.
     pub(crate) fn read(config: &Config) -> Result<Self, Error> {
-        let mut stamp = Stamp::of(config);
-        for _ in 1..READS_MAX {
-            let read = Self::read_once(config, stamp.clone());
-            let after = Stamp::of(config);
-            if after == stamp {
-                return read;
-            }
-            stamp = after;
-        }
-        Self::read_once(config, stamp)
-    }
-
-    fn read_once(config: &Config, stamp: Stamp) -> Result<Self, Error> {
         let chain = certificates(config.cert_file())?;
         let key = key_of(&chain, config)?;
         let (roots, trust_pem) = roots(config.trust_file())?;
-        Ok(Self { key, roots: Arc::new(roots), trust_pem, stamp })
+        Ok(Self { key, roots: Arc::new(roots), trust_pem })
     }
 }
 

@@ -1,10 +1,11 @@
 //! A node's TLS: the state in force, its reload, and handshakes with it.
 
 use crate::{
-    Config, Error, Identity, PeerCertificate, PeerIdentity, Role, Stream, error::explain, files::Stamp,
-    material::Material, verify::presented,
+    Config, Error, Identity, PeerCertificate, PeerIdentity, Role, Stream, error::explain, material::Material,
+    verify::presented,
 };
 use arc_swap::ArcSwap;
+use littoral_runtime::WatchedFile;
 use parking_lot::Mutex;
 use rustls::{
     ClientConfig, ServerConfig,
@@ -15,7 +16,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     signal::unix::{SignalKind, signal},
-    time::timeout,
+    time::{MissedTickBehavior, timeout},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +31,10 @@ pub struct Tls(Arc<Shared>);
 struct Shared {
     config: Config,
     state: ArcSwap<Material>,
-    /// The files of the last attempt to load them.
-    tried: Mutex<Stamp>,
+    /// The files as they were before the first load.
+    files: Vec<WatchedFile>,
+    /// Held while the files are loaded, so that an older state never replaces a newer one.
+    loading: Mutex<()>,
 }
 
 impl fmt::Debug for Tls {
@@ -54,9 +57,10 @@ impl Tls {
     /// # Errors
     /// When a file cannot be read or used, or the certificate is not valid now.
     pub fn load(config: &Config) -> Result<Self, Error> {
-        let material = Material::load(config)?;
-        let tried = Mutex::new(material.stamp.clone());
-        let tls = Self(Arc::new(Shared { config: config.clone(), state: ArcSwap::from_pointee(material), tried }));
+        // Before the files are read: a change in between is noticed later.
+        let files = config.files().map(|file| WatchedFile::about_to_be_read(file.to_owned())).collect();
+        let state = ArcSwap::from_pointee(Material::load(config)?);
+        let tls = Self(Arc::new(Shared { config: config.clone(), state, files, loading: Mutex::default() }));
         tls.publish();
         Ok(tls)
     }
@@ -89,18 +93,17 @@ impl Tls {
         self.0.state.load().trust_pem.clone()
     }
 
-    /// Loads the files again if they have changed. Returns whether a new state is in force.
+    /// Loads the files again. Returns whether they differ from the state in force, which they then replace. Blocks for the disk.
     ///
     /// # Errors
     /// As [`Self::load`]; the last good state then stays in force.
     pub fn reload(&self) -> Result<bool, Error> {
-        let stamp = Stamp::of(&self.0.config);
-        if *self.0.tried.lock() == stamp {
+        let _loading = self.0.loading.lock();
+        let loaded = self.check(Material::load(&self.0.config)?)?;
+        if loaded == **self.0.state.load() {
             return Ok(false);
         }
-        let loaded = Material::load(&self.0.config).and_then(|material| self.check(material));
-        *self.0.tried.lock() = loaded.as_ref().map_or(stamp, |material| material.stamp.clone());
-        self.0.state.store(Arc::new(loaded?));
+        self.0.state.store(Arc::new(loaded));
         self.publish();
         Ok(true)
     }
@@ -119,9 +122,11 @@ impl Tls {
         ))
     }
 
-    /// Reloads whenever the files change, or at once on SIGHUP, until `stop`.
+    /// Reloads whenever the files have changed and are complete, or at once on SIGHUP, until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
+        let mut files = self.0.files.clone();
         let mut tick = tokio::time::interval(self.0.config.reload_every());
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut hangups = signal(SignalKind::hangup()).ok();
         loop {
             let hangup = async {
@@ -130,13 +135,19 @@ impl Tls {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let is_forced = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = tick.tick() => {}
-                _ = hangup => {}
-            }
+                _ = tick.tick() => false,
+                _ = hangup => true,
+            };
             let tls = self.clone();
-            let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else { continue };
+            let checked = tokio::task::spawn_blocking(move || {
+                let changed = files.iter_mut().fold(is_forced, |changed, file| file.has_changed() || changed);
+                (files, if changed { tls.reload() } else { Ok(false) })
+            });
+            // Loading does not panic; a runtime that shuts down ends this task.
+            let Ok((checked, reloaded)) = checked.await else { return };
+            files = checked;
             match reloaded {
                 Ok(false) => {}
                 Ok(true) => {
