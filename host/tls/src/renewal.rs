@@ -238,6 +238,9 @@ fn request_for(key: &KeyPair) -> Result<Vec<u8>, String> {
 /// Writes the content of a reply, and reloads the files. It writes the roots first, because the next certificate may need them.
 fn store(tls: &Tls, key: Option<&KeyPair>, reply: &Reply) -> Result<(), Error> {
     let config = tls.config();
+    if reply.trust.is_none() && reply.chain.is_none() {
+        return Ok(());
+    }
     if let Some(trust) = &reply.trust {
         replace(config.trust_file(), &trust.pem, 0o644)?;
     }
