@@ -15,7 +15,7 @@ use littoral_model::{
     view::ViewId,
     write::RowBatch,
 };
-use littoral_tls::Role;
+use littoral_tls::{PeerCertificate, Role};
 use std::sync::Arc;
 
 tokio::task_local! {
@@ -169,10 +169,11 @@ impl Guard {
     /// demands.
     fn check_headers(&self, parts: &Parts, client: &Client, who: Option<&str>) -> Result<(), Failure> {
         let present = [headers::PART, headers::TENANT].into_iter().find(|name| parts.headers.contains_key(name));
-        match present {
-            Some(name) if !self.trust.believes(client.address, who) => Err(untrusted(&name)),
-            _ => Ok(()),
-        }
+        let Some(name) = present else { return Ok(()) };
+        // A router that clients' requests arrive through is believed by its certificate.
+        let connection = client.identity.as_deref().map(|presented| format!("certificate:{}", name_of(presented)));
+        let is_believed = [who, connection.as_deref()].into_iter().any(|it| self.trust.believes(client.address, it));
+        if is_believed { Ok(()) } else { Err(untrusted(&name)) }
     }
 }
 
@@ -209,12 +210,17 @@ async fn authenticate<'a>(
 fn own(client: &Client, need: Need) -> Option<Certificate<'_>> {
     let presented = client.identity.as_deref()?;
     let is_node = presented.identity.as_ref().is_some_and(|identity| identity.role != Role::Operator);
-    let names = presented.uris.first().or(presented.dns_names.first()).or(presented.common_name.as_ref());
     (need == Need::Credential || !is_node).then(|| Certificate {
-        name: names.map_or("", String::as_str),
+        name: name_of(presented),
         fingerprint: presented.fingerprint,
         not_after_s: presented.not_after_s,
     })
+}
+
+/// Returns the name of a certificate's owner.
+fn name_of(certificate: &PeerCertificate) -> &str {
+    let names = certificate.uris.first().or(certificate.dns_names.first()).or(certificate.common_name.as_ref());
+    names.map_or("", String::as_str)
 }
 
 /// Returns the bearer token of a request.

@@ -223,7 +223,10 @@ fn a_clients_certificate_is_a_credential_and_a_nodes_certificate_shows_only_the_
     let policy = cluster.file("policy.toml");
     // A policy that is too generous to nodes must not make them clients.
     fs::write(&policy, "[[grants]]\nto = [\"anyone\"]\nscopes = [\"read\", \"write\", \"define\"]\n").unwrap();
-    let auth = format!("[auth]\npolicy = \"{policy}\"\nclient_certificates = true\n");
+    let auth = format!(
+        "[auth]\npolicy = \"{policy}\"\nclient_certificates = true\n[auth.trust]\n\
+         identities = [\"certificate:littoral://prod/local/router/router\"]\n"
+    );
     let (tls, beyond_loopback) = (cluster.issue("littoral://prod/local/leader/leader"), "0.0.0.0:0".parse().unwrap());
     let mut plan = Plan::leader(&cluster.path("leader")).with_config(&format!("{tls}{auth}"));
     (plan.door, plan.peer) = (beyond_loopback, beyond_loopback);
@@ -231,12 +234,13 @@ fn a_clients_certificate_is_a_credential_and_a_nodes_certificate_shows_only_the_
     for identity in ["operator/ops", "router/router", "edge/e1"] {
         cluster.issue(&format!("littoral://prod/local/{identity}"));
     }
-    let ask = |name: Option<&str>, path: &str| {
+    let ask_with = |name: Option<&str>, path: &str, header: &[&str]| {
         let pem = name.map(|name| cluster.file(&format!("{name}.pem")));
-        let mut arguments = vec!["--write-out", " %{http_code}"];
+        let mut arguments = [&["--write-out", " %{http_code}"], header].concat();
         arguments.extend(pem.as_deref().into_iter().flat_map(|pem| ["--cert", pem, "--key", pem]));
         text(&cluster.curl_path(&leader, path, &arguments).stdout)
     };
+    let ask = |name: Option<&str>, path: &str| ask_with(name, path, &[]);
     let views = ask(Some("ops"), "/v1/views");
     assert!(views.ends_with(" 200"), "{views}");
     for name in [None, Some("router"), Some("e1")] {
@@ -247,6 +251,11 @@ fn a_clients_certificate_is_a_credential_and_a_nodes_certificate_shows_only_the_
     assert!(ask(Some("router"), "/v1/status").contains("\"insecure\":false"));
     assert!(ask(None, "/v1/status").ends_with(" 401"));
     assert!(ask(None, "/health").ends_with(" 200"));
+    // The headers of clients that a trusted router forwards are believed.
+    let tenant = ["--header", "littoral-tenant: acme"];
+    assert!(ask_with(Some("router"), "/v1/status", &tenant).ends_with(" 200"));
+    let rejected = ask_with(Some("ops"), "/v1/status", &tenant);
+    assert!(rejected.ends_with(" 403") && rejected.contains("header_not_trusted"), "{rejected}");
 }
 
 #[test]
