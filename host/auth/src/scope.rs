@@ -1,5 +1,6 @@
 //! What a caller may do: scopes, each for a project and for names that match a pattern.
 
+pub use littoral_model::pattern::Pattern;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -90,57 +91,6 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// A pattern of names: `*` stands for any characters, also for none. Other characters stand for themselves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// The pattern that every name matches.
-    #[must_use]
-    pub fn any() -> Self {
-        Self("*".to_owned())
-    }
-
-    /// Creates a pattern.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns whether every name matches.
-    #[must_use]
-    pub fn is_any(&self) -> bool {
-        self.0 == "*"
-    }
-
-    /// Returns whether a name matches.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        if self.is_any() {
-            return true;
-        }
-        let Some((first, rest)) = self.0.split_once('*') else { return self.0 == name };
-        let Some(mut left) = name.strip_prefix(first) else { return false };
-        let mut pieces = rest.split('*').peekable();
-        while let Some(piece) = pieces.next() {
-            if pieces.peek().is_none() {
-                return left.ends_with(piece);
-            }
-            // The first occurrence leaves the most for the later pieces.
-            let Some(at) = left.find(piece) else { return false };
-            left = &left[at + piece.len()..];
-        }
-        true
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Scopes for the names of a project that match a pattern.
 ///
 /// In text form `SCOPE`, `SCOPE:PROJECT` or `SCOPE:PROJECT/PATTERN`, for one scope.
@@ -200,28 +150,6 @@ pub(crate) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_matches_names_with_any_characters_in_place_of_a_star() {
-        let matches = |pattern: &str, name: &str| Pattern::new(pattern).matches(name);
-        for (pattern, name) in [
-            ("*", "a"),
-            ("*", ""),
-            ("a", "a"),
-            ("a*", "a"),
-            ("a*", "ab"),
-            ("*b", "ab"),
-            ("a*c", "abc"),
-            ("a*b*c", "a1b2b3c"),
-        ] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in
-            [("a", "ab"), ("a", ""), ("", "a"), ("a*", "ba"), ("*b", "ba"), ("a*a", "a"), ("a*b*c", "acb")]
-        {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn a_grant_has_a_scope_a_project_and_a_pattern() {

@@ -2,8 +2,11 @@
 
 mod support;
 
-use littoral_feed::{client, server};
-use littoral_model::position::Epoch;
+use littoral_feed::{
+    client,
+    server::{self, ViewGrant},
+};
+use littoral_model::{freshness::Consistency, pattern::Pattern, position::Epoch, view::ViewId};
 use littoral_protocol::{frame::*, members::rpc::Request};
 use littoral_tls::{
     Config, Identity, Tls,
@@ -32,6 +35,10 @@ impl Drop for Secured {
 impl Secured {
     /// Serves the feed as leader `m1` of region `eu`.
     async fn serve() -> Self {
+        Self::serve_with(server::Config::default()).await
+    }
+
+    async fn serve_with(config: server::Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ca = Ca::init(&dir.path().join("ca"), "prod").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,7 +47,8 @@ impl Secured {
         let tls = secured.tls("littoral://prod/eu/leader/m1", LIFETIME);
         let leader = Leader::new();
         leader.put(1, 1);
-        let shared = server::Shared::new(leader, server::Config::default(), secured.shutdown.clone()).with_tls(tls);
+        leader.put(2, 2);
+        let shared = server::Shared::new(leader, config, secured.shutdown.clone()).with_tls(tls);
         tokio::spawn(server::serve_shared(listener, shared));
         secured
     }
@@ -71,6 +79,33 @@ async fn an_edge_subscribes_and_calls_and_cannot_act_as_a_member() {
     let error = edge.calls.member(prepare).await.unwrap_err().to_string();
     assert!(error.contains("littoral://prod/eu/edge/e1 may not take part in the region's log"), "{error}");
     edge.calls.status().await.expect("the stream of calls continues after a rejected call");
+}
+
+#[tokio::test]
+async fn an_edge_reads_only_the_views_of_its_grants() {
+    let grant = ViewGrant { to: Pattern::new("littoral://prod/eu/edge/*"), views: vec![Pattern::new("b")] };
+    let secured = Secured::serve_with(server::Config { grants: vec![grant], ..server::Config::default() }).await;
+    let edge = secured.client("littoral://prod/eu/edge/e1");
+    for views in [Views::All, Views::Names(vec!["a".into(), "b".into()])] {
+        let mut peer = client::connect(&edge).await.unwrap();
+        peer.sender.send(&hello(views, None)).unwrap();
+        match next(&mut peer.receiver).await {
+            Downstream::Error { message, .. } => assert!(message.contains("may not read") && message.contains("[b]")),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut peer = client::connect(&edge).await.unwrap();
+    peer.sender.send(&hello(Views::Names(vec!["b".into()]), None)).unwrap();
+    assert_eq!(next_hello(&mut peer.receiver).await.mode, Mode::Snapshot);
+    let read = |view| peer.calls.read(keys(view, [2]), Consistency::Replica);
+    assert!(read(2).await.unwrap().rows[0][0].is_some());
+    for error in [read(1).await.map(drop).unwrap_err(), peer.calls.bucket(ViewId(1), 0, None).await.unwrap_err()] {
+        assert!(error.to_string().contains("may not read the view 'a'"), "{error}");
+    }
+    // A leader is not restricted.
+    let mut leader = client::connect(&secured.client("littoral://prod/us/leader/l1")).await.unwrap();
+    leader.sender.send(&hello(Views::ForRegion("us".parse().unwrap()), None)).unwrap();
+    next_hello(&mut leader.receiver).await;
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub mod mutation;
 pub mod origin;
 pub mod outranked;
 pub mod parts;
+pub mod pattern;
 pub mod ports;
 pub mod position;
 pub mod read;

@@ -85,6 +85,7 @@ impl load::File for File {
         edge.map(|problem| load::Misfit::of("edge", problem.key, problem.reason))
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .chain(sections::tls_misfits(&self.tls, false))
+            .chain(sections::grants_misfit(&self.feed, &self.tls))
             .collect()
     }
 }

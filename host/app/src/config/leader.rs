@@ -101,6 +101,7 @@ impl load::File for File {
             .chain(self.lease.check(!self.members.is_empty()).err())
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .chain(sections::tls_misfits(&self.tls, self.is_home()))
+            .chain(sections::grants_misfit(&self.feed, &self.tls))
             .collect()
     }
 }

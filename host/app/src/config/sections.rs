@@ -42,6 +42,15 @@ pub fn tls_misfits(tls: &littoral_tls::Config, signs: bool) -> impl Iterator<Ite
     tls.problems(signs).into_iter().map(|problem| Misfit::of("tls", problem.key, problem.reason))
 }
 
+/// Returns the problem of grants to peers that present no certificate.
+pub fn grants_misfit(feed: &littoral_feed::server::Config, tls: &littoral_tls::Config) -> Option<Misfit> {
+    let is_misfit = !feed.grants.is_empty() && tls.cert.is_none() && tls.trust.is_none();
+    is_misfit.then(|| {
+        let reason = "needs [tls]: without it peers have no identity, and may read all views; configure it, or remove the grants";
+        Misfit::of("feed", "grants", reason.to_owned())
+    })
+}
+
 fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {
     let numbers = [
         ("deadline_ms", modules.deadline_ms),

@@ -77,7 +77,8 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, right
         drop(payload);
         calls.increment(1);
         let (id, call, caller) = (request.id, request.call, request.caller);
-        if let Err(reason) = rights.may_call(&call) {
+        if let Err(reason) = rights.may_call(&call).and_then(|()| rights.may_read(&call, || shared.source.catalogue()))
+        {
             metrics::counter!("littoral_peer_calls_rejected_total").increment(1);
             tracing::warn!(reason, "rejected a peer's call");
             answers.send(id, Answer::Refused(reason)).await?;

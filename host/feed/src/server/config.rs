@@ -1,5 +1,6 @@
 //! The limits of the peer listener.
 
+use littoral_model::pattern::Pattern;
 use littoral_runtime::bounds::{self, COUNT_MAX, OutOfBounds};
 use serde::Deserialize;
 use std::time::Duration;
@@ -43,6 +44,19 @@ pub struct Config {
     /// How many bytes of replies may wait for all connections together, plus one reply of each. Half of it is guaranteed to them in
     /// equal shares. Default: 256 MiB.
     pub all_answers_bytes_max: usize,
+    /// The views that edges and relays may read, by the identity in their certificate. Default: none; each may read all views.
+    pub grants: Vec<ViewGrant>,
+}
+
+/// `[[feed.grants]]`: nodes, and views that they may read. Once there is a grant, an edge or a relay may read only what its grants
+/// list.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewGrant {
+    /// The identities of the nodes: `*` stands for any characters.
+    pub to: Pattern,
+    /// The names of the views: `*` stands for any characters.
+    pub views: Vec<Pattern>,
 }
 
 impl Default for Config {
@@ -62,6 +76,7 @@ impl Default for Config {
             calls_bytes_max: 128 << 20,
             answers_bytes_max: 8 << 20,
             all_answers_bytes_max: 256 << 20,
+            grants: Vec::new(),
         }
     }
 }

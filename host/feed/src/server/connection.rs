@@ -42,7 +42,7 @@ pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) 
         Some(Ok((stream, identity))) => {
             let own = tls.identity();
             let expires = littoral_tls::expires_in(&identity);
-            let rights = PeerRights::new(own, &identity);
+            let rights = PeerRights::new(own, &identity, &shared.config.grants);
             tokio::select! {
                 () = serve_as(stream, peer.clone(), shared, rights.clone()) => {}
                 // A stolen key is useless once its certificate has expired, over an open connection too. The peer resumes with

@@ -11,7 +11,7 @@ mod policy;
 mod session;
 mod snapshot;
 
-pub use config::Config;
+pub use config::{Config, ViewGrant};
 pub use connection::serve_connection;
 pub use gate::Gate;
 pub use listen::{serve, serve_shared};

@@ -3,6 +3,8 @@
 //! An edge or a relay may subscribe, and forward requests of clients. Other regions' leaders may replicate, and read for their
 //! quorum reads. Members of this region's log may do everything. Routers may only renew their certificates.
 
+use super::ViewGrant;
+use littoral_model::{catalogue::Catalogue, pattern::Pattern};
 use littoral_protocol::{call::Call, frame::Views, members::rpc::Request};
 use littoral_tls::{Identity, PeerIdentity, Role};
 use std::{fmt, sync::Arc};
@@ -23,6 +25,8 @@ struct Identities {
     own: Identity,
     /// `None` for a certificate that no identity is in.
     other: Option<Identity>,
+    /// The views that it may read. `None` for all.
+    views: Option<Vec<Pattern>>,
 }
 
 impl fmt::Display for PeerRights {
@@ -35,8 +39,10 @@ impl fmt::Display for PeerRights {
 }
 
 impl PeerRights {
-    pub(crate) fn new(own: Identity, certificate: &PeerIdentity) -> Self {
-        Self(Some(Identities { own, other: certificate.identity.clone() }))
+    pub(crate) fn new(own: Identity, certificate: &PeerIdentity, grants: &[ViewGrant]) -> Self {
+        let other = certificate.identity.clone();
+        let views = other.as_ref().and_then(|other| views_of(other, grants));
+        Self(Some(Identities { own, other, views }))
     }
 
     /// Checks that the peer is a node of this cluster.
@@ -63,7 +69,11 @@ impl PeerRights {
 
     /// Checks that the peer may subscribe to these views. Only the leader of a region replicates for that region.
     pub(crate) fn may_follow(&self, views: &Views) -> Result<(), String> {
-        let Views::ForRegion(region) = views else { return Ok(()) };
+        let region = match views {
+            Views::All => return self.may_read_view("*"),
+            Views::Names(names) => return names.iter().try_for_each(|name| self.may_read_view(name)),
+            Views::ForRegion(region) => region,
+        };
         self.require(&[Role::Leader], "replicate for a region")?;
         match self.other() {
             Some(other) if other.region != region.as_str() => Err(format!(
@@ -71,6 +81,35 @@ impl PeerRights {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Checks that the peer may read the view of this name, or all views if it is `*`.
+    fn may_read_view(&self, name: &str) -> Result<(), String> {
+        let Some(Identities { other: Some(other), views: Some(views), .. }) = &self.0 else { return Ok(()) };
+        if views.iter().any(|granted| granted.is_any() || (name != "*" && granted.matches(name))) {
+            return Ok(());
+        }
+        let granted: Vec<_> = views.iter().map(ToString::to_string).collect();
+        let what = if name == "*" { "all views".to_owned() } else { format!("the view '{name}'") };
+        Err(format!(
+            "{other} may not read {what}, only [{}]; list those in its 'edge.follow', or add to [[feed.grants]] at this node",
+            granted.join(", ")
+        ))
+    }
+
+    /// Checks that the peer may read the views of a call.
+    pub(crate) fn may_read(&self, call: &Call, catalogue: impl FnOnce() -> Arc<Catalogue>) -> Result<(), String> {
+        if !matches!(&self.0, Some(Identities { views: Some(_), .. })) {
+            return Ok(());
+        }
+        let views: Vec<_> = match call {
+            Call::Read { reads, .. } | Call::Quorum { reads, .. } => reads.iter().map(|read| read.view).collect(),
+            Call::Bucket { view, .. } => vec![*view],
+            _ => return Ok(()),
+        };
+        let catalogue = catalogue();
+        // A view that was dropped has no rows.
+        views.iter().filter_map(|view| catalogue.view_by_id(*view)).try_for_each(|view| self.may_read_view(&view.name))
     }
 
     /// Checks that the peer may make this call.
@@ -127,6 +166,15 @@ impl PeerRights {
     }
 }
 
+/// Returns the views that a node may read: those of its grants, or `None` for all.
+fn views_of(node: &Identity, grants: &[ViewGrant]) -> Option<Vec<Pattern>> {
+    if grants.is_empty() || !matches!(node.role, Role::Edge | Role::Relay) {
+        return None;
+    }
+    let name = node.to_string();
+    Some(grants.iter().filter(|grant| grant.to.matches(&name)).flat_map(|grant| grant.views.clone()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +183,7 @@ mod tests {
 
     fn rights(identity: &str) -> PeerRights {
         let own = "littoral://prod/eu/leader/m1".parse().unwrap();
-        PeerRights(Some(Identities { own, other: Some(identity.parse().unwrap()) }))
+        PeerRights(Some(Identities { own, other: Some(identity.parse().unwrap()), views: None }))
     }
 
     fn prepare(member: &str) -> Call {
@@ -177,6 +225,32 @@ mod tests {
     }
 
     #[test]
+    fn edges_and_relays_read_only_the_views_of_their_grants_once_there_are_grants() {
+        let grant = |to: &str, view: &str| ViewGrant { to: Pattern::new(to), views: vec![Pattern::new(view)] };
+        let grants = [grant("littoral://prod/eu/edge/*", "driver*"), grant("*/e1", "route"), grant("*/relay/*", "*")];
+        let may_follow = |identity: &str, views: &Views| {
+            let own = "littoral://prod/eu/leader/m1".parse().unwrap();
+            let other: Identity = identity.parse().unwrap();
+            let views_granted = views_of(&other, &grants);
+            PeerRights(Some(Identities { own, other: Some(other), views: views_granted })).may_follow(views)
+        };
+        let names = |names: &[&str]| Views::Names(names.iter().map(|name| (*name).to_owned()).collect());
+        let (e1, e2) = ("littoral://prod/eu/edge/e1", "littoral://prod/eu/edge/e2");
+        may_follow(e1, &names(&["drivers", "route"])).unwrap();
+        may_follow(e2, &names(&["drivers"])).unwrap();
+        may_follow("littoral://prod/us/relay/r1", &Views::All).unwrap();
+        for (identity, views, expected) in [
+            (e1, Views::All, "may not read all views, only [driver*, route]"),
+            (e2, names(&["drivers", "route"]), "may not read the view 'route', only [driver*]"),
+            (e2, names(&["*"]), "may not read all views"),
+            ("littoral://prod/us/edge/e3", names(&["drivers"]), "may not read the view 'drivers', only []"),
+        ] {
+            let reason = may_follow(identity, &views).unwrap_err();
+            assert!(reason.contains(expected) && reason.contains("edge.follow"), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_leader_is_a_member_of_its_own_region_under_its_own_name() {
         rights("littoral://prod/eu/leader/m2").may_call(&prepare("m2")).unwrap();
         let reason = rights("littoral://prod/eu/leader/m2").may_call(&prepare("m3")).unwrap_err();
@@ -206,7 +280,7 @@ mod tests {
         let reason = rights("littoral://test/eu/leader/l1").may_connect().unwrap_err();
         assert!(reason.contains("another cluster than this node (prod)"), "{reason}");
         let own = "littoral://prod/eu/leader/m1".parse().unwrap();
-        let reason = PeerRights(Some(Identities { own, other: None })).may_subscribe().unwrap_err();
+        let reason = PeerRights(Some(Identities { own, other: None, views: None })).may_subscribe().unwrap_err();
         assert!(reason.contains("no identity of Littoral") && reason.contains("[[tls.spiffe]]"), "{reason}");
     }
 }
