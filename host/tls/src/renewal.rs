@@ -7,7 +7,7 @@
 use crate::{
     Error, Tls,
     ca::Issued,
-    files::{install, replace},
+    files::{install, provider, replace},
     tls::now_s,
 };
 use rcgen::{CertificateParams, KeyPair};
@@ -39,6 +39,8 @@ pub struct Request {
     pub(crate) trust: String,
     /// A certificate request for its next key (PKCS #10), when it wants its next certificate.
     pub(crate) csr: Option<Vec<u8>>,
+    /// Random bytes, which the signature of the reply's roots covers, so that no node can send an earlier reply again.
+    pub(crate) nonce: [u8; 16],
     /// The scheme of the signature, as TLS numbers it.
     pub(crate) scheme: u16,
     /// The signature of the node's current key.
@@ -67,16 +69,17 @@ pub(crate) struct SignedTrust {
 }
 
 impl SignedTrust {
-    /// Returns what the root signs.
-    pub(crate) fn message(pem: &str) -> Vec<u8> {
+    /// Returns what the root signs, for the request with this nonce.
+    pub(crate) fn message(nonce: &[u8; 16], pem: &str) -> Vec<u8> {
         let mut message = b"littoral trust bundle 1\0".to_vec();
+        message.extend_from_slice(nonce);
         message.extend_from_slice(pem.as_bytes());
         message
     }
 
-    /// Checks that one of the trusted roots signed the bundle.
-    fn verify(&self, trusted_pem: &str) -> Result<(), String> {
-        let message = Self::message(&self.pem);
+    /// Checks that one of the trusted roots signed the bundle for the request with this nonce.
+    fn verify(&self, nonce: &[u8; 16], trusted_pem: &str) -> Result<(), String> {
+        let message = Self::message(nonce, &self.pem);
         let signed_by = |root: &CertificateDer<'_>| {
             webpki::EndEntityCert::try_from(root).is_ok_and(|root| {
                 root.verify_signature(webpki::ring::ECDSA_P256_SHA256, &message, &self.signature).is_ok()
@@ -84,7 +87,9 @@ impl SignedTrust {
         };
         match CertificateDer::pem_slice_iter(trusted_pem.as_bytes()).flatten().any(|root| signed_by(&root)) {
             true => Ok(()),
-            false => Err("the reply brings roots that no trusted root signed; they are ignored".to_owned()),
+            false => {
+                Err("the reply has roots that no trusted root signed for this request; they are ignored".to_owned())
+            }
         }
     }
 }
@@ -117,6 +122,7 @@ impl Request {
         let mut message = b"littoral certificate renewal 1\0".to_vec();
         message.extend_from_slice(self.trust.as_bytes());
         message.push(0);
+        message.extend_from_slice(&self.nonce);
         message.extend_from_slice(self.csr.as_deref().unwrap_or_default());
         message
     }
@@ -124,7 +130,11 @@ impl Request {
     fn signed(tls: &Tls, csr: Option<Vec<u8>>) -> Result<Self, String> {
         let key = tls.key();
         let chain = key.cert.iter().map(|der| der.to_vec()).collect();
-        let mut request = Self { hops: 0, chain, trust: tls.trust_digest(), csr, scheme: 0, signature: Vec::new() };
+        let mut nonce = [0; 16];
+        let filled = provider().secure_random.fill(&mut nonce);
+        filled.map_err(|_| "the system provides no random bytes".to_owned())?;
+        let (trust, signature) = (tls.trust_digest(), Vec::new());
+        let mut request = Self { hops: 0, chain, trust, csr, nonce, scheme: 0, signature };
         let schemes = [
             SignatureScheme::ECDSA_NISTP256_SHA256,
             SignatureScheme::ECDSA_NISTP384_SHA384,
@@ -212,9 +222,10 @@ where
         let key = if wants { Some(KeyPair::generate().map_err(|error| error.to_string())?) } else { None };
         let csr = key.as_ref().map(request_for).transpose()?;
         let request = Request::signed(tls, csr)?;
+        let nonce = request.nonce;
         let reply: Reply = decode(&ask(encode(&request)?).await?)?;
         if let Some(trust) = &reply.trust {
-            trust.verify(&tls.trust_pem())?;
+            trust.verify(&nonce, &tls.trust_pem())?;
         }
         let (tls, is_renewal) = (tls.clone(), reply.chain.is_some());
         let demands = reply.renew && !wants;

@@ -89,7 +89,7 @@ impl Signer {
         let chain = request.csr.as_ref().map(|csr| self.sign(&identity, &own, csr)).transpose()?;
         Ok(Reply {
             renew: active.certificate.common_name.as_deref() != Some(&own.issuer),
-            trust: (request.trust != digest(&trust)).then(|| active.sign_trust(trust)).transpose()?,
+            trust: (request.trust != digest(&trust)).then(|| active.sign_trust(&request.nonce, trust)).transpose()?,
             chain,
         })
     }
@@ -143,8 +143,9 @@ impl Ca {
 }
 
 impl Root {
-    fn sign_trust(&self, pem: String) -> Result<SignedTrust, String> {
-        let signature = self.issuer.key().sign(&SignedTrust::message(&pem)).map_err(|error| error.to_string())?;
+    fn sign_trust(&self, nonce: &[u8; 16], pem: String) -> Result<SignedTrust, String> {
+        let message = SignedTrust::message(nonce, &pem);
+        let signature = self.issuer.key().sign(&message).map_err(|error| error.to_string())?;
         Ok(SignedTrust { pem, signature })
     }
 }

@@ -110,28 +110,46 @@ fn files_der(path: &std::path::Path) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn roots_that_no_trusted_root_signed_are_ignored() {
+async fn roots_that_no_trusted_root_signed_for_the_request_are_ignored() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let own = signer(&authority);
-    let node = authority.node(EDGE);
-    let (tls, stop) = (node.load(), CancellationToken::new());
-    let bundle = stranger.ca.trust().unwrap();
-    // A relay on the way replaces the roots in the reply.
-    let ask = move |request: Vec<u8>| {
-        let (own, bundle) = (own.clone(), bundle.clone());
-        async move {
-            let reply = own.answer(&Request::decode(&request)?)?.encode()?;
-            let mut reply: serde_json::Value = serde_json::from_slice(&reply[1..]).unwrap();
-            reply["trust"] = serde_json::json!({ "pem": bundle, "signature": [1, 2, 3] });
-            Ok::<Vec<u8>, String>([&[1u8][..], &serde_json::to_vec(&reply).unwrap()].concat())
-        }
-    };
-    let before = fs::read_to_string(node.config.trust.as_ref().unwrap()).unwrap();
-    let keeping = tokio::spawn(renewal::keep(tls, ask, stop.clone()));
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    stop.cancel();
-    keeping.await.unwrap();
-    assert_eq!(fs::read_to_string(node.config.trust.as_ref().unwrap()).unwrap(), before);
+    let foreign = serde_json::json!({ "pem": stranger.ca.trust().unwrap(), "signature": [1, 2, 3] });
+    for replays in [false, true] {
+        let mut node = authority.node(EDGE);
+        // The authority replaces this bundle, because it has another digest.
+        let trust = authority.path("trust.pem");
+        let before = format!("another digest\n{}", authority.ca.trust().unwrap());
+        fs::write(&trust, &before).unwrap();
+        node.config.trust = Some(trust.clone());
+        let requests = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (own, foreign, kept) = (own.clone(), foreign.clone(), requests.clone());
+        // A relay on the way replaces the roots in the reply, or sends the reply to an earlier request.
+        let ask = move |request: Vec<u8>| {
+            let is_first = kept.lock().unwrap().is_empty();
+            kept.lock().unwrap().push(request.clone());
+            let first = kept.lock().unwrap()[0].clone();
+            let (own, foreign) = (own.clone(), foreign.clone());
+            async move {
+                if is_first {
+                    return Err("the request is kept".to_owned());
+                }
+                let answered = if replays { first } else { request };
+                let reply = own.answer(&Request::decode(&answered)?)?.encode()?;
+                let mut reply: serde_json::Value = serde_json::from_slice(&reply[1..]).unwrap();
+                assert!(reply["trust"].is_object(), "{reply}");
+                if !replays {
+                    reply["trust"] = foreign;
+                }
+                Ok::<Vec<u8>, String>([&[1u8][..], &serde_json::to_vec(&reply).unwrap()].concat())
+            }
+        };
+        let stop = CancellationToken::new();
+        let keeping = tokio::spawn(renewal::keep(node.load(), ask, stop.clone()));
+        eventually("several replies", || requests.lock().unwrap().len() > 4).await;
+        stop.cancel();
+        keeping.await.unwrap();
+        assert_eq!(fs::read_to_string(&trust).unwrap(), before);
+    }
 }
 
 #[tokio::test]
