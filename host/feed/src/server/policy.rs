@@ -47,7 +47,7 @@ impl PeerRights {
 
     /// Checks that the peer is a node of this cluster.
     pub(crate) fn may_connect(&self) -> Result<(), String> {
-        let Some(Identities { own, other }) = &self.0 else { return Ok(()) };
+        let Some(Identities { own, other, .. }) = &self.0 else { return Ok(()) };
         match other {
             None => Err("the certificate has no identity of Littoral; issue one with `littoral certs issue`, or map its SPIFFE id \
                          with [[tls.spiffe]]"
@@ -130,7 +130,7 @@ impl PeerRights {
     /// Checks that the peer is the member of this region's log that it names.
     fn may_take_part(&self, request: &Request) -> Result<(), String> {
         self.require(&[Role::Leader], "take part in the region's log")?;
-        let Some(Identities { own, other: Some(other) }) = &self.0 else { return Ok(()) };
+        let Some(Identities { own, other: Some(other), .. }) = &self.0 else { return Ok(()) };
         let named = match request {
             Request::Prepare { member, .. } | Request::Join { member, .. } | Request::Fetch { member, .. } => {
                 Some(member)
