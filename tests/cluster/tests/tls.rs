@@ -133,7 +133,7 @@ async fn read(client: &Client, id: i64, token: &str) -> Option<i64> {
 /// Returns the topology of one region.
 fn topology(leader: &Node, edge: &Node) -> String {
     format!(
-        "role = \"topology\"\nname = \"one\"\n[[regions]]\nname = \"local\"\nrole = \"active\"\nlatitude = 50.0\nlongitude = 8.0\n\
+        "role = \"topology\"\nname = \"one\"\npattern = \"active_active\"\n[[regions]]\nname = \"local\"\nrole = \"active\"\nlatitude = 50.0\nlongitude = 8.0\n\
          leader = \"{}\"\nedges = [{{ name = \"e1\", door = \"{}\" }}]\n",
         leader.ready.door, edge.ready.door
     )
