@@ -10,7 +10,7 @@ pub struct Config {
     /// How often each door is probed, in milliseconds. Each pause is up to a fifth shorter or longer, so that routers
     /// do not probe in step. Default 500.
     pub interval_ms: u64,
-    /// The timeout of a probe, in milliseconds. Default 1,000.
+    /// How long the answer to a probe may take, in milliseconds. Connecting has the gateway's limit. Default 1,000.
     pub timeout_ms: u64,
     /// Successful probes in a row after which an unhealthy door counts as healthy. Default 2.
     pub healthy_after: u32,

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use littoral_model::region::Region;
-use littoral_tls::Tls;
 use serde::Deserialize;
 use std::{
     collections::HashMap,
@@ -86,17 +85,12 @@ async fn probe_door(router: Router, door: Arc<Door>) {
     let mut dice = Dice::new(router.dice());
     let mut connection = None;
     loop {
-        let began = Instant::now();
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let token = router.config().probe_token_file.as_deref();
-        let asked = tokio::time::timeout(timeout, ask(&mut connection, &door, router.tls(), token)).await;
-        let took = began.elapsed();
-        let status = asked.unwrap_or_else(|_| Err("it did not answer in time".to_owned())).and_then(|status| {
+        let status = ask(&mut connection, &door, &router).await.and_then(|(status, took)| {
             router.note_authentication(&door, status.authenticates);
-            router.may_use(&door).map(|()| status)
+            router.may_use(&door).map(|()| (status, took))
         });
         let (finding, took) = match &status {
-            Ok(status) => (evaluate(status, &door, config), Some(took)),
+            Ok((status, took)) => (evaluate(status, &door, config), Some(*took)),
             Err(reason) => {
                 connection = None;
                 tracing::debug!(region = %door.region, node = door.name, door = door.address, reason, "a probe failed");
@@ -114,20 +108,27 @@ async fn probe_door(router: Router, door: Arc<Door>) {
     }
 }
 
-async fn ask(
-    connection: &mut Option<Upstream>,
-    door: &Door,
-    tls: Option<&Tls>,
-    token: Option<&Path>,
-) -> Result<Status, String> {
-    let token = match token {
+/// Returns a door's status, and how long its answer took.
+async fn ask(connection: &mut Option<Upstream>, door: &Door, router: &Router) -> Result<(Status, Duration), String> {
+    let token = match router.config().probe_token_file.as_deref() {
         Some(path) => Some(bearer(path).await?),
         None => None,
     };
     let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.is_fresh().then_some(kept)) {
         Some(upstream) => upstream,
-        None => Upstream::connect(door, tls).await.map_err(|error| error.to_string())?,
+        None => {
+            let limit = router.config().gateway.connect_timeout();
+            Upstream::connect(door, router.tls(), limit).await.map_err(|error| error.to_string())?
+        }
     };
+    let (began, limit) = (Instant::now(), Duration::from_millis(router.config().health.timeout_ms));
+    let status = tokio::time::timeout(limit, status_of(&mut upstream, door, token)).await;
+    let status = status.map_err(|_| "it did not answer in time".to_owned())??;
+    *connection = upstream.kept();
+    Ok((status, began.elapsed()))
+}
+
+async fn status_of(upstream: &mut Upstream, door: &Door, token: Option<HeaderValue>) -> Result<Status, String> {
     let mut request =
         Request::builder().method(Method::GET).uri("/v1/status").header(header::HOST, door.address.as_str());
     if let Some(token) = token {
@@ -142,9 +143,7 @@ async fn ask(
     if status != StatusCode::OK {
         return Err(format!("it answered with {status}"));
     }
-    let parsed = serde_json::from_slice(&body).map_err(|error| format!("its status is invalid: {error}"))?;
-    *connection = upstream.kept();
-    Ok(parsed)
+    serde_json::from_slice(&body).map_err(|error| format!("its status is invalid: {error}"))
 }
 
 /// Returns the header of the token in a file.

@@ -75,11 +75,8 @@ impl Doors {
             return Ok(kept);
         }
         let connect_timeout = self.router.config().gateway.connect_timeout();
-        match tokio::time::timeout(connect_timeout, Upstream::connect(door, self.router.tls())).await {
-            Ok(Ok(upstream)) => Ok(upstream),
-            Ok(Err(error)) => Err(AttemptError::Unreached(format!("{}: {error}", door.address))),
-            Err(_) => Err(AttemptError::Unreached(format!("{}: no connection in time", door.address))),
-        }
+        let connected = Upstream::connect(door, self.router.tls(), connect_timeout).await;
+        connected.map_err(|error| AttemptError::Unreached(format!("{}: {error}", door.address)))
     }
 
     /// Sends a request to a door and returns its answer.

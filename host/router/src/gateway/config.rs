@@ -18,7 +18,7 @@ pub struct Config {
     /// How long one door may take before a read is also sent to the next one, in milliseconds. A wait that the read itself
     /// demands is added. Default 1,000.
     pub attempt_timeout_ms: u64,
-    /// How long a connection to a door may take, in milliseconds. Default 500.
+    /// How long a connection to a door may take, and as long again its TLS handshake, in milliseconds. Default 500.
     pub connect_timeout_ms: u64,
     /// The number of doors that one request may be sent to, before it is sent once to each region that has not had it. Doors
     /// that refuse the connection do not count. Default 3.

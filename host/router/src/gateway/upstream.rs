@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -42,16 +42,20 @@ pub struct Failed {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Connects, with TLS if the router uses it.
+    /// Connects within `limit`, with TLS if the router uses it. The handshake takes another round trip, so it has as long again.
     ///
     /// # Errors
-    /// When the door cannot be reached, or a node of another region serves it.
-    pub async fn connect(door: &Door, tls: Option<&Tls>) -> io::Result<Self> {
-        let socket = TcpStream::connect(&door.address).await?;
+    /// When the door cannot be reached in time, or a node of another region serves it.
+    pub async fn connect(door: &Door, tls: Option<&Tls>, limit: Duration) -> io::Result<Self> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
+        let socket = timeout(limit, TcpStream::connect(&door.address)).await.map_err(late)??;
         socket.set_nodelay(true)?;
         let stream = match tls {
             None => Stream::Plain(socket),
-            Some(tls) => tls.connect_door(&door.address, door.region.as_str(), socket).await?,
+            Some(tls) => {
+                let handshake = tls.connect_door(&door.address, door.region.as_str(), socket);
+                timeout(limit, handshake).await.map_err(late)??
+            }
         };
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX);
