@@ -67,6 +67,8 @@ pub enum Command {
     Import(commands::import::Args),
     /// Run a private certificate authority: init, issue, renew, rotate-root, show.
     Certs(commands::certs::Args),
+    /// Check the surroundings of a node: clock, disk, limits, peers, certificates.
+    Doctor(commands::doctor::Args),
     /// Check configuration files.
     Config(commands::config::Args),
     /// Explain error codes: what happened and what to do.

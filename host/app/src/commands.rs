@@ -7,6 +7,7 @@ pub mod conflicts;
 pub mod definitions;
 #[cfg(feature = "lab")]
 pub mod dev;
+pub mod doctor;
 pub mod edge;
 pub mod errors;
 pub mod import;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Drill(args) => littoral_lab::drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Certs(args) => certs::run(&args, json),
+        Command::Doctor(args) => doctor::run(&args, json),
         Command::Config(args) => config::run(&args, json),
         Command::Errors(args) => errors::run(&args, json),
         #[cfg(feature = "lab")]

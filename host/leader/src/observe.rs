@@ -73,6 +73,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         ("log_oldest_lsn".to_owned(), bounds.oldest.0 as f64),
         ("snapshot_lsn".to_owned(), shared.snapshots.newest().0 as f64),
         ("queue_depth".to_owned(), shared.writes.queue.len() as f64),
+        ("clock_ms".to_owned(), shared.now_ms() as f64),
     ]);
     gauges.extend(shared.replication.gauges());
     NodeStatus {

@@ -13,7 +13,7 @@ use std::{
 const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// A running cluster. Killed when a test fails half way; its nodes end with it.
-struct Dev {
+pub(crate) struct Dev {
     process: Child,
     line: String,
 }
@@ -26,7 +26,7 @@ impl Drop for Dev {
 }
 
 impl Dev {
-    fn start(data_dir: &Path) -> Self {
+    pub(crate) fn start(data_dir: &Path) -> Self {
         let data_dir = data_dir.to_str().unwrap();
         let mut process =
             littoral(&["dev", "--config", "edge-config/dev.toml", "--data-dir", data_dir, "--listen", "127.0.0.1:0"])
@@ -40,7 +40,7 @@ impl Dev {
         Self { process, line }
     }
 
-    fn addresses(&self, key: &str) -> Vec<String> {
+    pub(crate) fn addresses(&self, key: &str) -> Vec<String> {
         let word = self.line.trim().split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
         word.unwrap().split(',').map(str::to_owned).collect()
     }

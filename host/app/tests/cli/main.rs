@@ -2,5 +2,6 @@
 
 mod demo;
 mod dev;
+mod doctor;
 mod exit_codes;
 mod support;
