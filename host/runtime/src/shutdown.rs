@@ -32,7 +32,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// Signals that are logged and ignored, as nodes ignore SIGHUP. By default they would end a process at once, without draining and
+/// Signals that are logged and ignored. By default they would end a process at once, without draining and
 /// without a log line, and they are often sent by mistake, for example by a log rotation or a reload script.
 const IGNORED: [(&str, Number); 9] = [
     ("SIGUSR1", Number::USR1),
@@ -115,7 +115,10 @@ impl Signals {
                     if self.ends_with_terminal {
                         return StopReason::HangUp;
                     }
-                    log_ignored("SIGHUP");
+                    tracing::info!(
+                        "SIGHUP: certificates are read again if they changed; tokens, policies and topologies always are, \
+                         and other settings need a restart"
+                    );
                 }
                 () = closed(&mut self.parent) => {
                     self.parent = None;
