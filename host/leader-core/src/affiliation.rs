@@ -132,15 +132,15 @@ impl AffiliationCheck {
         written.or_else(|| (self.founds && self.is_first()).then(|| Affiliation::founder(self.log)))
     }
 
-    /// Returns whether no older log of this region needs to be waited for.
+    /// Returns whether this log has no older log of this region to wait for.
     fn is_first(&self) -> bool {
         !self.blank || self.init || self.peers.values().all(|answer| *answer == Some(Answer::Blank))
     }
 
-    /// Checks whether writes may be accepted.
+    /// Checks whether writes may be accepted. The module's documentation states when.
     ///
     /// # Errors
-    /// What they wait for.
+    /// What the log is waiting for.
     pub fn may_write(&self, written: Option<Affiliation>) -> Result<(), String> {
         let vouched = || self.peers.values().any(|answer| matches!(answer, Some(Answer::Of(_) | Answer::Older)));
         if written.is_some() || self.is_first() || vouched() {
@@ -177,14 +177,14 @@ impl AffiliationCheck {
             None => Answer::Older,
         };
         self.peers.insert(region, Some(answer));
-        // All were empty at one time: nothing was lost, whatever they report later.
+        // All regions were empty at the same time, so nothing was lost, whatever they report later.
         self.blank &= !self.is_first();
         self.knew = self.knew.or(greeting.knew.filter(|knew| *knew != self.log));
         if self.blank && written.is_none() && answer == Answer::Blank && !self.is_first() {
             return Err(Ineligible::AsBlank);
         }
         match known.filter(|known| *known != greeting.log) {
-            // Accepting it now would forget the log whose records it still has to receive from here.
+            // Accepting its new log now would forget its former log, whose records it still has to receive from here.
             Some(known) if answer == Answer::Blank && self.now(written).is_some_and(|ours| ours.healed) => {
                 Err(Ineligible::Unhealed { known, theirs: greeting.log })
             }

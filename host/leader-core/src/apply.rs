@@ -55,7 +55,7 @@ pub struct Regional<'a> {
 pub struct Applied {
     /// How many tombstones were collected.
     pub collected: usize,
-    /// The catalogue before a change. What only it names can be released.
+    /// The catalogue before a change. Modules that only it names can be released.
     pub retired: Option<Arc<Catalogue>>,
     /// How many writes lost against another region's.
     pub conflicts: u64,

@@ -29,7 +29,7 @@ pub struct Owner {
     pub epoch: Epoch,
 }
 
-/// Assigns writes their place in the log. For one caller at a time.
+/// Assigns writes their place in the log. It serves one caller at a time.
 #[derive(Debug)]
 pub struct Sequencer {
     pub(crate) region: Region,
@@ -41,7 +41,8 @@ pub struct Sequencer {
     pub(crate) imports: Imports,
     /// The applied rows, which deletions without an event time must outrank.
     table: Option<Arc<Table>>,
-    /// Whether the log was opened and its new life has not been written yet. Nothing else is accepted before.
+    /// Whether the log was opened and the `Begin` of its new life is not written yet. Until then every other command is
+    /// rejected.
     unbegun: bool,
 }
 
@@ -53,7 +54,7 @@ pub struct Building {
     pub(crate) now_ms: u64,
 }
 
-/// What a batch changes if it becomes durable, and what to undo otherwise.
+/// The changes that take effect when a batch becomes durable, and what to undo otherwise.
 #[derive(Debug)]
 pub struct Pending {
     pub(crate) known: LogState,
@@ -64,8 +65,8 @@ pub struct Pending {
 }
 
 impl Building {
-    /// Returns the batch to append, and the value for [`Sequencer::durable`] or [`Pending::undo`], which is called before the next batch
-    /// is begun. An empty batch needs neither call.
+    /// Returns the batch to append, and its effects. After the append, pass the effects to [`Sequencer::durable`], or
+    /// call [`Pending::undo`] if it failed, before the next batch is begun. An empty batch needs neither call.
     #[must_use]
     pub fn finish(self) -> (Batch, Pending) {
         (self.batch, self.pending)
@@ -102,7 +103,8 @@ impl Sequencer {
         Self { imports, ..self }
     }
 
-    /// Sets whether the log was just opened by its only member. Then another life must begin first, with [`LogCommand::Begin`].
+    /// Sets whether the log was just opened by its only member. If so, another life must begin first, with
+    /// [`LogCommand::Begin`].
     #[must_use]
     pub fn unbegun(self, unbegun: bool) -> Self {
         Self { unbegun, ..self }
@@ -120,16 +122,16 @@ impl Sequencer {
         self.epoch
     }
 
-    /// Begins to lead in this epoch, after a log whose newest clock reading is `last` and which has this lineage, including lives
-    /// that began past the applied position. The first command must be [`LogCommand::Begin`]; everything else waits for
-    /// [`Sequencer::open`].
+    /// Starts to lead in this epoch. `last` is the newest clock reading in the log. `lives` is its lineage, including
+    /// lives that began past the applied position. The caller must add [`LogCommand::Begin`] first, and nothing else
+    /// before [`Sequencer::open`].
     pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLineages) {
         self.epoch = epoch;
         self.known.lives = Arc::new(lives);
         self.clock = HlcClock::after(self.clock.last().max(last));
     }
 
-    /// Notes that all earlier records are applied. Writes are now checked against this state.
+    /// Notes that all earlier records are applied: from now on, writes are checked against this state.
     pub fn open(&mut self, known: LogState) {
         self.known = known;
     }

@@ -1,4 +1,4 @@
-//! Replication of other regions' records: what follows from each message of another leader's feed, without IO.
+//! Replicates other regions' records: decides, without IO, what each message of another leader's feed requires.
 
 mod catalogue;
 mod region_feed;

@@ -8,8 +8,8 @@ use littoral_model::{
 use littoral_replica::Table;
 use std::collections::HashMap;
 
-/// Gives each deletion without an event time one that is later than that of the row it deletes, if the leader's clock is not later.
-/// The row may be stored, or be earlier in the same write.
+/// Moves the event time of each deletion whose writer gave none to just after that of the row that it deletes, unless
+/// the assigned time is later already. The row is stored here, or precedes the deletion in the same write.
 pub(crate) fn outrank(rows: &mut RowBatch, table: &Table) {
     let Some(stamped) = rows.stamped() else { return };
     if !rows.iter().any(|row| row.body.is_none() && row.event_time == stamped) {

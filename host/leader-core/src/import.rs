@@ -56,24 +56,24 @@ pub struct Import {
     pub incarnation: Incarnation,
     /// The history of its log, if it differs from what is known here.
     pub history: Option<Box<History>>,
-    /// Rows, deletions and catalogue changes that originated there, in its order, interspersed with what it had seen of other
-    /// regions. Each is preceded by its length. Other records are skipped.
+    /// Rows, deletions and catalogue changes that originated there, in its order, interspersed with `Through` records
+    /// that state what it had seen of other regions. Each is preceded by its length. Other records are skipped.
     pub records: Bytes,
-    /// Whether the records are rows of a snapshot that are not stored here: of all regions, including this one if its log was
-    /// recreated.
+    /// Whether the records are rows of a snapshot, and only those that are not stored here. They may come from any
+    /// region, including this one if its log was recreated.
     pub snapshot: bool,
-    /// What the region had seen of others before the first record, if known.
+    /// What the region had seen of other regions before the first record, if known.
     pub seen: Vec<Seen>,
     /// The position in its log up to which the records reach, and the chain hash there; `None` if more of a snapshot follows.
     pub through: Option<(Lsn, ChainHash)>,
-    /// The record of its log up to which everything must already be in this log. Imports are submitted before earlier ones are
-    /// durable, and a failed one must not leave a gap. [`Lsn::NONE`] if there is no such requirement.
+    /// The record of its log up to which everything must already be in this log; [`Lsn::NONE`] for no requirement. An
+    /// import is submitted before earlier ones are durable, and an earlier one that failed must not leave a gap.
     pub after: Lsn,
 }
 
 impl Import {
-    /// Creates an import that records that nothing of a region's log is here: this log was rolled back, and the region has what it
-    /// lost.
+    /// Creates an import that records that nothing of a region's log counts as stored here. It follows a rollback of
+    /// this log, whose lost records the region has.
     #[must_use]
     pub fn nothing_taken(region: Region, lives: Lineage) -> Self {
         let position = lives.position(Lsn::NONE);
@@ -103,9 +103,10 @@ pub(crate) fn is_request(record: &Record<'_>, own: Region) -> bool {
     matches!(record.payload, Payload::Through { .. }) && record.origin == own && record.origin_lsn == Lsn::NONE
 }
 
-/// Returns whether a region's catalogue changes are accepted here. The home's always are. Any region's are accepted at a home whose
-/// catalogue is empty, for example because its log was recreated, or whose log was rolled back and which has requested the region's
-/// complete snapshot. The home then gets back what it gave to the others.
+/// Returns whether a region's catalogue changes are accepted here. The home's always are. The home itself accepts any
+/// region's if its own catalogue is empty, for example because its log was recreated, or if its log was rolled back and
+/// it has requested the region's complete snapshot. It then receives back the catalogue that the region replicated from
+/// it.
 #[must_use]
 pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &LogState) -> bool {
     home == Some(region) || (home == Some(own) && (ours.catalogue.is_blank() || ours.asks_for_all(region)))
@@ -188,7 +189,8 @@ impl Sequencer {
             if let Some((lsn, chain)) = through.changed.take()
                 && import.through.is_some()
             {
-                // The next record was written with knowledge of it, which decides what counts as a conflict.
+                // The next record was written with knowledge of what `through` names. That decides what counts as a
+                // conflict, so it is written first.
                 self.push_through(building, region, (lives.position(lsn), chain), &through)?;
             }
             let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
@@ -204,7 +206,8 @@ impl Sequencer {
             }
         }
         if import.snapshot {
-            // The snapshot was requested after the region had requested everything.
+            // The region had requested everything before this snapshot was requested, so its request is no longer
+            // awaited.
             through.seen.remove(&Region::NONE);
         }
         match import.through {
@@ -221,7 +224,7 @@ impl Sequencer {
         let Some(History { lives: theirs, forked, requests }) = import.history.as_deref() else { return Ok(()) };
         let known = &building.pending.known;
         let (before, here) = (known.lives.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
-        // What the region had seen in the lost records, it has not seen.
+        // Nothing counts as seen by the region any more: the records that stated it may be lost.
         let nothing_seen = Through { seen: BTreeMap::new(), changed: None, hlc: here.hlc };
         let same_log = before.as_ref().is_some_and(|before| before.log() == theirs.log());
         let forgets = |fork: &Resume| fork.position.lsn == Lsn::NONE && active(Mutation::KeepWhatWasLost);
@@ -348,7 +351,8 @@ impl Through {
     }
 }
 
-/// Checks that another region's catalogue change uses a view's number for the same view: rows name their view only by number.
+/// Checks that another region's catalogue change uses a view ID for the same view, because rows name their view only by
+/// ID.
 fn agrees(ours: &Catalogue, change: &CatalogueChange, region: Region) -> Result<(), WriteError> {
     let view = match change {
         CatalogueChange::PutView(view) => view,

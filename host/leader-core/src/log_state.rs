@@ -74,11 +74,11 @@ impl LogState {
         self.lives.get(region).map(|lives| lives.position(origin.newest_lsn))
     }
 
-    /// Notes a `Through` record, which states how far another region's records are applied. If records of that region's log are
-    /// lost past some record, because its log forked there or is another one, returns that record.
+    /// Notes a `Through` record, which states how far another region's records are applied. Returns the record past
+    /// which that region has lost records, if any: its log forked there, or is another log.
     ///
-    /// A position that goes back within the same log means this only if `seen` is empty: what a region had seen of others may be
-    /// recorded a little late.
+    /// A position that goes back within the same log means a loss only if `seen` is empty. Otherwise the record only
+    /// states, a little late, what the region had seen of others.
     pub fn through(&mut self, region: Region, position: Position, seen: &[Seen]) -> Option<Lsn> {
         let before =
             self.origins.get(region).map(|origin| origin.position).filter(|before| *before != Position::default());

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The last record of a log, or the last applied one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its number.
+    /// Its LSN.
     pub lsn: Lsn,
     /// Its hash.
     pub chain: ChainHash,

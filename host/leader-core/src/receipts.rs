@@ -64,7 +64,7 @@ impl Receipts {
         }
     }
 
-    /// Makes the key stand for the write with these records.
+    /// Makes the key stand for the write with these records, and evicts the oldest keys beyond the bounds.
     pub fn insert(&mut self, key: &str, content: u64, (first, last): (Lsn, Lsn), hlc: Hlc) {
         let key: Arc<str> = key.into();
         if let Some(before) = self.by_key.insert(key.clone(), Entry { content, first, last, hlc }) {

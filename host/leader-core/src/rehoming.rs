@@ -14,8 +14,8 @@ use littoral_model::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many points are remembered for each region. Older ones would help only replicas that were away for long, which may take a
-/// snapshot.
+/// The maximum number of points that are remembered for each region. Older ones would help only replicas that were away
+/// for long, and those can load a snapshot instead.
 const POINTS_MAX: usize = 1 << 16;
 
 /// Where in this log other regions' records are: pairs of a position in their log and a record of this one.

@@ -1,5 +1,5 @@
-//! The cluster that this leader's log belongs to. [`littoral_leader_core::affiliation`] checks the greetings of other regions; this module
-//! writes the result to the log.
+//! The cluster that this leader's log belongs to. [`littoral_leader_core::affiliation`] checks the hello of each other
+//! region's leader; this module writes the result to the log.
 
 use crate::{shared::Shared, write_path::Job};
 use littoral_leader_core::{
@@ -24,7 +24,7 @@ const KNOWS_CLUSTERS: u16 = 4;
 #[derive(Debug)]
 pub(crate) struct AffiliationState {
     check: Mutex<AffiliationCheck>,
-    /// Whether the log lacks nothing. That stays so, and every read and write checks it.
+    /// Whether the log is known to lack nothing. Once true it stays true, so that reads and writes need no lock.
     settled: AtomicBool,
 }
 
@@ -41,7 +41,7 @@ impl AffiliationState {
     /// Checks whether clients' writes may be accepted.
     ///
     /// # Errors
-    /// What they wait for.
+    /// What the log is waiting for.
     pub(crate) fn may_write(&self, shared: &Shared) -> Result<(), String> {
         if self.settled.load(Relaxed) {
             return Ok(());
@@ -52,11 +52,11 @@ impl AffiliationState {
         Ok(())
     }
 
-    /// Checks whether a row that is not stored here does not exist. That is unknown while the log waits for regions that may have
-    /// records which it has lost.
+    /// Checks whether a missing row certainly does not exist. That is unknown while the log waits for regions that may
+    /// have records which it has lost.
     ///
     /// # Errors
-    /// What the log waits for.
+    /// What the log is waiting for.
     pub(crate) fn has_all(&self, shared: &Shared) -> Result<(), String> {
         if self.settled.load(Relaxed) {
             return Ok(());
@@ -76,7 +76,7 @@ impl AffiliationState {
         self.check.lock().leads(is_blank(&published.known(), &shared.applied.table));
     }
 
-    /// Checks the greeting of another region's leader.
+    /// Checks the hello of another region's leader.
     ///
     /// # Errors
     /// Why its records are not replicated.
@@ -88,7 +88,7 @@ impl AffiliationState {
             knew: hello.lives.get(shared.identity.region).map(Lineage::log),
         };
         let published = shared.applied.load_full();
-        // Another log of the region is known only where something of it was replicated.
+        // This node knows another region's log only if it has replicated something from it.
         let origin = published.origins.get(hello.region).filter(|origin| origin.position != Position::default());
         let known: Option<Incarnation> = origin.and_then(|_| published.lives.get(hello.region)).map(Lineage::log);
         let checked = self.check.lock().greeted(hello.region, greeting, known, recorded(shared));
@@ -96,7 +96,7 @@ impl AffiliationState {
         checked
     }
 
-    /// Notes that everything is stored here that a region had when it sent its greeting.
+    /// Notes that this log has caught up with everything that a region had at its hello.
     pub(crate) async fn levelled(&self, shared: &Shared, region: Region) {
         self.check.lock().levelled(region);
         self.record(shared).await;
@@ -111,7 +111,7 @@ impl AffiliationState {
         let succeeds = succeeds.map(tracing::field::display);
         match recorded {
             Ok(_) => tracing::info!(%cluster, succeeds, healed, "recorded the cluster that this log belongs to"),
-            // The next greeting tries it again.
+            // The next hello retries it.
             Err(error) => {
                 tracing::warn!(%cluster, %error, "the cluster that this log belongs to cannot be recorded yet")
             }

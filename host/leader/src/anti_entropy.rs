@@ -3,9 +3,9 @@
 //! The apply thread takes checkpoints between two batches, so that they are exact as of its last record. It also starts and finishes
 //! the scrub; the scrub thread adds up the hashes of the rows in between, while writes continue.
 //!
-//! Invariant: the leader sends no rows of a view whose rows have changed in memory. The view's sums still describe what was written, so
-//! edges that hold that stay as they are, but the leader could repair them only with rows that it cannot trust. It writes no snapshot
-//! either: a restart restores the rows from the last snapshot and the log.
+//! Invariant: the leader sends no rows of a view whose rows have changed in memory. The view's digest still describes
+//! what was written, so an intact edge still compares as equal; but a repair would copy rows that cannot be trusted.
+//! The leader writes no snapshot either, so that a restart restores the rows from the last intact snapshot and the log.
 
 use crate::{
     shared::Shared,

@@ -110,7 +110,7 @@ impl ApplyThread<'_> {
     fn apply_record(&mut self, record: &Record<'_>, regional: &mut RegionalState) {
         if let Payload::Receipt { idempotency_key, content, first, last } = &record.payload {
             let mut receipts = self.shared.writes.receipts.lock();
-            // The leader that appended it has inserted it already.
+            // Where this node appended the write, the commit thread has already inserted the key.
             if receipts.look(idempotency_key, *content, record.hlc.physical_ms()) != KeyLookup::Same(*first, *last) {
                 receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
             }
@@ -137,7 +137,8 @@ impl ApplyThread<'_> {
     /// Carries out tasks, publishes what was applied, and answers the writes that are visible now.
     fn finish(&mut self, applied_before: Lsn, mut due: Vec<DueResult>) {
         let (shared, lsn) = (self.shared, self.head.lsn);
-        // Before the head is published: a reader of the head finds the checkpoint that belongs to it.
+        // Carry out tasks before the head is published, so that a reader of the head finds the checkpoint that belongs
+        // to it.
         for WaitingTask { task, responder } in shared.commits.tasks() {
             anti_entropy::carry_out(shared, task, lsn, &self.state.known.catalogue);
             let records = Records { first: lsn, last: lsn, duplicate: false };

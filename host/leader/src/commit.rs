@@ -1,5 +1,5 @@
-//! The commit thread: makes writes durable in groups. [`littoral_leader_core::commit`] assigns versions and LSNs, and reverts what a
-//! failed group has changed.
+//! The commit thread: makes writes durable in batches. [`littoral_leader_core::commit`] assigns versions and LSNs, and
+//! reverts what a failed batch has changed.
 //!
 //! The thread builds a batch from the queued writes, appends it with one fsync, and passes it to the [waiters](crate::commit_waiters).
 //! Writes that arrive during the fsync form the next batch. `host/decisions/0009-what-bounds-the-speed.md` has the measurements that
@@ -28,7 +28,7 @@ const BATCH_SPARE: usize = 4 << 10;
 /// Batches of this many bytes reuse buffers.
 const LARGE_BATCH: usize = 32 << 10;
 
-/// What is answered once a batch is durable.
+/// The writes and tasks of a batch, each with the sender of its result.
 #[derive(Debug, Default)]
 struct Pending {
     writes: Vec<PendingWrite>,
@@ -60,7 +60,8 @@ impl CommitThread {
         let mut submissions = Vec::new();
         while let Some(bytes) = shared.writes.queue.next(&mut submissions, shared.config.batch_bytes_max) {
             metrics::gauge!("littoral_leader_queue_depth").set(shared.writes.queue.len() as f64);
-            // Locked until the batch is appended: a replication that starts to lead or to follow appends too.
+            // Held until the batch is appended, because a replication that starts to lead or to follow also appends to
+            // this log.
             let mut sequencer = shared.writes.sequencer.lock();
             if !shared.replication.may_append(sequencer.epoch()) {
                 for Submission { responder, .. } in submissions.drain(..) {
@@ -144,8 +145,8 @@ impl CommitThread {
         Ok(InMemory { first: block.first, head: Head { lsn: bounds.tail, chain: bounds.chain, hlc: bounds.hlc } })
     }
 
-    /// Passes a durable batch to the waiters. If it is not committed yet, acknowledges its `local` writes at once: they become visible
-    /// only when they are committed.
+    /// Passes a durable batch to the waiters. If the batch is not committed yet, acknowledges its `local` writes at
+    /// once, although they become visible only when they are committed.
     fn pass_on(&self, epoch: Epoch, extent: Option<InMemory>, pending: Pending) -> Result<(), ApplyThreadEnded> {
         let Shared { replication, commits, .. } = &*self.shared;
         let Pending { writes, tasks } = pending;
@@ -180,7 +181,7 @@ impl CommitThread {
         }
         let in_memory = extent.filter(|_| is_committed);
         commits.push(AppendedBatch { epoch, last, in_memory, writes: waiting })?;
-        // The leadership may have ended before the batch was pushed: nothing would answer it then.
+        // If the leadership ended before the batch was pushed, nothing else would answer its writes.
         if !is_committed && replication.role().borrow().leading() != Some(epoch) {
             commits.fail(&WriteError::LeaderUnavailable("this member no longer leads".to_owned()));
         }
@@ -188,7 +189,8 @@ impl CommitThread {
     }
 }
 
-/// Returns whether a client's write is answered only once it is committed. Other regions' records have a bound of their own.
+/// Returns whether a client's write is acknowledged only once it is committed. False for other regions' records: the
+/// cross-region follower bounds how many of those wait.
 fn waits_for_commit(command: &LogCommand) -> bool {
     match command {
         LogCommand::Write { request, .. } => request.concern == WriteConcern::Quorum,

@@ -1,10 +1,12 @@
 //! Batches that are durable in this node's log and wait to be committed, applied and acknowledged.
 //!
-//! The commit thread appends them here in the order of their records. The replication advances what is committed. The apply thread
-//! applies the committed batches and answers their writes once the rows are visible.
+//! The commit thread adds them here in the order of their records. The replication reports up to which record the log
+//! is committed. The apply thread applies the committed batches and acknowledges their writes once the rows are
+//! visible.
 //!
-//! A batch that is committed when it is appended keeps its rows and is applied from memory. Any other batch drops them, and its
-//! records are read back from the log: until they are committed, another leader may replace them.
+//! A batch that is already committed when it is added keeps its rows and is applied from memory. Any other batch drops
+//! its rows, and its records are read back from the log, because until they are committed another leader may replace
+//! them.
 
 use crate::{anti_entropy::Task, write_path::Responder};
 use littoral_leader_core::{Durable, Head, Records};
@@ -15,7 +17,8 @@ use littoral_model::{
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 
-/// How many batches with their rows may wait for the apply thread. The commit thread waits while as many do.
+/// The maximum number of batches that wait for the apply thread with their rows in memory. The commit thread blocks
+/// while there are this many.
 const BATCHES_IN_MEMORY_MAX: usize = 4;
 
 /// A write that is answered once it is visible.
@@ -35,14 +38,14 @@ pub(crate) struct WaitingTask {
 /// The records of a write.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// They are applied from memory.
+    /// The rows themselves, to apply from memory.
     InMemory(Durable),
-    /// They are applied from the log.
+    /// Only the records' LSNs: the records are read back from the log.
     InLog(Records),
 }
 
 impl Content {
-    /// Returns the numbers of the write's records.
+    /// Returns the LSNs of the write's records.
     pub(crate) fn records(&self) -> Records {
         match self {
             Self::InMemory(durable) => durable.records(),
@@ -56,9 +59,9 @@ impl Content {
 pub(crate) struct AppendedBatch {
     /// The epoch in which it was appended.
     pub(crate) epoch: Epoch,
-    /// Its last record, or the last record that its answers depend on.
+    /// Its last record. If it has none, the last record that its writes' results depend on.
     pub(crate) last: Lsn,
-    /// What is applied from memory; `None` when the records are read back from the log, or there are none.
+    /// The extent of the records to apply from memory; `None` if they are read back from the log, or if there are none.
     pub(crate) in_memory: Option<InMemory>,
     pub(crate) writes: Vec<WaitingWrite>,
 }
@@ -77,11 +80,11 @@ pub(crate) enum Next {
     Batch(AppendedBatch, Head),
     /// Reads the log up to this record and applies that.
     Log(Lsn),
-    /// Applies nothing: answers are due, or tasks.
+    /// Applies nothing, because only results or tasks are due.
     Answers,
 }
 
-/// The error after the apply thread has ended.
+/// The error for a batch that is added after the apply thread has ended.
 #[derive(Debug)]
 pub(crate) struct ApplyThreadEnded;
 
@@ -121,7 +124,7 @@ impl CommitWaiters {
         }
     }
 
-    /// Answers every write that waits for the replication with `error`, and every task.
+    /// Rejects every write that waits for the replication, and every task, with `error`.
     pub fn fail(&self, error: &WriteError) {
         let (failed, tasks) = {
             let mut state = self.state.lock();
@@ -143,12 +146,14 @@ impl CommitWaiters {
         self.state.lock().committed
     }
 
-    /// Returns whether no further write may wait for the replication, given that `more` are about to.
+    /// Returns whether the maximum number of writes already waits for the replication, counting `more` that are not
+    /// added yet.
     pub(crate) fn is_full(&self, more: usize) -> bool {
         self.state.lock().uncommitted + more >= self.writes_max
     }
 
-    /// Adds a batch. If it is applied from memory, waits until fewer than the maximum wait.
+    /// Adds a batch. If its rows are in memory, first blocks until fewer than [`BATCHES_IN_MEMORY_MAX`] such batches
+    /// wait.
     pub(crate) fn push(&self, batch: AppendedBatch) -> Result<(), ApplyThreadEnded> {
         let mut state = self.state.lock();
         if let Some(InMemory { head, .. }) = batch.in_memory {
@@ -174,7 +179,8 @@ impl CommitWaiters {
         self.changed.notify_all();
     }
 
-    /// Waits until the apply thread, which has applied everything up to `applied`, has something to do. `None` when no more batches arrive.
+    /// Blocks until there is work for the apply thread, which has applied everything up to `applied`. Returns `None`
+    /// when no more batches arrive.
     pub(crate) fn next(&self, applied: Lsn) -> Option<Next> {
         let mut state = self.state.lock();
         loop {
@@ -211,7 +217,7 @@ impl CommitWaiters {
         }
     }
 
-    /// Returns the batches whose records are all applied, up to `lsn`.
+    /// Removes and returns the batches whose records are all applied, as everything up to `lsn` is.
     pub(crate) fn applied(&self, lsn: Lsn) -> Vec<AppendedBatch> {
         let mut state = self.state.lock();
         let mut applied = Vec::new();
@@ -223,7 +229,7 @@ impl CommitWaiters {
         applied
     }
 
-    /// Returns the tasks that wait.
+    /// Removes and returns the tasks that wait.
     pub(crate) fn tasks(&self) -> Vec<WaitingTask> {
         std::mem::take(&mut self.state.lock().tasks)
     }

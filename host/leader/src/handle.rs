@@ -65,7 +65,7 @@ impl Handle {
         &self.shared
     }
 
-    /// Returns the leader if it is another node.
+    /// Waits until a node leads. Returns the connection to it if it is another node.
     async fn elsewhere(&self) -> Result<Option<CallClient>, WriteError> {
         Ok(match write_target::find(&*self.shared.replication).await? {
             WriteTarget::Here => None,
@@ -171,7 +171,7 @@ impl Handle {
         let digest = ModuleDigest::of(&component);
         let release = ModuleRelease { name, version, digest, size: component.len() as u64, manifest: manifest.clone() };
         let change = CatalogueChange::PutModule(release);
-        // Before anything is stored: a rejected release leaves nothing behind.
+        // Check the change before anything is stored, so that a rejected release leaves nothing behind.
         shared.applied.load().catalogue.prepare(change.clone())?;
         let held = shared.modules.hold(digest).await.map_err(not_stored)?;
         shared.modules.sandbox.prepare(digest, component.clone()).await.map_err(invalid)?;

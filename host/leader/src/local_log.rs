@@ -1,4 +1,4 @@
-//! What a replication does with the log of its own node.
+//! The operations of a replication on the log of its own node.
 //!
 //! A replication appends records of another leader, discards records that were never committed, and starts its own leadership. All of
 //! that excludes the commit thread, which holds the same [`AppendLock`].
@@ -81,7 +81,7 @@ impl LocalLog {
     /// Stores a module's component durably. Blocks for the disk.
     ///
     /// # Errors
-    /// The disk's.
+    /// A disk error.
     pub fn store_component(&self, digest: ModuleDigest, component: &[u8]) -> io::Result<()> {
         self.0.modules.store(digest, component)
     }
@@ -115,7 +115,8 @@ impl fmt::Debug for AppendLock<'_> {
 }
 
 impl AppendLock<'_> {
-    /// Gives records the epoch `epoch` from now on. `lives` are those of the log up to its last record, applied or not.
+    /// Assigns `epoch` to all records appended from now on. `lives` is the lineage of the log up to its last record,
+    /// applied or not.
     pub fn lead(&mut self, epoch: Epoch, lives: RegionLineages) {
         self.sequencer.lead(epoch, self.shared.log.bounds().hlc, lives);
     }
@@ -130,7 +131,7 @@ impl AppendLock<'_> {
         self.sequencer.begin_now(&log.bounds(), self.shared.generate_life(), self.shared.now_ms(), append)
     }
 
-    /// Checks writes against what is applied from now on, which must be everything in the log.
+    /// Checks further writes against the applied state. Everything in the log must be applied.
     pub fn open(&mut self) {
         self.sequencer.open(self.shared.applied.load_full().known());
         self.shared.affiliation.leads(self.shared);

@@ -1,4 +1,5 @@
-//! The maintenance thread: snapshots, trimming, old tombstones, retired modules, and files made ready ahead of time.
+//! The maintenance thread: snapshots, trimming, collecting tombstones, removing modules, and preparing files of the log
+//! ahead of time.
 
 use crate::{anti_entropy, shared::Shared, write_path::Job};
 use littoral_leader_core::LogCommand;
@@ -94,12 +95,12 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
             CHECK_INTERVAL.min(checkpoint_at.saturating_duration_since(Instant::now()).max(PARK_MIN)),
         );
     }
-    // No record is appended any more.
+    // Record the final tail: no further record is appended.
     mark(shared);
 }
 
-/// Returns whether the last snapshot is missing from the disk. The next start may need one, because the log before it is trimmed, so
-/// another is written.
+/// Returns whether the last snapshot is missing from the disk, and forgets it if so. The caller then writes another,
+/// because the next start needs one: the log before the missing snapshot is trimmed.
 fn snapshot_is_gone(shared: &Shared) -> bool {
     let last = shared.snapshots.newest();
     // A disk that cannot be read shows nothing about its files.

@@ -59,7 +59,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     });
     let bounds = shared.log.bounds();
     let freshness = shared.freshness(&published);
-    // A member that joins with an empty log has no rows before it hears a leader.
+    // A member that joins with an empty log has no rows until it hears from a leader.
     let is_empty = !freshness.leads && freshness.staleness.is_none() && published.position.lsn == Lsn::NONE;
     let not_ready_reason = match shared.affiliation.has_all(shared) {
         _ if is_empty => "this member has no records yet and does not hear a leader".to_owned(),

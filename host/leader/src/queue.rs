@@ -59,8 +59,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for items and moves them to `into`: at least one, then as many as make about `bytes_max` bytes. Returns their size in bytes,
-    /// or `None` if the queue is closed and empty.
+    /// Waits for items and moves them to `into`: at least one, then as many as make about `bytes_max` bytes. Returns
+    /// their size in bytes, or `None` if the queue is closed and empty.
     pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Option<usize> {
         let mut state = self.state.lock();
         while state.waiting.is_empty() {

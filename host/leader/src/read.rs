@@ -117,8 +117,9 @@ pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Resu
     }
 }
 
-/// Returns the error of a token that can never be reached. It names a record past a fork, or a region that is not configured, or a
-/// record that this region's log does not hold although it holds every acknowledged one, as the log of a single writer does.
+/// Returns the error for a token that can never be reached: it names a record past a fork, or a region that is not
+/// configured, or a record that was never written. The last is certain only if this log holds every acknowledged
+/// record, as the log of a single writer does.
 fn lost(shared: &Shared, unmet: &Unmet) -> Option<ReadError> {
     if matches!(unmet, Unmet::Lost { .. }) {
         return Some(unmet.error());

@@ -52,9 +52,9 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
 /// How fresh a node's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFreshness {
-    /// Whether this node leads and no other node can have led until now.
+    /// Whether this node leads, and no other node can have begun to lead by now.
     pub leads: bool,
-    /// Upper bound of how far the rows are behind the leader; `None` when this node has not heard from a leader yet.
+    /// Upper bound of how far the rows are behind the leader; `None` if this node has not heard from a leader yet.
     pub staleness: Option<Duration>,
 }
 

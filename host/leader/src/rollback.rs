@@ -68,11 +68,13 @@ pub(crate) fn begin_new_life(shared: &Shared) {
     let _ = shared.writes.submit(Job::Append(LogCommand::Begin { life, rolled_back: true }), 0);
 }
 
-/// Requests everything that another region holds, because it has records that this log has lost. Durably marks nothing as replicated
-/// from that region, so that its whole snapshot is replicated, with those records, also after a crash.
+/// Requests everything that another region holds, because it has records that this log has lost. Durably records that
+/// nothing of that region counts as replicated. Its whole snapshot, which includes those records, is then replicated
+/// even if this node crashes in between.
 pub(crate) async fn request_snapshot(shared: &Shared, region: Region) -> Result<(), WriteError> {
     let Some(link) = shared.cross_region.link(region) else { return Ok(()) };
-    // Its whole snapshot is replicated anyway. Two regions that both lost records would otherwise interrupt each other's snapshot forever.
+    // Nothing of it counts as replicated, so its whole snapshot is replicated anyway. Without this check two regions
+    // that both lost records would interrupt each other's snapshots forever.
     if !shared.applied.load().known().has_any(region) {
         return Ok(());
     }

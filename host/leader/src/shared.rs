@@ -82,7 +82,7 @@ impl Shared {
         self.replication.freshness(published.position.lsn)
     }
 
-    /// Returns whether this node leads and no other node can have led until now.
+    /// Returns whether this node leads, and no other node can have begun to lead by now.
     pub(crate) fn leads(&self) -> bool {
         self.freshness(&self.applied.load()).leads
     }

@@ -322,7 +322,7 @@ fn open_blocking<R: Replication>(
         cross_region: CrossRegion::new(&config),
         config,
     });
-    // About as much as the next snapshot will save the next start.
+    // Bytes that this start replayed count towards the next snapshot. The size of the log approximates them.
     let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
     let threads = Threads::start(&shared, replayed_bytes).map_err(StartError::Thread)?;
     Ok(Opened { replication, shared, threads })
@@ -341,7 +341,8 @@ fn open_log(environment: &Environment, config: &Config) -> Result<Arc<dyn Log>, 
             .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
     );
     if log.bounds().tail == Lsn::NONE {
-        // Otherwise the first writes of a new log would be its slowest. Later files are prepared in the background.
+        // Prepare a file now, because otherwise the first writes of a new log would be its slowest. Later files are
+        // prepared in the background.
         log.prepare();
     }
     Ok(log)

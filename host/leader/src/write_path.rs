@@ -42,11 +42,11 @@ pub(crate) struct Submission {
     pub(crate) responder: Responder,
 }
 
-/// The stages before a batch is durable, and what they count.
+/// The stages that a write passes through until it is durable, with their counters.
 #[derive(Debug)]
 pub(crate) struct WritePath {
     pub(crate) queue: Queue<Submission>,
-    /// Gives writes their place in the log. Locked over an append.
+    /// Assigns writes their place in the log. Held while a batch is appended.
     pub(crate) sequencer: Mutex<Sequencer>,
     pub(crate) receipts: Mutex<Receipts>,
     pub(crate) health: LogHealth,

@@ -26,7 +26,7 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Returns where the log begins and ends now.
     fn bounds(&self) -> Bounds;
 
-    /// Makes a batch durable with one fsync, and returns it as readers get it.
+    /// Makes a batch durable with one fsync, and returns its records in the form in which readers receive them.
     ///
     /// # Errors
     /// [`AppendError`]. The log is then unchanged, and may be appended to again.
@@ -59,7 +59,7 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Promises `epoch` durably. Does nothing if a newer epoch was promised before.
     ///
     /// # Errors
-    /// Of the disk. [`Log::promised`] is then unchanged, though the disk may hold the new promise.
+    /// A disk error. [`Log::promised`] is then unchanged, though the disk may hold the new promise.
     fn promise(&self, epoch: Epoch) -> std::io::Result<()>;
 
     /// Returns the newest record that is known to be committed: durable at a majority of the region's members. Never past the tail.
@@ -104,7 +104,7 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Records durably how far the log is durable and committed, if that has changed. The next start then detects lost records.
     ///
     /// # Errors
-    /// Of the disk; the log itself is unchanged.
+    /// A disk error; the log itself is unchanged.
     fn mark(&self) -> std::io::Result<()>;
 
     /// Returns the size of the log's records, in bytes.

@@ -120,7 +120,7 @@ fn detach(
         return Err(OpenError::Committed { as_of, committed });
     }
     let epoch = history.advance().0;
-    // Until now the removed records implied a promise.
+    // The removed records implied a promise of their epoch. Write that promise before they are gone.
     if epoch > promise::read(storage)? {
         promise::write(storage, epoch).map_err(|error| OpenError::io("promise", error))?;
     }

@@ -87,7 +87,7 @@ struct State {
     history: EpochHistory,
     /// Never past the tail.
     committed: Lsn,
-    /// Nothing after it may become committed, because it is being cut off.
+    /// The last record that may become committed: later ones are being cut off.
     committed_max: Lsn,
     /// Ordered by first record. The last one is being written.
     segments: Vec<Segment>,

@@ -15,32 +15,32 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
-    /// Of the disk; [`io::ErrorKind::UnexpectedEof`] if the file is too short.
+    /// A disk error; [`io::ErrorKind::UnexpectedEof`] if the file is too short.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`. An error may leave any part of them written.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes earlier writes durable: the contents, and the length if the file grew. After an error, the state of everything written
     /// since the last success is unknown, and a later success proves nothing about it.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn sync(&self) -> io::Result<()>;
 
     /// Returns the length in bytes.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn size(&self) -> io::Result<u64>;
 
     /// Returns whether the file still has a name. A file that was deleted while open can be written, but the data is lost.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn is_linked(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -85,45 +85,45 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// Returns the names of the files, in no particular order.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn list(&self) -> io::Result<Vec<String>>;
 
     /// Creates a file, replacing any file of that name. If the space is not available, no file remains. Durable under its name only
     /// after [`File::sync`] and [`Storage::sync`].
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn create(&self, name: &str, room: Room) -> io::Result<Arc<dyn File>>;
 
     /// Opens an existing file.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
     /// Renames a file, replacing any file of the new name. Durable after [`Storage::sync`].
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file, if it exists. A reader that has it open can continue. Durable after [`Storage::sync`].
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn remove(&self, name: &str) -> io::Result<()>;
 
     /// Makes creations, renames and removals durable.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn sync(&self) -> io::Result<()>;
 }
 
 /// Replaces a small file atomically: writes a temporary file, syncs it, renames it, and syncs the directory.
 ///
 /// # Errors
-/// Of the disk. Then either the old file or the new one is there, complete.
+/// A disk error. Then either the old file or the new one is there, complete.
 pub fn replace(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
     stage(storage, name, bytes)?;
     commit(storage, name)
@@ -162,7 +162,7 @@ fn temporary(name: &str) -> String {
 /// Reads a whole file of at most `len_max` bytes.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::InvalidData`] for a longer file.
+/// A disk error; [`io::ErrorKind::InvalidData`] for a longer file.
 pub fn read(storage: &dyn Storage, name: &str, len_max: u64) -> io::Result<Vec<u8>> {
     let file = storage.open(name)?;
     let len = file.size()?;

@@ -28,7 +28,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The client of a request, as the node knows it that received the request.
+/// The client of a request, as known to the node that received the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Its name, as `token:NAME`. Empty if authentication is off. Another node trusts only the credential.

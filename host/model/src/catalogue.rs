@@ -1,4 +1,4 @@
-//! The catalogue: every view, module, service and push source of a project.
+//! The catalogue: all views, modules, feature services and push sources.
 //!
 //! It changes only through log records, so every replica holds the catalogue of its own position.
 

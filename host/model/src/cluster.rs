@@ -24,17 +24,17 @@ impl fmt::Display for ClusterId {
 pub struct Affiliation {
     /// The cluster.
     pub cluster: ClusterId,
-    /// The log that this one replaces, by the ID under which other regions knew it.
+    /// The log that this one replaces, by the name under which other regions knew it.
     pub succeeds: Option<Incarnation>,
-    /// Whether this log holds everything the other regions have. Until it does, no node that holds
-    /// rows may follow it, and it makes no statement about this field.
+    /// Whether this log holds everything that the other regions have. Until it does, no node that
+    /// holds rows may follow it, and it states its cluster to no other node.
     pub healed: bool,
 }
 
 impl Affiliation {
-    /// Returns the affiliation of the log that founds a cluster, whose ID is the log's.
-    /// Only two kinds of log found one: that of the catalogue's home, and one that knows no other
-    /// regions.
+    /// Returns the affiliation of a log that founds a cluster, which is identified by the log's
+    /// name. Only two kinds of log found one: that of the catalogue home, and one that knows no
+    /// other regions.
     #[must_use]
     pub const fn founder(log: Incarnation) -> Self {
         Self { cluster: ClusterId(log.0), succeeds: None, healed: true }

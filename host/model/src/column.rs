@@ -21,7 +21,7 @@ pub enum Status {
     NotFound,
     /// The row is older than its view's TTL, so its value is not served.
     OutsideMaxAge,
-    /// This host does not hold the row and could not fetch it from the leader, so whether the row
+    /// This node does not hold the row and could not fetch it from the leader, so whether the row
     /// exists is unknown.
     Unknown,
 }

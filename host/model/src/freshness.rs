@@ -9,7 +9,7 @@ use std::time::Duration;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AnswerSource"))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// This host's replica alone.
+    /// This node's replica alone.
     #[default]
     Replica,
     /// The leader, for at least one row.
@@ -45,8 +45,7 @@ pub enum Degraded {
     LeaderLost,
     /// The demand could not be met, and the request allowed a stale answer instead.
     DemandUnmet,
-    /// A row is not held here and could not be fetched from the leader; it is reported as not
-    /// found.
+    /// A row is not held here and could not be fetched from the leader; it is reported as unknown.
     Incomplete,
     /// A `full` view did not fit its memory budget and is served as `resident`.
     OverBudget,

@@ -84,7 +84,7 @@ impl Lineage {
         &self.starts
     }
 
-    /// Adds a life. Lineage that began after its predecessor belong to an abandoned copy and are
+    /// Adds a life. Lives that began after its predecessor belong to an abandoned copy and are
     /// removed. Does nothing if the life is known.
     pub fn begin(&mut self, start: Start) {
         if self.lists(start.life) || start.first == Lsn::NONE {

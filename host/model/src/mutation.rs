@@ -177,14 +177,14 @@ impl Mutation {
     /// Faults of logs that are rolled back.
     pub const ROLLBACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::RollbackUnnoticed];
 
-    /// Faults of logs that are rolled back that about one seed in ten thousands triggers.
+    /// Faults of logs that are rolled back, each of which about one seed in ten thousand triggers.
     pub const ROLLBACK_RARE: [Self; 1] = [Self::ForgetUnrequested];
 
-    /// Faults of regions that about one seed in thousands triggers.
+    /// Faults of regions, each of which about one seed in several thousand triggers.
     pub const REGIONS_RARE: [Self; 5] =
         [Self::KeepWhatIsLost, Self::SkipUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
 
-    /// Faults that about one seed in thousands triggers.
+    /// Faults, each of which about one seed in several thousand triggers.
     pub const RARE: [Self; 9] = [
         Self::RequestBeforeGreeted,
         Self::JoinOtherReplica,

@@ -44,8 +44,8 @@ pub struct Origin {
     /// the region is being imported.
     pub newest_lsn: Lsn,
     /// What the region itself had seen of other regions at `position`. Its later writes were made
-    /// with that knowledge, so they do not conflict with it. An entry for no region states that
-    /// this region's log lost the records past that LSN and has not requested them yet.
+    /// with that knowledge, so they do not conflict with it. An entry for [`Region::NONE`] states
+    /// that this region's log lost the records past that LSN and has not requested them yet.
     pub seen: BTreeMap<Region, Seen>,
 }
 

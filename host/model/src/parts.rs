@@ -98,7 +98,8 @@ pub async fn read(
     let catalogue = reader.catalogue();
     let regions = reader.regions();
     let parts = parts_of(&catalogue, &regions, request);
-    // Nearly always the replica has it; only what it has not is worth a boxed future.
+    // Nearly always the replica can answer. Only a read that it cannot answer is worth a boxed
+    // future.
     if !reader.read_local(&parts, answer) {
         *answer = reader.read(&parts).await?;
     }

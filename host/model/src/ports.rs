@@ -202,13 +202,13 @@ pub enum ModuleError {
         /// The module's quota.
         limit: usize,
     },
-    /// The release is not ready on this host yet.
+    /// The release is not ready on this node yet.
     #[error("module '{module}' is not ready on this host yet; retry shortly")]
     NotReady {
         /// The module.
         module: String,
     },
-    /// Rows that the module needs are not held on this host and could not be fetched from the
+    /// Rows that the module needs are not held on this node and could not be fetched from the
     /// leader.
     #[error("module '{module}' needs rows that are unavailable here: {reason}; retry later, or use another edge")]
     Unavailable {

@@ -16,7 +16,8 @@ pub struct Receipt {
     pub last: Lsn,
     /// When the write was accepted.
     pub hlc: Hlc,
-    /// Its rows that changed nothing. Snapshots keep them in blocks of their own, as older programs wrote receipts without them.
+    /// Its rows that changed nothing. Snapshots keep them in blocks of their own, because older
+    /// programs wrote receipts without them.
     #[serde(skip)]
     pub outranked: Outranked,
 }

@@ -55,8 +55,8 @@ pub enum Payload<'a> {
     },
     /// A change to the catalogue.
     Catalogue(Box<CatalogueChange>),
-    /// The records `first..=last` answered the write with this idempotency key; a retry receives
-    /// the same answer.
+    /// The records `first..=last` are those of the write with this idempotency key. A retry
+    /// receives the same receipt.
     Receipt {
         /// The writer's key.
         idempotency_key: &'a str,

@@ -55,7 +55,7 @@ impl Statuses {
         }
     }
 
-    /// Splits off the statuses from index `at` on. Returns none if there are fewer.
+    /// Splits off the statuses from index `at` on. Returns an empty list if there are fewer.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         match &mut self.0 {

@@ -258,8 +258,8 @@ impl RowBatch {
 pub struct WriteRequest {
     /// The rows.
     pub rows: RowBatch,
-    /// Makes a retry safe: a second write with this key and content gets the first one's answer.
-    /// At most [`IDEMPOTENCY_KEY_LEN_MAX`] bytes.
+    /// Makes a retry safe: a second write with this key and content receives the receipt of the
+    /// first. At most [`IDEMPOTENCY_KEY_LEN_MAX`] bytes.
     pub idempotency_key: Option<String>,
     /// How durable it must be.
     pub concern: WriteConcern,
@@ -275,7 +275,7 @@ pub struct WriteRequest {
 /// The maximum length of an idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 256;
 
-/// What the writer of an acknowledged write can rely on.
+/// The acknowledgement of a write: what its writer can rely on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteReceipt {
     /// The write's first record.
@@ -382,10 +382,10 @@ pub enum WriteError {
         /// The view, and what is wrong.
         reason: String,
     },
-    /// The leader rejects the credential of the client that the request was forwarded for.
+    /// The leader rejects the credential of the client on whose behalf the request was forwarded.
     #[error("the leader rejects the credential of the request: {0}")]
     Unauthenticated(String),
-    /// The client that the request was forwarded for lacks a scope.
+    /// The client on whose behalf the request was forwarded lacks a scope.
     #[error("{0}")]
     Forbidden(String),
 }

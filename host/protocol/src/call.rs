@@ -1,5 +1,6 @@
-//! Calls from an edge to its leader. Many share one stream; replies arrive in any order and carry
-//! the number of their call.
+//! Calls between nodes: from an edge to its leader, between the leaders of regions, and between the
+//! members of a region. Many share one stream; replies arrive in any order and carry the number of
+//! their call.
 
 use crate::members::rpc::{self, Rejection};
 use bytes::Bytes;

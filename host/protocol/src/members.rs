@@ -19,7 +19,7 @@ pub use history::{EpochHistory, RecordId};
 pub use leading::Leading;
 pub use promotion::Promotion;
 
-/// Returns how many of this number of members form a majority.
+/// Returns the size of a majority of this number of members.
 #[must_use]
 pub const fn majority(members: usize) -> usize {
     members / 2 + 1

@@ -178,12 +178,14 @@ impl Publisher {
             let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
             return Err(Refusal::RolledBack { head: self.head, applied });
         }
-        // In the current life, either a record other than ours, or one past our head.
+        // A record of the current life that differs from ours: this log was rolled back while it
+        // ran.
         let differs = hello.resume.filter(|resume| {
             let known = resume.position.incarnation == ours.current() && resume.position.lsn <= self.head.lsn;
             known && chain.is_some_and(|chain| chain != resume.chain)
         });
-        // A relay knows lives from which it has no record yet.
+        // A record past our head. At a relay, its life may be one that the relay knows without
+        // having a record of it yet.
         let ahead = furthest(hello).filter(|held| held.lsn > self.head.lsn && ours.has(*held, Lsn(u64::MAX)));
         if let Some(applied) = ahead.or(differs.map(|resume| resume.position))
             && !active(Mutation::RollbackUnnoticed)

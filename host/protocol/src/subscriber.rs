@@ -106,13 +106,13 @@ pub struct Block {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Our hello is sent.
+    /// The hello is sent, and the publisher's hello is awaited.
     Greeting,
     /// A snapshot is announced and has not begun.
     AwaitingSnapshot { head: Position },
-    /// Rows arrive.
+    /// The rows of a snapshot are arriving.
     Snapshot { resume: Resume, rows: u64 },
-    /// Records arrive.
+    /// Records are arriving.
     Tail,
     /// The stream has ended; all further messages are rejected.
     Closed,
@@ -124,8 +124,9 @@ enum Phase {
 pub struct Subscriber {
     phase: Phase,
     views: Views,
+    /// The point up to which every record is applied; `None` if nothing is held.
     applied: Option<Resume>,
-    /// That position when the stream began.
+    /// The position in `applied` when the stream began.
     stood: Option<Position>,
     /// The newest record from which something is held, if it is past the applied one.
     holds: Option<Position>,

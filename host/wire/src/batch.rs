@@ -31,9 +31,9 @@ pub enum PushError {
     /// The record does not follow the batch: a bug in the caller.
     #[error("record {have} was pushed where record {want} of the batch's epoch is next")]
     NotNext {
-        /// The record's number.
+        /// The record's LSN.
         have: Lsn,
-        /// The number that is next.
+        /// The next LSN.
         want: Lsn,
     },
     /// The record is too large to be encoded.
@@ -51,9 +51,9 @@ pub enum PushError {
 pub struct Batch {
     /// Room for the log's header, then the records.
     pub bytes: Vec<u8>,
-    /// The number of its first record.
+    /// The LSN of its first record.
     pub first: Lsn,
-    /// The number that the next record gets.
+    /// The LSN that the next record gets.
     pub next: Lsn,
     /// The chain hash before its first record.
     pub chain_before: ChainHash,
@@ -98,7 +98,7 @@ impl Batch {
         }
     }
 
-    /// Returns the number that the next record gets.
+    /// Returns the LSN that the next record gets.
     #[must_use]
     pub fn next_lsn(&self) -> Lsn {
         self.next
@@ -116,7 +116,7 @@ impl Batch {
         self.first == self.next
     }
 
-    /// Counts its records.
+    /// Returns the number of its records.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.next.0 - self.first.0

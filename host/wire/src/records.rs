@@ -123,7 +123,7 @@ impl ViewFilter {
         match &self.wanted {
             None => true,
             Some(Wanted::Views { ids, .. }) => ids.contains(&view),
-            // Not all rows of any view.
+            // Rows of other regions are left out, so no view is complete.
             Some(Wanted::Origin(_)) => false,
         }
     }

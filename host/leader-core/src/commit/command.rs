@@ -1,4 +1,4 @@
-//! What the log is to receive, and what follows from it.
+//! Commands that append to the log, and their effects once they are durable.
 
 use crate::{import::Import, published::Records};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use littoral_model::{
     write::WriteRequest,
 };
 
-/// What the log is to receive.
+/// A command that appends to the log.
 #[derive(Debug)]
 pub enum LogCommand {
     /// A write that was checked against the catalogue of this generation; `content` is its hash.
@@ -25,7 +25,8 @@ pub enum LogCommand {
     },
     /// A change of the catalogue.
     Change(CatalogueChange),
-    /// Collect tombstones of older writes. A record, so that all replicas collect at the same position.
+    /// Collect the tombstones of writes older than this clock reading. The command is a record, so that all replicas
+    /// collect at the same position.
     Collect(Hlc),
     /// Another region's records.
     Import(Import),
@@ -50,7 +51,7 @@ pub enum LogCommand {
     },
 }
 
-/// What must be applied once the batch is durable.
+/// The effect of a command. It is applied once the command's batch is durable, and committed.
 #[derive(Debug)]
 pub enum Durable {
     /// Rows. Their LSNs and clock readings follow the first one's, ascending by one.
@@ -99,7 +100,8 @@ pub enum Durable {
         /// The LSN of its record.
         lsn: Lsn,
     },
-    /// Nothing: the request is already in the log, in this batch, or in an earlier one. It is acknowledged when that is durable.
+    /// None: the request's records are already in the log, or earlier in this batch. The request is acknowledged once
+    /// they are durable.
     Before {
         /// The first record of the request.
         first: Lsn,

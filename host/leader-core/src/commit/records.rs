@@ -59,6 +59,8 @@ impl Sequencer {
         Ok(Durable::Begin { start })
     }
 
+    /// Adds a write's rows and, if it has an idempotency key, its receipt. Validates the write again if the catalogue
+    /// has changed since it was checked.
     pub(super) fn write(
         &mut self,
         building: &mut Building,
@@ -206,6 +208,7 @@ impl Sequencer {
         self.push(building, hlc, receipt).map_err(|error| invalid(&error))
     }
 
+    /// Adds a catalogue change, unless it would have no effect.
     pub(super) fn change(&mut self, building: &mut Building, change: CatalogueChange) -> Result<Durable, WriteError> {
         let Some(change) = building.pending.known.catalogue.prepare(change)? else {
             let at = Lsn(building.batch.next_lsn().0 - 1);

@@ -91,7 +91,7 @@ fn import(all: Vec<CatalogueChange>, (home, as_of): (Region, Position)) -> Resul
     })
 }
 
-/// Checks that both catalogues use the same numbers for the same views.
+/// Checks that both catalogues use the same IDs for the same views.
 ///
 /// # Errors
 /// What differs, and what to do.

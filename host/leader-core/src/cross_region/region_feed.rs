@@ -108,6 +108,7 @@ pub struct RegionFeed {
     asks_for_all: bool,
     /// The position and chain hash of the snapshot that is arriving.
     snapshot: Option<(Position, ChainHash)>,
+    /// The record of the region's log at which its position was last recorded here: see [`MARK_EVERY`].
     marked: Lsn,
     /// The record of the region's log up to which everything is applied or submitted.
     submitted: Lsn,
@@ -243,7 +244,8 @@ impl RegionFeed {
             if region == self.own && ours.lives.reaches(region, ours.position, at) {
                 return Some(Seen { region, lsn, hlc: Hlc::default() });
             }
-            // The clock reading of a third region is needed. It is known if they had everything of it that this region has.
+            // The entry of a third region needs a clock reading. It is known only if the sender had everything of that
+            // region that this region has.
             let origin = ours.origins.get(region)?;
             let has_all = region != self.own && ours.lives.reaches(region, at, origin.position);
             has_all.then_some(Seen { region, lsn, hlc: origin.hlc })

@@ -85,7 +85,7 @@ struct Follower {
     epochs: Epochs,
     /// The index of the address that is connected, or tried first.
     address: usize,
-    /// The other leader's last record in its greeting, until everything up to it is applied here.
+    /// The other leader's last record at its hello, until everything up to it is applied here.
     target: Option<Position>,
     last_failure: String,
 }
@@ -184,7 +184,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Notes when everything is applied here that the other leader had when it sent its greeting.
+    /// Notes once everything that the other leader had at its hello is applied here.
     async fn report_level(&mut self) {
         let applied = self.shared.cross_region.link(self.region).map(Link::applied).unwrap_or_default();
         let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
@@ -206,7 +206,7 @@ impl Follower {
                 if let Some(link) = link {
                     link.applied_to(position);
                 }
-                // Only now, because the other region then counts these records as durable here.
+                // Report it only now that it is durable: the other region then counts these records as durable here.
                 connection.sender.send(&Upstream::Applied { lsn: position.lsn })?;
             }
         }
@@ -248,8 +248,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Carries out the requests for a whole snapshot: records that nothing counts as replicated from the region. The record follows all
-    /// of the region's records that are under way, which would count otherwise.
+    /// Carries out the requests for a whole snapshot: appends a record that nothing counts as replicated from the
+    /// region. It follows all of the region's records that are under way, because those would count otherwise.
     async fn answer_snapshot_requests(&self) {
         let Some(link) = self.shared.cross_region.link(self.region) else { return };
         let requests = link.take_snapshot_requests();

@@ -1,5 +1,5 @@
-//! Another region's records that are submitted and not durable yet, in their order. The records that the feed brings next are submitted
-//! in the meantime, so that the follower does not wait for one fsync per message: the commit thread makes them durable together.
+//! Another region's records that are submitted and not durable yet, in their order. The follower submits the next
+//! records without waiting for these, so that the commit thread can make many messages durable with one fsync.
 
 use crate::write_path::{Response, result};
 use littoral_model::{position::Position, write::WriteError};
@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 /// How many messages of a feed may be under way at once. The leader's queue bounds the memory that they use.
 const MESSAGES_MAX: usize = 256;
 
-/// What is true once everything before it is durable.
+/// What the follower reports once a message, and every message before it, is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     /// Everything up to this position is durable.
     Applied(Position),
-    /// This was the other leader's head when it had sent everything before.
+    /// The other leader stated this head after it had sent those messages.
     Heard(Position),
 }
 
@@ -36,7 +36,7 @@ impl Underway {
         self.0.len() < MESSAGES_MAX
     }
 
-    /// Waits until the first message is durable; for ever if there is none. Safe to cancel.
+    /// Waits until the first message is durable, or forever if there is none. Cancel-safe.
     ///
     /// # Errors
     /// Why it is not durable. The messages after it are rejected as a result.

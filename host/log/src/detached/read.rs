@@ -49,7 +49,7 @@ pub fn read(storage: &dyn Storage, name: &str) -> Result<Reader, OpenError> {
 /// Removes a tail permanently. Does nothing if it does not exist.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::InvalidInput`] if the name is not that of a tail.
+/// A disk error; [`io::ErrorKind::InvalidInput`] if the name is not that of a tail.
 pub fn remove(storage: &dyn Storage, name: &str) -> io::Result<()> {
     if !is_name(name) {
         return Err(io::Error::new(

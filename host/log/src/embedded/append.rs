@@ -184,8 +184,8 @@ impl Embedded {
                 if let Some(unfit) = unfit {
                     self.storage.remove(&unfit.name)?;
                 }
-                // The append does not wait for zeros to be written. If they are not ready, the write rate is high, and a sync is a
-                // small run of the cost.
+                // The append does not wait for zeros to be written. If none are ready, the write rate is high, and then
+                // the slower syncs of preallocated space are a small part of the cost.
                 self.file(Room::Reserved(needed.max(self.options.segment_bytes)))?
             }
         };

@@ -46,7 +46,7 @@ impl Embedded {
             (state.bounds, state.history.clone(), state.committed, state.segments.clone())
         };
         if !active(Mutation::CutForgetsEpoch) {
-            // Until now the removed records implied a promise.
+            // The removed records implied a promise of their epoch. Write that promise before they are gone.
             self.promise(history.advance().0).map_err(|error| CutError::Failed(ReadError::io("promise", &error)))?;
         }
         let tail = Tail {

@@ -91,7 +91,7 @@ pub(crate) fn enter(storage: &dyn Storage, region: Region) -> Result<Vec<String>
         io::ErrorKind::WouldBlock => OpenError::Locked(storage.name()),
         _ => io(error),
     })?;
-    // After a failed sync and the end of the process, some of it may exist only in the page cache.
+    // If a sync failed before the process ended, some changes of the directory may exist only in the page cache.
     storage.sync().map_err(io)?;
     intent::finish_old(storage, region)?;
     storage.list().map_err(io)
@@ -160,7 +160,7 @@ pub(crate) fn recover(
     Ok(Recovered { segments, bounds, history, marked })
 }
 
-/// Returns what a segment must begin with, given the segments before it.
+/// Returns what the first record of a segment must follow, given the segments before it.
 fn expected(
     name: &str,
     header: &segment::Header,

@@ -18,7 +18,7 @@ const SYNC_EVERY: u64 = 8 << 20;
 /// Returns the length in bytes of the file of the snapshot as of `lsn`.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::NotFound`] when there is none.
+/// A disk error; [`io::ErrorKind::NotFound`] when there is none.
 pub fn file_len(storage: &dyn Storage, lsn: Lsn) -> io::Result<u64> {
     storage.open(&name(lsn))?.size()
 }
@@ -27,7 +27,7 @@ pub fn file_len(storage: &dyn Storage, lsn: Lsn) -> io::Result<u64> {
 /// whole file.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::NotFound`] if there is no such snapshot, for example because it was pruned.
+/// A disk error; [`io::ErrorKind::NotFound`] if there is no such snapshot, for example because it was pruned.
 pub fn read_chunk(storage: &dyn Storage, lsn: Lsn, offset: u64, len: usize) -> io::Result<Bytes> {
     let file = storage.open(&name(lsn))?;
     let left = file.size()?.saturating_sub(offset);
@@ -53,7 +53,7 @@ impl Receiver {
     /// Creates the file.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     pub fn begin(storage: Arc<dyn Storage>) -> io::Result<Self> {
         let file = storage.create(INCOMING, Room::None)?;
         Ok(Self { storage, file, at: 0, synced: 0, kept: false })
@@ -68,7 +68,7 @@ impl Receiver {
     /// Writes the next chunk.
     ///
     /// # Errors
-    /// Of the disk. The same chunk may be written again.
+    /// A disk error. The same chunk may be written again.
     pub fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.file.write_at(self.at, chunk)?;
         self.at += chunk.len() as u64;

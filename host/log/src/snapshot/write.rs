@@ -37,7 +37,7 @@ pub struct Written {
 /// removes.
 ///
 /// # Errors
-/// Of the disk.
+/// A disk error.
 pub fn write(
     storage: &dyn Storage,
     head: &Head,
@@ -99,7 +99,7 @@ pub fn write(
 /// trimmed through it. Returns [`Lsn::NONE`] while there are fewer than [`KEPT`].
 ///
 /// # Errors
-/// Of the disk.
+/// A disk error.
 pub fn prune(storage: &dyn Storage) -> io::Result<Lsn> {
     let mut all: Vec<Lsn> = storage.list()?.iter().filter_map(|name| parse_name(name)).collect();
     all.sort_unstable_by(|a, b| b.cmp(a));

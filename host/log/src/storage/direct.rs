@@ -45,8 +45,8 @@ impl Direct {
     /// not fit in the file. Every write to the file must pass through here first.
     ///
     /// # Errors
-    /// Of the disk. Any part may have been written. [`io::ErrorKind::InvalidInput`] if the file system does not support direct
-    /// writes.
+    /// A disk error. Any part may have been written. [`io::ErrorKind::InvalidInput`] if the file system does not
+    /// support direct writes.
     pub(super) fn append(&mut self, cached: &fs::File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         let end = offset + bytes.len() as u64;
         let behind_all = offset >= self.written;

@@ -26,7 +26,7 @@ impl Disk {
     /// Opens the directory at `path`, creating it if needed.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     pub fn at(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         fs::create_dir_all(&path)?;

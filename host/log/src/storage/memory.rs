@@ -20,9 +20,9 @@ const SECTOR: usize = 512;
 pub struct Faults {
     /// The total size of all files; `None` for no limit.
     pub capacity: Option<u64>,
-    /// This many further syncs succeed; the next one fails once and loses what was not durable. `None` for never.
+    /// After this many further syncs, one sync fails and loses what was not durable. `None` for never.
     pub sync_fails_after: Option<u32>,
-    /// This many further bytes are written; then one write fails part way. `None` for never.
+    /// After this many further bytes, one write fails part way. `None` for never.
     pub write_fails_after: Option<u64>,
     /// Reads fail.
     pub reads_fail: bool,

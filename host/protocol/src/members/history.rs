@@ -90,7 +90,7 @@ impl EpochHistory {
         self.extend(epoch, lsn, lsn)
     }
 
-    /// Appends the records from `first` to `last`, all of one epoch. Takes the same time for any number of them.
+    /// Appends the records from `first` to `last`, all of one epoch, in constant time.
     ///
     /// # Errors
     /// [`OutOfOrder`]; nothing has changed.

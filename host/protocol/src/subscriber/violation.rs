@@ -139,8 +139,8 @@ pub enum Remedy {
     Resume,
     /// Like [`Remedy::Resume`], but if that fails repeatedly at one position, a snapshot may help.
     ResumeOrSnapshot,
-    /// Connect again and request a snapshot, because what we hold may differ from the leader's
-    /// records.
+    /// Connect again and request a snapshot, because the rows held here may differ from the
+    /// leader's.
     Snapshot,
 }
 

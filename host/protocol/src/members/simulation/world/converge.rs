@@ -12,7 +12,8 @@ impl World {
         let who = self.rng.usize(..self.members.len());
         self.win(who)?;
         // The first candidate's epoch may be below what others have promised, which each attempt
-        // learns, or its log may be too far behind, so that it leaves the lead to others.
+        // discovers, or its log may be too far behind, so that it resigns in favour of another
+        // member.
         for round in 0..6 + 2 * self.members.len() {
             self.settle()?;
             if !matches!(self.members[self.claim.0].role, Role::Leading(..)) && round > 0 {
