@@ -51,8 +51,8 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Returns the lineages with the lives that begin in this block. Lineage that begin up to
-    /// `known` are included already, because the publisher's hello stated them.
+    /// Returns the lineages with the lives that begin in this block. Lives that begin up to the record `known` are
+    /// included already, because the publisher's hello stated them.
     pub(crate) fn lives(&self, lives: &Arc<RegionLineages>, known: Lsn) -> Arc<RegionLineages> {
         let mut with = lives.clone();
         for record in self.records.iter().filter(|record| record.lsn > known) {

@@ -1,4 +1,4 @@
-//! Checks whether an edge's replica is as fresh as a read demands, and for what an unmet demand waits.
+//! Checks whether an edge's replica is as fresh as a read demands, and determines what an unmet demand waits for.
 
 use crate::replica::AppliedPoint;
 use littoral_model::{

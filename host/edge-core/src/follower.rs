@@ -38,14 +38,17 @@ const BUDGET_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 struct Stream {
     subscriber: Subscriber,
+    /// Whether the publisher's hello was accepted.
     greeted: bool,
     region: Region,
     bootstrap: Option<Bootstrap>,
     /// The affiliation of the publisher's log.
     belongs: Option<Affiliation>,
-    /// The publisher's last record when it answered. Lineage that began up to it are known.
+    /// The publisher's last record when it answered. Lives that began up to it are known.
     head: Lsn,
+    /// The position that was last reported to the publisher.
     reported: Lsn,
+    /// The time of the last budget check.
     checked_at: Duration,
     /// Whether records were applied since the last budget check.
     grown: bool,
@@ -68,8 +71,9 @@ pub struct FeedFollower {
     adopted: Option<Incarnation>,
     /// Whether the stream has reached the tail.
     tailed: bool,
-    /// The address to try first, and the last one that answered.
+    /// The index of the address to try first.
     first_address: usize,
+    /// The index of the last address that answered.
     address: usize,
     /// The position of the last faulty streams, and their number.
     stuck: (Option<Resume>, u32),
@@ -77,7 +81,7 @@ pub struct FeedFollower {
 }
 
 impl FeedFollower {
-    /// Creates an edge with this name that serves `serving`, if any.
+    /// Creates the follower of the edge with this name, which serves `serving`, if any.
     #[must_use]
     pub fn new(name: String, holdings: Arc<Holdings>, serving: Option<Arc<Replica>>) -> Self {
         let point = serving.as_ref().map(|replica| replica.point.load_full());
@@ -168,7 +172,7 @@ impl FeedFollower {
         lives
     }
 
-    /// Lets the edge adopt this log in place of the held one.
+    /// Makes the edge adopt this log in place of the held one.
     pub fn adopt(&mut self, log: Incarnation) {
         self.adopted = Some(log);
     }
@@ -301,8 +305,8 @@ fn belongs(hello: &PublisherHello) -> Option<Affiliation> {
     cluster.map(|cluster| Affiliation { cluster, succeeds, healed: true })
 }
 
-/// Merges the known lineages with those of a new publisher: it replaces its own log's lineage, and
-/// those that are not further here.
+/// Merges the known lineages with those that a new publisher states. The publisher's lineage of its own log always
+/// replaces the known one. Its lineage of another log does so unless the known one is further.
 pub(crate) fn newest_lives(before: &RegionLineages, hello: &PublisherHello) -> Arc<RegionLineages> {
     let mut lives = before.clone();
     for (region, theirs) in hello.lives.iter() {

@@ -22,8 +22,9 @@ pub use littoral_model::read::KeyIndex;
 /// The number of rounds of fills of one read. A further round is needed if the fills that a round shared were too old.
 pub const FILL_ROUNDS_MAX: usize = 8;
 
-/// Reads the rows that the replica holds, and collects the misses. The caller read position and staleness before, so the rows are
-/// at least as fresh. Returns whether a view of the read should be full but exceeds the memory budget.
+/// Reads the rows that the replica holds, and collects the misses. The caller has read the position and the staleness
+/// before, so the rows are at least as fresh. Returns whether a view of the read should be full but exceeds the memory
+/// budget.
 pub fn local(
     replica: &Replica,
     request: &ReadRequest,
@@ -66,7 +67,7 @@ pub fn local(
 /// Why a read was not filled.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FillFailure {
-    /// Another replica replaced the one that was read, and the fills belong to that: read again.
+    /// Another replica has replaced the one that was read, and the fills belong to the new one: read again.
     #[error("the replica was replaced while it was read")]
     Replaced,
     /// The rows could not be fetched.
@@ -96,7 +97,7 @@ impl FillingRead {
         Self { generation, position, lives, misses, rounds: 0, rewound: false, replaced: false }
     }
 
-    /// Returns the misses to request fills for now. None if the read is filled.
+    /// Returns the misses for which to request fills now; empty if the read is filled.
     ///
     /// # Errors
     /// [`FillFailure::Replaced`], and [`FillFailure::Failed`] if every round of fills was too old.

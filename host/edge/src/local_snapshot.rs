@@ -47,7 +47,7 @@ struct Head {
     over_budget: Vec<u32>,
 }
 
-/// The head as written by builds without lives of logs.
+/// The head of format 2, which has no lineages.
 #[derive(Deserialize)]
 struct HeadV2 {
     resume: Resume,
@@ -129,7 +129,8 @@ fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
     let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
     let Ok(head) = head(&mut reader) else { return Ok(()) };
     let held = head.lives.get(head.region).map_or(head.resume.position.incarnation, Lineage::log);
-    // Another region's log that lists the old log as its region's includes what that log had.
+    // After rehoming, the new log's lineages list the held log for its region. The new log then includes what the held
+    // one had.
     let known = point.lives.get(head.region).map(Lineage::log);
     if held == log || (head.region != point.region && known == Some(held)) {
         return Ok(());

@@ -19,7 +19,7 @@ use littoral_model::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// How often a read begins again because a snapshot replaced the replica.
+/// How many times a read is attempted if a snapshot replaces the replica each time.
 const REPLACED_MAX: usize = 3;
 
 /// See [`littoral_model::ports::FeatureReader::read_local`].
@@ -175,7 +175,8 @@ fn waiter<'a>(shared: &'a Shared, unmet: &Unmet, point: &AppliedPoint) -> Result
     }
 }
 
-/// Reads the rows that the replica holds. The caller read position and staleness before, so the rows are at least as fresh.
+/// Reads the rows that the replica holds. The caller has read the position and the staleness before, so the rows are at
+/// least as fresh.
 fn held(
     shared: &Shared,
     replica: &Replica,

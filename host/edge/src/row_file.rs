@@ -1,8 +1,8 @@
 //! Files of rows: the local snapshot and detached tails.
 //!
-//! `magic | version`, then blocks of `u8 kind | u32 LE length | u64 LE XXH3 | payload`: a head,
-//! rows, and an end with the number of rows. A file is written next to the one that it replaces,
-//! synced, and renamed over it. An incomplete file is rejected.
+//! `8 bytes magic | u32 LE version`, then blocks of `u8 kind | u32 LE length | u64 LE XXH3 | payload`: a head, rows,
+//! and an end with the number of rows. A file is written next to the one that it replaces, synced, and renamed over it.
+//! An incomplete file is rejected.
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::{

@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) configured: ArcSwap<Vec<Region>>,
     /// The log that an operator wants this edge to adopt, until the follower handles the request.
     pub(crate) adopting: Mutex<Option<Incarnation>>,
+    /// Notified when an operator requests an adoption, so that the follower reconnects at once.
     pub(crate) adopted: Notify,
     /// Held by the task that writes the local snapshot or a detached tail.
     pub(crate) saving: tokio::sync::Mutex<()>,
@@ -61,14 +62,16 @@ pub(crate) struct Shared {
     pub(crate) modules_changed: Notify,
     /// The origin of times. Only differences from it are used.
     started: Instant,
-    /// In nanoseconds; zero for never.
+    /// The time up to which everything is applied, in nanoseconds of [`Shared::now`]; zero if unknown.
     fresh_at: AtomicU64,
+    /// When the leader was last heard, in nanoseconds of [`Shared::now`]; zero for never.
     heard_at: AtomicU64,
     heartbeat_ms: AtomicU64,
     /// Whether the followed publisher is a relay that has lost its connection to the leader.
     beyond_lost: AtomicBool,
     /// The leader's latest clock reading; zero for none.
     leader_clock: AtomicU64,
+    /// The leader's newest known record.
     head: ArcSwap<Position>,
 }
 

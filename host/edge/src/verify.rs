@@ -33,6 +33,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 /// The number of resident rows compared in one call.
 const ROWS_PER_CALL: usize = 2_048;
 
+/// Compares every view with the leader, and repairs what differs. The result states what differed before the repair.
 pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError> {
     let begun = Instant::now();
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;

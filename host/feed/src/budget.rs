@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The bounds and the current use. Clones share it.
+/// The bounds and the current use. Clones share both.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget(Arc<Inner>);
 

@@ -40,15 +40,16 @@ pub trait FeedLog: Send + Sync + 'static {
     /// Returns the last record that is durable and applied, now and whenever it changes.
     fn head(&self) -> watch::Receiver<Position>;
 
-    /// Returns the last record that may have been acknowledged: the head, or later where one member acknowledges a write before a
-    /// majority has it. A subscriber that has everything up to there is not behind.
+    /// Returns the last record that may have been acknowledged: the head, or a later record if a member acknowledges a
+    /// write before a majority has it. A subscriber that has everything up to there is not behind.
     fn acknowledged(&self) -> Position;
 
-    /// Returns another number whenever the served records may have been replaced as a whole, as a relay's replica is by a snapshot.
-    /// Streams that began before must end. It changes before the head shows the replacement.
+    /// Returns a number that changes whenever the served records may have been replaced as a whole, as a relay's
+    /// replica is by a snapshot. Streams that began before must end. It changes before the head shows the replacement.
     fn generation(&self) -> u64;
 
-    /// Returns the hash of the record at `lsn`, for a subscriber that resumes there; `None` when the record was trimmed or is not here.
+    /// Returns the hash of the record at `lsn`, for a subscriber that resumes there; `None` when the record was trimmed
+    /// or does not exist here.
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
 
     /// Returns records from `from` on, at least one and about `bytes_max` bytes; none when `from` is past the head.
@@ -57,8 +58,8 @@ pub trait FeedLog: Send + Sync + 'static {
     /// [`FeedReadError::Trimmed`] when `from` is older than the log; the subscriber then needs a snapshot.
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>>;
 
-    /// Returns a snapshot of all rows. It is fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on brings
-    /// every replica of it to the same rows.
+    /// Returns a snapshot of all rows. It is fuzzy: a row may be newer than `as_of`, but none is older. After the tail
+    /// from `as_of` on, every replica that began with it has the same rows.
     ///
     /// # Errors
     /// [`FeedReadError::NotHeld`] at a relay that does not hold all rows.
@@ -67,17 +68,18 @@ pub trait FeedLog: Send + Sync + 'static {
     /// Returns a module's component.
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
 
-    /// Notes that a subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
-    /// `None` when it has left. Numbers of subscribers are not used again.
+    /// Notes that a subscriber, other than another region's leader, answers reads as of `through`, with the modules of
+    /// that position; `None` when it has left. A subscriber's number is never reused.
     fn serves_through(&self, subscriber: u64, through: Option<Lsn>);
 }
 
-/// The digests that replicas compare themselves with, and the rows that repair them.
+/// The digests with which replicas are compared, and the rows with which they are repaired.
 pub trait AntiEntropy: Send + Sync + 'static {
-    /// Returns the newest checkpoints, now and whenever they change. Each is there before the head passes its record.
+    /// Returns the newest checkpoints, now and whenever they change. Each is published before the head passes its
+    /// record.
     fn checkpoints(&self) -> watch::Receiver<Checkpoints>;
 
-    /// Has the leader take a checkpoint now. Returns its record; the checkpoint arrives with the feed.
+    /// Makes the leader take a checkpoint now. Returns its record; the checkpoint arrives with the feed.
     ///
     /// # Errors
     /// [`ReadError::LeaderUnavailable`].
@@ -92,20 +94,20 @@ pub trait AntiEntropy: Send + Sync + 'static {
 
 /// What other regions, and edges that change their region, need.
 pub trait RegionPeer: Send + Sync + 'static {
-    /// Returns how far every region's records are applied here.
+    /// Returns the position up to which each region's records are applied here.
     fn watermark(&self) -> Watermark;
 
-    /// Returns the histories of the regions' logs, this one's among them.
+    /// Returns the lineages of the regions' logs, including this one's.
     fn lives(&self) -> RegionLineages;
 
-    /// Returns the regions that the leader's configuration names, its own among them; none where that is not known.
+    /// Returns the regions that the leader's configuration names, including its own; empty if unknown.
     fn configured(&self) -> Vec<Region>;
 
-    /// Returns the cluster that this log belongs to; `None` while that is not known.
+    /// Returns the cluster that this log belongs to; `None` while that is unknown.
     fn belongs(&self) -> Option<Affiliation>;
 
-    /// Returns the record after which a replica of another region's log can continue here, when it has each region's records up to
-    /// `theirs`, by the histories that it knows; `None` when it needs a snapshot.
+    /// Returns the record after which a replica of another region's log can continue here, given that it has each
+    /// region's records up to `theirs`, and knows the lineages `lives`; `None` if it needs a snapshot.
     fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn>;
 
     /// Returns rows and tombstones as they are held here, for a quorum read of another region's leader.
@@ -114,8 +116,8 @@ pub trait RegionPeer: Send + Sync + 'static {
     /// [`ReadError::LeaderUnavailable`] at a node that does not lead its region.
     fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError>;
 
-    /// Notes that a subscriber has shown a position which this log must have and lacks: the log was restored from an older copy while its
-    /// process ran. A leader that keeps its log alone starts another life of it.
+    /// Notes that a subscriber has sent a position that this log should contain but lacks: the log was restored from an
+    /// older copy while its process ran. A leader that keeps its log alone starts another life of it.
     fn shown_ahead(&self);
 
     /// Requests a whole snapshot of the rows of another region, whose leader holds records that this log has lost. Returns once the
@@ -151,11 +153,11 @@ pub enum SourceRole {
     Leader,
     /// It follows the leader or another relay, and publishes what it has applied.
     Relay {
-        /// Upper bound of how far it is behind the leader; `None` if unknown.
+        /// An upper bound on how far it is behind the leader; `None` if unknown.
         behind: Option<Duration>,
-        /// Whether its own source is silent, or has reported that its source is.
+        /// Whether its own publisher is silent, or has reported that it has lost the leader.
         leader_lost: bool,
     },
-    /// It is a member of the region's log that does not lead: it serves reads, and publishes no feed.
+    /// A member of the region that does not lead. It serves reads, and publishes no feed.
     Follower,
 }

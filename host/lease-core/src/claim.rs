@@ -37,7 +37,7 @@ pub struct Committed {
     pub incarnation: Incarnation,
     /// The epoch of the leader that appended it; zero if unknown.
     pub epoch: Epoch,
-    /// Its number; everything before it is committed too.
+    /// Its LSN; everything before it is committed too.
     pub lsn: Lsn,
 }
 
@@ -48,8 +48,8 @@ pub struct Claim {
     pub epoch: Epoch,
     /// The process that claims the lease.
     pub holder: Holder,
-    /// Counts this holder's attempts to write. No two claims are equal, so a process that reads its own claim knows which attempt
-    /// it was, and when that began.
+    /// Counts this holder's attempts to write. No two claims are equal, so a process that reads its own claim knows
+    /// which attempt wrote it, and when that attempt began.
     pub attempt: u64,
     /// The term in milliseconds.
     pub term_ms: u64,
@@ -57,8 +57,8 @@ pub struct Claim {
     pub released: bool,
     /// The address of the holder's feed, for its followers. The election does not use it.
     pub contact: String,
-    /// The newest record of the region's log that this holder or any holder before it knew to be committed. The next leader must
-    /// have it. It names no log in claims of versions that did not write it.
+    /// The newest record of the region's log that this holder or any holder before it knew to be committed. The next
+    /// leader must have it. Older versions omit it; it then names no log.
     #[serde(default)]
     pub committed: Committed,
     /// The identity of the store for which the claim was written. Only the store's guard writes and checks it; the election sees

@@ -30,7 +30,7 @@ use std::time::Duration;
 /// epoch, even if they use two unrelated stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochStride {
-    /// The distance between two epochs of one process.
+    /// The distance between two consecutive epochs of one process.
     pub stride: u64,
     /// The remainder of its epochs, from zero.
     pub offset: u64,
@@ -66,7 +66,7 @@ pub struct Election {
     observed: Option<Observed>,
     leading: Option<Leading>,
     in_flight: Option<InFlight>,
-    /// A claim that was sent and whose result is unknown: it may be in the store. With the time at which it was sent.
+    /// A claim that may be in the store, because the result of its swap is unknown; and the time at which it was sent.
     uncertain: Option<(Claim, Duration)>,
     /// When to read the store next.
     read_at: Duration,
@@ -219,7 +219,8 @@ impl Election {
         let observed = Observed::after(before.as_ref(), seen, now);
         if let Some(claim) = observed.claim() {
             self.floor = self.floor.max(claim.epoch);
-            // Claims pass this on from holder to holder. A claim about another log than this member's is ignored.
+            // Each holder copies this record from the claim before its own. A record of another log than this member's
+            // is ignored.
             if self.committed.lsn == Lsn::NONE || claim.committed.incarnation == self.committed.incarnation {
                 let committed = claim.committed;
                 self.note_committed(committed);
@@ -261,7 +262,7 @@ impl Election {
         }
     }
 
-    /// Extends the leadership: the claim that was sent at `sent` is in the store.
+    /// Prolongs the leadership: the claim that was sent at `sent` is in the store.
     fn prolong(&mut self, epoch: Epoch, sent: Duration, commands: &mut Vec<Command>) {
         let until = sent + self.timing.hold(self.timing.term);
         if let Some(leading) = &mut self.leading
@@ -362,7 +363,7 @@ impl Election {
         }
     }
 
-    /// Returns from when on this process may claim the lease; `None` before it has read the store.
+    /// Returns the earliest time at which this process may claim the lease; `None` before it has read the store.
     fn open_from(&self) -> Option<Duration> {
         self.observed.as_ref().map(|observed| observed.open_from(&self.me, &self.timing))
     }

@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for StoreId {
     }
 }
 
-/// What answers instead of the store.
+/// What was found in place of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// An empty store.
@@ -97,7 +97,7 @@ impl Identity {
     /// Checks the result of a read. Returns an identity that is new to this process: store it durably before using the result.
     ///
     /// # Errors
-    /// [`Lost`]: the result says nothing about the lease.
+    /// [`Lost`]: the result does not describe the lease of this region.
     pub fn check(&mut self, claim: Option<&Claim>) -> Result<Option<StoreId>, Lost> {
         if active(Mutation::AcceptEmptyStore) {
             return Ok(None);

@@ -11,7 +11,7 @@ pub struct Tag(pub String);
 pub struct Seen {
     /// The claim. `released` is also set if the store itself guarantees that it has expired.
     pub claim: Claim,
-    /// The state of the store.
+    /// Identifies the state of the store in which the claim was read.
     pub tag: Tag,
 }
 

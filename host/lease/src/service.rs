@@ -14,8 +14,8 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How many requests to the store may be pending. The election waits for at most one; abandoned requests may last until the system
-/// ends them.
+/// How many requests to the store may be pending. The election waits for at most one; abandoned requests may last until
+/// the operating system ends them.
 const PENDING_MAX: usize = 8;
 
 /// How many commands may be queued.
@@ -30,7 +30,7 @@ pub struct Config {
     pub contact: String,
     /// The times.
     pub timing: Timing,
-    /// Which epochs it may begin.
+    /// The epochs that this process may begin.
     pub epochs: EpochStride,
 }
 
@@ -167,13 +167,13 @@ impl Handle {
         self.authority.confirm(epoch, (self.clock)())
     }
 
-    /// Returns the state of the lease and its changes.
+    /// Returns the state of the lease, now and whenever it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<LeaseState> {
         self.lease.clone()
     }
 
-    /// Returns the state of the store and its changes.
+    /// Returns the state of the store, now and whenever it changes.
     #[must_use]
     pub fn store(&self) -> watch::Receiver<StoreState> {
         self.store.clone()
@@ -186,13 +186,13 @@ impl Handle {
 
     /// Starts competing for the lease, in an epoch greater than `floor`. Does nothing while the service stops.
     pub async fn stand(&self, floor: Epoch) {
-        // A service that stops does not lead.
+        // Sending fails only if the service has stopped. It does not lead then.
         let _ = self.commands.send(Event::Stand { floor }).await;
     }
 
     /// Stops competing. A leader stops at once and releases the lease, so that another process can lead without waiting.
     pub async fn resign(&self) {
-        // A service that stops resigns anyway.
+        // Sending fails only if the service has stopped. It has resigned then.
         let _ = self.commands.send(Event::Resign).await;
     }
 }
@@ -282,6 +282,7 @@ impl Service {
         metrics::gauge!("littoral_lease_store_lost").set(f64::from(u8::from(lost)));
     }
 
+    /// Publishes that this process leads, if that is new.
     fn lead(&self, epoch: Epoch) {
         metrics::gauge!("littoral_lease_epoch").set(epoch.0 as f64);
         let own = self.election.seen().cloned();
@@ -295,6 +296,8 @@ impl Service {
         });
     }
 
+    /// Publishes the claim. Wakes observers only if its epoch, its holder or its release has changed, and not at each
+    /// renewal.
     fn follow(&self, claim: Option<Claim>) {
         let essence = |claim: &Option<Claim>| claim.as_ref().map(|c| (c.epoch, c.holder.clone(), c.released));
         self.lease.send_if_modified(|lease| {

@@ -1,4 +1,4 @@
-//! Stores of a lease: many processes read a store, and of several concurrent changes one succeeds.
+//! Stores of a lease. Many processes read a store, and at most one of several concurrent changes succeeds.
 
 pub mod directory;
 pub mod etcd;

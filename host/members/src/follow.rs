@@ -1,4 +1,5 @@
-//! Follows the leader: joins, fetches, appends, and receives the committed position; starts again when that ends.
+//! Follows the leader: joins it, fetches and appends its records, and receives the committed position. Starts again
+//! when the stream ends.
 
 use crate::{
     fork,
@@ -100,7 +101,7 @@ pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, membe
     }
 }
 
-/// Follows over one connection, until it ends.
+/// Follows over one connection. Returns how the log must be reopened first, or why following has ended.
 async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Result<Reopen, Ended> {
     let calls = peers::connect(&member.peer, membership.tls.clone()).await.map_err(CallError::from)?;
     let me = membership.me.clone();
@@ -155,7 +156,7 @@ async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAdd
     }
 }
 
-/// Makes the records durable here, after the components of the modules that they name.
+/// Stores the components of the modules that the records name, then makes the records durable here.
 pub(super) async fn append(
     local: &LocalLog,
     membership: &Arc<Membership>,
@@ -173,6 +174,7 @@ pub(super) async fn append(
     Ok(())
 }
 
+/// Fetches the component of a module from the leader, unless it is stored here already.
 async fn fetch_component(local: &LocalLog, calls: &CallClient, digest: ModuleDigest) -> Result<(), Ended> {
     let fault = |reason: String| Ended::Module(digest, reason);
     let own = local.clone();
@@ -187,7 +189,7 @@ async fn fetch_component(local: &LocalLog, calls: &CallClient, digest: ModuleDig
     stored.map_err(|error| fault(error.to_string()))
 }
 
-/// Fetches the leader's snapshot in chunks.
+/// Fetches the leader's snapshot, a file of `len` bytes, in chunks. Returns how the log must be reopened after it.
 async fn install_snapshot(
     local: &LocalLog,
     calls: &CallClient,

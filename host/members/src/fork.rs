@@ -1,8 +1,9 @@
-//! Finds where a member's log has other records than the leader's under the same numbers and epochs.
+//! Finds where a member's log has other records than the leader's under the same LSNs and epochs.
 //!
-//! Histories show where logs diverge as long as each epoch has one leader. Two leaders of one epoch, or a data directory that another
-//! program has written to, leave logs that only their hashes distinguish. So before a member fetches, it compares the hash of the last
-//! record that both logs should have. Where the hashes differ, the member searches for the last record that both have, cuts what
+//! Epoch histories show where logs diverge, as long as each epoch has one leader. If one epoch had two leaders, or if
+//! another program has written to a data directory, the epoch histories can agree although the records differ. Only the
+//! hashes of the records reveal that. So before a member fetches, it compares the hash of the last record that both
+//! logs should have. Where the hashes differ, the member searches for the last record that both have, cuts what
 //! follows, as after any lost leadership, and joins again.
 
 use crate::{
@@ -29,15 +30,15 @@ pub(super) async fn last_common(
     epoch: Epoch,
     common: Lsn,
 ) -> Result<Option<Lsn>, Ended> {
-    // A member that requests records of an epoch has promised it.
+    // A member promises an epoch before it requests records in it.
     let prepared = membership.clone();
     let promised = tokio::task::spawn_blocking(move || prepared.prepare(epoch)).await?;
     promised.map_err(CallError::from)?;
     if is_same(local, calls, epoch, common).await?.unwrap_or(true) {
         return Ok(None);
     }
-    // Each record's hash includes that of the record before it, so logs that have diverged never agree again. Records before the oldest
-    // were committed.
+    // Each record's hash includes that of the record before it, so logs that have diverged never agree again. Records
+    // before the oldest one here were committed, so both logs have had them.
     let (mut same, mut differs) = (Lsn(local.log().bounds().oldest.0.saturating_sub(1)), common);
     while same.next() < differs {
         let middle = Lsn(same.0 + (differs.0 - same.0) / 2);
@@ -50,7 +51,7 @@ pub(super) async fn last_common(
     Ok(Some(same))
 }
 
-/// Returns whether both logs have the same record under this number; `None` when one of them has trimmed it.
+/// Returns whether both logs have the same record under this LSN; `None` when one of them has trimmed it.
 async fn is_same(local: &LocalLog, calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<bool>, Ended> {
     if lsn < local.log().bounds().oldest {
         return Ok(None);

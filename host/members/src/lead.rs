@@ -27,11 +27,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long until a request that a member did not answer is repeated.
+/// How long to wait before repeating a request that a member did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How often a leader re-checks its lease, in addition to change notifications.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// Bytes of records that one request fetches from a member that has more.
+/// Bytes of records that one request fetches from a member whose log is longer.
 const FETCH_BYTES: u32 = 4 << 20;
 
 /// Why a promotion failed.
@@ -66,8 +66,8 @@ enum PromotionError {
     Reopen(littoral_model::position::Incarnation),
 }
 
-/// Promotes this member, and returns when its leadership has ended; it may still hold the lease then. Returns how the log must be
-/// reopened, if it must.
+/// Promotes this member, and returns when its leadership has ended. The member may still hold the lease then. Returns
+/// how the log must be reopened, if it must.
 pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Option<Reopen> {
     membership.become_candidate(epoch);
     let begun = std::time::Instant::now();
@@ -92,6 +92,8 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: E
     }
 }
 
+/// Runs the steps of a promotion: collects promises, fetches the records that this log lacks, appends `Begin`, and
+/// opens the log for writes once `Begin` is committed and applied.
 async fn promote(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<(), PromotionError> {
     let members = membership.members.iter().map(|member| member.name.clone()).collect();
     let mut promotion = Promotion::new(epoch, membership.me.clone(), members, membership.claimed());
@@ -129,6 +131,7 @@ fn step_timeout(membership: &Membership) -> Duration {
     (membership.timing.term * 2).max(Duration::from_secs(1))
 }
 
+/// Makes this member itself promise the epoch.
 async fn prepare_self(membership: &Arc<Membership>, epoch: Epoch) -> Result<rpc::Log, PromotionError> {
     let own = membership.clone();
     tokio::task::spawn_blocking(move || own.prepare(epoch)).await?.map_err(|rejection| match rejection {
@@ -261,7 +264,7 @@ fn lives_of_the_log(local: &LocalLog) -> Result<RegionLineages, ReadError> {
     Ok(lives)
 }
 
-/// Appends the record that begins the epoch.
+/// Appends the record that begins the epoch, and returns its LSN.
 async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<Lsn, PromotionError> {
     let (local, membership) = (local.clone(), membership.clone());
     let begun = tokio::task::spawn_blocking(move || {
@@ -278,10 +281,10 @@ async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> 
 
 /// Waits until the leadership ends. Returns why.
 async fn until_ended(membership: &Arc<Membership>, epoch: Epoch) -> &'static str {
-    // Followers fetch several times within a term.
+    // Followers fetch several times within a term. A leader that has heard no majority for a whole term is isolated.
     let isolated = membership.timing.term;
     let (mut lease, mut role) = (membership.lease.state(), membership.watch_role());
-    // Followers have that long to join.
+    // A new leader allows its followers the same time to join.
     let since = tokio::time::Instant::now();
     loop {
         if lease.borrow_and_update().leading != Some(epoch) {

@@ -10,8 +10,8 @@
 //! [`littoral_protocol::members`] and [`littoral_lease`] decide; this crate drives them. `Membership` is the
 //! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` explains why it is safe.
 //!
-//! Invariants: rows are applied, visible and published only once a majority has them, so a row that was read is never discarded; a
-//! write is acknowledged only after it is durable and the lease was checked after that.
+//! Invariants: rows are applied, visible and published only once a majority has them, so a row that was read is never
+//! discarded. A write is acknowledged only after it is durable and the lease has then been checked once more.
 
 #![warn(clippy::unwrap_used)]
 
@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub struct Election {
     /// Stores the lease.
     pub store: Arc<dyn LeaseStore>,
-    /// The lease's times.
+    /// The lease's term, intervals and timeouts.
     pub timing: Timing,
     /// The clock of the lease.
     pub clock: Clock,

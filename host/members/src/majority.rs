@@ -10,7 +10,7 @@ use littoral_model::{
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long ago a member may have been heard and still count as heard in the status.
+/// A member counts as heard in the status if its last request was received at most this long ago.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 impl Replication for Membership {

@@ -41,7 +41,7 @@ const OPEN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 pub(crate) enum Reopen {
     /// As an empty log with this name, which is the region's.
     AsEmpty(Incarnation),
-    /// With this name, after a snapshot that is stored here.
+    /// As a log with this name that continues after a snapshot, which is already stored here.
     AfterSnapshot(Incarnation, Box<snapshot::Head>),
 }
 
@@ -58,7 +58,7 @@ struct Current {
     handle: Handle,
     local: LocalLog,
     membership: Arc<Membership>,
-    /// How often the log was opened. Streams end when it changes: a snapshot may have replaced every record.
+    /// How many times the log was opened. Streams end when it changes: a snapshot may have replaced every record.
     openings: u64,
 }
 
@@ -121,7 +121,7 @@ impl Member {
                 opener.run(open, &current, &stop).await;
                 // Releases the lease before the process ends, so that the other members need not wait until it expires.
                 lease_stop.cancel();
-                // The service ends now. A panic of it is logged where it happens.
+                // The service ends now. A panic in it is logged where it happens.
                 let _ = service.await;
                 done.send_replace(true);
             }
@@ -136,7 +136,8 @@ impl Member {
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
     }
 
-    /// Returns the member's log once it is open, for calls that would otherwise reach a closed one.
+    /// Returns the handle of the member's log once the log is open, for calls that would otherwise reach a closed one.
+    /// After [`OPEN_WAIT_MAX`] it returns the handle in any case.
     async fn open(&self) -> Handle {
         let deadline = Instant::now() + OPEN_WAIT_MAX;
         loop {
@@ -149,7 +150,7 @@ impl Member {
         }
     }
 
-    /// Returns the member's log, open or not.
+    /// Returns the handle of the member's log, open or not.
     fn handle(&self) -> Handle {
         self.current.load().handle.clone()
     }
@@ -168,7 +169,7 @@ struct Opener {
 /// An open log and its state.
 struct OpenLog {
     opened: Opened<Membership>,
-    /// Ends the tasks that follow other regions.
+    /// Ends the log's tasks, for example those that follow other regions.
     stop: CancellationToken,
 }
 
@@ -228,6 +229,7 @@ impl Opener {
         }
     }
 
+    /// Changes the files of the closed log as `reopen` requires.
     async fn prepare(&self, reopen: &Reopen) -> Result<(), String> {
         let (storage, region) = (self.environment.storage.clone(), self.config.region);
         let work: Box<dyn FnOnce() -> Result<(), String> + Send> = match reopen {

@@ -2,8 +2,8 @@
 //!
 //! It has three locks. They are taken in this order, after the log's append lock:
 //!
-//! - `writing` is held over disk work: a promise, a cut, an append. Only threads that may block take it. It ensures that no record of
-//!   an older epoch follows a promise.
+//! - `writing` is held during disk work: a promise, a cut, an append. Only threads that may block take it. It ensures
+//!   that no record of an older epoch follows a promise.
 //! - `state` is held in memory only. Tasks and the node's status take it.
 //! - `freshness` is held in memory only, and no other lock is taken under it.
 
@@ -45,7 +45,7 @@ pub(crate) struct Membership {
     freshness: Mutex<Freshness>,
 }
 
-/// This member among the others.
+/// What the membership of each opening of the log has in common: this member, the others, and the lease.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) me: String,
@@ -55,10 +55,12 @@ pub(crate) struct Identity {
     pub(crate) tls: Option<Tls>,
 }
 
+/// The state that requests of other members read and change.
 #[derive(Debug)]
 struct State {
     acceptor: Acceptor,
     leading: Option<Leadership>,
+    /// The number of sessions so far; the newest session has this number.
     sessions: u64,
 }
 
@@ -118,7 +120,7 @@ impl Membership {
         if is_same { RecordId { epoch: claimed.epoch, lsn: claimed.lsn } } else { RecordId::default() }
     }
 
-    /// Returns whether this member leads and no other can have led until now.
+    /// Returns whether this member leads, and its lease shows that no other member can have led until now.
     pub(crate) fn leads_confirmed(&self) -> bool {
         self.leads().is_some_and(|epoch| self.lease.confirm(epoch).is_ok())
     }
@@ -161,7 +163,7 @@ impl State {
         RecordId { epoch, lsn: committed }
     }
 
-    /// Restores the acceptor from the log.
+    /// Restores the acceptor from the log's promise and history. Keeps what is known to be committed.
     fn resync(&mut self, log: &dyn Log) {
         let committed = self.committed();
         let promised = self.acceptor.promised().max(log.promised());

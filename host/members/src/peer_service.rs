@@ -8,9 +8,9 @@ use littoral_model::{ports::RecordBlock, position::Lsn};
 use littoral_protocol::members::rpc::{CatchUp, Rejection, Reply, Request};
 use std::{sync::Arc, time::Duration};
 
-/// The most bytes of one reply.
+/// The maximum size in bytes of the records, or of the part of a snapshot, in one reply.
 const BYTES_MAX: u32 = 8 << 20;
-/// The longest that a fetch waits.
+/// The maximum time that a fetch waits for records.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Replies to one request.
@@ -82,6 +82,7 @@ async fn read(local: &LocalLog, from: Lsn, bytes_max: u32) -> Result<RecordBlock
     })
 }
 
+/// Returns the newest snapshot on disk, from which a member that is too far behind catches up.
 async fn newest_snapshot(local: &LocalLog) -> Result<CatchUp, Rejection> {
     let storage = local.storage().clone();
     let found = blocking(move || {

@@ -1,4 +1,4 @@
-//! Connections to the other members: opened on demand, and reopened when they have broken.
+//! Connections to the other members, and requests over them. When a connection breaks, the caller opens another one.
 
 use littoral_feed::client::{self, CallClient, Config};
 use littoral_leader::MemberAddress;
@@ -6,7 +6,8 @@ use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use littoral_tls::Tls;
 use std::time::Duration;
 
-/// How long another member may take to connect and to reply. A reply that waits for records may take longer.
+/// How long another member may take to accept a connection. A reply may take five times as long, and one that waits for
+/// records even longer.
 const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// Why a member did not reply.
@@ -28,7 +29,7 @@ pub(crate) async fn connect(peer: &str, tls: Option<Tls>) -> Result<CallClient, 
     let config = Config {
         leader: vec![peer.to_owned()],
         connect_timeout_ms: timeout_ms,
-        // Forwarded writes may wait for other regions.
+        // Writes that a follower forwards over this connection may wait for other regions.
         call_timeout_ms: 5 * timeout_ms,
         tls,
         ..Config::default()

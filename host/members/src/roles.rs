@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Runs until `stop`, or until the log must be reopened.
+/// Runs until `stop`, or until the log must be reopened. Returns how, in the second case.
 pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, stop: &CancellationToken) -> Option<Reopen> {
     let reopen = tokio::select! {
         () = stop.cancelled() => None,
@@ -18,6 +18,7 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, stop: &C
     reopen
 }
 
+/// Leads or follows, as the lease decides, until the log must be reopened.
 async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
     membership.lease.stand(membership.promised()).await;
     let mut lease = membership.lease.state();

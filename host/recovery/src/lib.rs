@@ -33,7 +33,7 @@ use std::{
 /// How many bytes of the log are read at once.
 const READ_LEN: usize = 4 << 20;
 
-/// The number of rows for which memory is reserved at most, whatever the snapshot's head states.
+/// The maximum number of rows for which memory is reserved, whatever the snapshot's head states.
 const RESERVE_MAX: u64 = 50_000_000;
 
 /// Decodes and applies the rows of a snapshot, on several threads if it has them.
@@ -216,6 +216,7 @@ pub fn recover(
     Ok(recovered)
 }
 
+/// Loads the snapshot as of `lsn`. [`OpenError::Damaged`] means that an older one may be tried.
 fn load(
     storage: &dyn Storage,
     log: &dyn Log,
@@ -241,7 +242,7 @@ fn load(
     let (mut origins, mut lives) = (Origins::default(), RegionLineages::default());
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
-    // Sections are applied in any order: of two rows of one key the newer one is kept.
+    // Sections may be applied in any order, because of two rows of one key the newer one is kept.
     let failed: Mutex<Option<OpenError>> = Mutex::default();
     let fail = |error| {
         failed.lock().get_or_insert(error);
@@ -298,6 +299,7 @@ fn load(
     Ok(Recovered { table, known, ledger, rehoming, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
 }
 
+/// Applies the records of the log after `after`, up to `through`.
 fn replay(
     log: &dyn Log,
     (after, through): (Lsn, Lsn),

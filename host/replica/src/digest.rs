@@ -1,10 +1,10 @@
 //! A view's digest, updated as its rows change, and the scrub that checks it against the rows.
 //!
-//! A kept sum follows every change by the hash that each row had when it was created, so it
-//! describes what the rows should be. It does not detect a row that changes in memory without a
-//! write. So from time to time a scrub adds up the rows themselves, shard by shard, while writes
-//! continue. A write to a shard that is added up already is also counted in the scrub. At the end
-//! both sums must be equal.
+//! Each view keeps a sum of its rows' hashes per bucket, the *kept sums*. A change updates them with the hash that each
+//! row had when it was created, so they describe what the rows should be. They do not reveal a row that changes in
+//! memory without a write. So from time to time a scrub adds up the rows themselves, shard by shard, while writes
+//! continue. A write to a shard that the scrub has already added up is counted in the scrub too. At the end both sums
+//! must be equal.
 //!
 //! Beginning or finishing a scrub, taking digests and repairing must not overlap with applying or
 //! with each other: between two writes, the sums of all shards are as of one record.

@@ -12,8 +12,8 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// Identifies the log by which a table's LSNs count. Two values are equal only if they belong to
-/// one table and no rebase happened in between. Within one process, the greater one began later.
+/// Identifies the log to which a table's LSNs belong. Two values are equal only if they belong to one table and no
+/// rebase happened in between. Within one process, the greater one began later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(u64);
 

@@ -21,8 +21,8 @@ pub struct Chunks {
     table: Arc<Table>,
     next_shard: usize,
     waiting: Vec<Row>,
-    /// Tombstones collected since the scan began. The snapshot's position is before the collecting
-    /// record, and writes in between must still meet these tombstones.
+    /// Tombstones collected since the scan began. The snapshot's position is before the collecting record, and writes
+    /// in between must still be compared with these tombstones.
     graves: Arc<Graves>,
     rows_max: usize,
 }

@@ -1,5 +1,4 @@
-//! A shard: the entries of the table under one lock, and a stripe of the rule for fills and the
-//! feed.
+//! A shard: the entries of the table under one lock, with the stripe against which their fills are checked.
 
 use crate::{prefetch, view::Views};
 use foldhash::{SharedSeed, fast::SeedableRandomState};
@@ -50,7 +49,7 @@ impl Core {
         Self { shards, views: Views::default(), hash }
     }
 
-    /// Hashes a key with a seed per process, so that clients cannot choose keys that collide.
+    /// Hashes a key with the table's seed. It is random by default, so that clients cannot choose keys that collide.
     #[inline]
     pub(crate) fn hash(&self, view: ViewId, key: &[u8]) -> u64 {
         let mut hasher = self.hash.build_hasher();

@@ -36,10 +36,9 @@ pub struct Config {
     /// The memory budget for rows of resident views, in bytes; `None` if there are none and
     /// nothing is evicted.
     pub resident_bytes: Option<u64>,
-    /// The maximum number of tombstones and misses per view above which further misses are not
-    /// remembered.
+    /// Once a view has this many tombstones and misses, further misses are not remembered.
     pub misses_max: u64,
-    /// Fills as of an older record than this are rejected: the record of the snapshot.
+    /// The record of the snapshot with which the table is filled first. Fills as of an older record are rejected.
     pub floor: Lsn,
     /// A seed that determines where rows are placed, for simulations that replay exactly. `None`
     /// draws a seed per table. Tables with keys from clients need `None`, so that clients cannot
@@ -381,8 +380,8 @@ impl Table {
         }
     }
 
-    /// Removes tombstones whose write is older than `before`, when the log's record requires it.
-    /// Snapshots being read still return them. Returns their number.
+    /// Removes tombstones whose write is older than `before`, as a record of the log requires. Snapshots being read
+    /// still return them. Returns their number.
     pub fn collect_tombstones(&self, before: Hlc) -> usize {
         let before = if active(Mutation::CollectTooMuch) { Hlc(u64::MAX) } else { before };
         let mut collected = 0;

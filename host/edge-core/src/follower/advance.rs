@@ -38,6 +38,7 @@ impl FeedFollower {
         Effect::Rehomed { hello, replica }
     }
 
+    /// Switches to the replica that a snapshot has completed.
     pub(super) fn serve(&mut self, bootstrap: Bootstrap) -> Effect {
         let (replica, outgrown) = bootstrap.finish(&self.holdings);
         let position = replica.position();
@@ -56,6 +57,7 @@ impl FeedFollower {
         Effect::Serve { replica, replaced, outgrown }
     }
 
+    /// Applies a block of records to the served replica, and advances its position.
     pub(super) fn apply(&mut self, block: Block) -> Result<Effect, Violation> {
         let (Some(replica), Some(stream)) = (&self.serving, &mut self.stream) else { return Ok(Effect::Nothing) };
         let checked = apply::check(&block)?;

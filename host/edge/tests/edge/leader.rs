@@ -56,7 +56,7 @@ pub struct Leader {
     pub clock: AtomicU64,
     /// While true, records are in the rows but not published.
     pub lags: AtomicBool,
-    /// While true, snapshots are refused.
+    /// While true, requests for snapshots are rejected.
     pub no_snapshots: AtomicBool,
     /// The accepted pieces of detached tails, by name.
     pub pieces: Mutex<Vec<String>>,

@@ -229,7 +229,7 @@ async fn without_a_leader_rows_that_are_not_held_are_unknown() {
     let mut again = answer;
     assert!(edge.node.read_local(&request(2, [1], ReadDemand::default()), &mut again));
     assert_eq!(again.unknown, [], "an answer that is used again forgets what was unknown");
-    // Nothing decides that a token never comes: the read waits its time.
+    // It is never decided that the record of this token cannot arrive, so the read waits until its deadline.
     for unreached in [later(&leader), Watermark::at("elsewhere".parse().unwrap(), Incarnation(5), Lsn(1))] {
         let waited = edge.node.read(&request(1, [1], unmet(&unreached, OnUnmet::Wait))).await;
         assert!(matches!(waited, Err(ReadError::NotFreshEnough { .. })), "{waited:?}");

@@ -23,9 +23,9 @@ pub struct LeaderRows {
 }
 
 impl LeaderRows {
-    /// Returns the rows as the answer to a read, if they include the demanded token by the known lineages. `region` is the leader's
-    /// region; `asked_at` is the time before the request was sent.
-    /// has read after that.
+    /// Returns the rows as the answer to a read, if they include the demanded token by the known lineages. `region` is
+    /// the leader's region; `asked_at` is the time before the request was sent: the leader has read the rows after it,
+    /// so the time since then bounds the staleness.
     ///
     /// # Errors
     /// [`ReadError::NotFreshEnough`].

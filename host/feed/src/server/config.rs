@@ -22,9 +22,10 @@ pub struct Config {
     /// shares, so that subscribers that do not read leave enough memory to the others. Bytes that all subscribers receive from the
     /// same memory do not count. Default: 128 MiB.
     pub subscribers_bytes_max: usize,
-    /// How long that bound may stay exhausted before the subscriber is disconnected, in milliseconds; it may resume. The publisher
-    /// sees that the subscriber reads only after half of HTTP/2's window, 2 MiB, has arrived. So a link that carries less than that
-    /// in this time never completes a long snapshot. Default: 30000, for 70 KB a second.
+    /// How long a subscriber may leave its bound or the common one exhausted before it is disconnected, in
+    /// milliseconds. It may resume. The publisher sees that the subscriber reads only after half of HTTP/2's window, 2
+    /// MiB, has arrived. So a link that carries less than that in this time never completes a long snapshot. Default:
+    /// 30000, for 70 KB a second.
     pub slow_timeout_ms: u64,
     /// How long a peer may be silent before it is disconnected, in milliseconds; subscribers send pings continuously. Also bounds
     /// how long a connection may have no stream. Default: 10000.

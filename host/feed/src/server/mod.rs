@@ -1,4 +1,4 @@
-//! The server of the feed and of calls, at a publisher or a leader.
+//! The server of the feed and of calls, at a leader, a member or a relay.
 
 mod activity;
 mod calls;

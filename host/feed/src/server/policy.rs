@@ -1,7 +1,9 @@
-//! What a peer may do, by the identity in its certificate. Without TLS, which only loopback allows, every peer may do everything.
+//! What a peer may do, by the identity in its certificate. Without TLS, which requires loopback or `--insecure`, every
+//! peer may do everything.
 //!
-//! An edge or a relay may subscribe, and forward requests of clients. Other regions' leaders may replicate, and read for their
-//! quorum reads. Members of this region's log may do everything. Routers may only renew their certificates.
+//! An edge or a relay may subscribe, and forward requests of clients. Other regions' leaders may replicate, and read
+//! for their quorum reads. Members of this region's log may do everything. Operators may make the same calls as edges,
+//! but may not subscribe. Routers may only renew their certificates.
 
 use super::ViewGrant;
 use littoral_model::{catalogue::Catalogue, pattern::Pattern};
@@ -16,14 +18,14 @@ pub(crate) struct Peer {
     pub(crate) rights: Arc<PeerRights>,
 }
 
-/// What the other end may do: its identity, and this node's. Without TLS there is none.
+/// What the other end may do, which follows from its identity and this node's. Without TLS neither is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PeerRights(Option<Identities>);
 
 #[derive(Clone, Debug)]
 struct Identities {
     own: Identity,
-    /// `None` for a certificate that no identity is in.
+    /// `None` for a certificate without an identity.
     other: Option<Identity>,
     /// The views that it may read. `None` for all.
     views: Option<Vec<Pattern>>,

@@ -48,7 +48,7 @@ static SESSIONS: AtomicU64 = AtomicU64::new(0);
 enum End {
     /// The subscriber has left.
     Left,
-    /// The publisher ends it, and sends the reason.
+    /// The publisher ends it and sends the reason.
     Rejected(ErrorCode, String),
     /// The publisher ends it without a message, because the subscriber does not read.
     Disconnected(ErrorCode, String),
@@ -136,7 +136,8 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, rights: &P
     let (state, pinged) = (Mutex::new(state), Notify::new());
     let number = SESSIONS.fetch_add(1, Relaxed);
     let session = Session { number, name: name.clone(), shared, outbox, state, pinged, for_region };
-    // A subscriber that resumes may still lack modules: it reports that it serves a position after it received the next records.
+    // A subscriber that resumes may still lack modules, so the position at which it resumes does not count as served.
+    // It reports what it serves once it has received further records.
     session.note_applied(if for_region.is_some() { resumed } else { Lsn::NONE });
     tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "a subscriber has joined");
     let ended = tokio::select! {
@@ -390,7 +391,8 @@ impl Session<'_> {
                     changed = head.changed() => {
                         changed.map_err(|_| End::Rejected(ErrorCode::Shutdown, "this node is shutting down".to_owned()))?;
                     }
-                    // A source that accepts none has dropped its end of the channel.
+                    // A source without checkpoints has dropped the sender. `changed` then fails, which disables this
+                    // branch.
                     Ok(()) = checkpoints.changed() => {}
                 }
                 continue;

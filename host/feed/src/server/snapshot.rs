@@ -27,7 +27,7 @@ struct Rest {
 }
 
 impl Blocks {
-    /// The approximate size of a block, in bytes.
+    /// Prepares the rows of a snapshot to be sent in blocks of about `bytes` bytes each.
     pub(crate) fn new(
         chunks: Box<dyn Iterator<Item = Vec<Row>> + Send>,
         filter: ViewFilter,

@@ -71,7 +71,7 @@ fn view(name: &str) -> FeatureView {
 }
 
 impl Leader {
-    /// Creates a leader with views `a` (number 1) and `b` (number 2), created by records 1 and 2.
+    /// Creates a leader with views `a` (ID 1) and `b` (ID 2), created by records 1 and 2.
     pub fn new() -> Arc<Self> {
         let (head, _) = watch::channel(Position { incarnation: Incarnation(7), lsn: Lsn::NONE });
         let leader = Arc::new(Self {

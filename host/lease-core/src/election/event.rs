@@ -80,7 +80,7 @@ pub enum Ended {
     RanOut,
     /// Another claim is in the store.
     Superseded,
-    /// It resigned.
+    /// The process resigned.
     Resigned,
 }
 

@@ -26,7 +26,8 @@ impl Observed {
             Some(before) if before.tag() == seen.as_ref().map(|seen| &seen.tag) => before.since,
             _ => now,
         };
-        // The store was emptied. The holder of the lost claim does not know that, and acts on it until its end.
+        // The store was emptied. The holder of the lost claim does not know that, and may act on the claim until its
+        // term ends.
         let vanished = match (before, &seen) {
             (Some(before), None) => before.claim().map(Claim::term).or(before.vanished),
             _ => None,
@@ -55,7 +56,7 @@ impl Observed {
         self.doubt
     }
 
-    /// Returns from when on `me`, which does not lead, may claim the lease.
+    /// Returns the earliest time at which `me`, which does not lead, may claim the lease.
     pub(super) fn open_from(&self, me: &Holder, timing: &Timing) -> Duration {
         let wait = match self.claim() {
             // No wait is needed: `me` knows that it does not act on its own claim.

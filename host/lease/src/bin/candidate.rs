@@ -96,7 +96,7 @@ fn to_append(path: &Path) -> Result<File, Failure> {
     opened.map_err(|error| Failure::File(path.to_owned(), error))
 }
 
-/// Appends and acknowledges while this process leads. Prints a line each time it loses the right to.
+/// Appends and acknowledges while this process leads. Prints a line each time it loses the right to acknowledge.
 fn write(
     handle: &Handle,
     stop: &CancellationToken,

@@ -111,8 +111,8 @@ pub fn from_environment(
     open(address, timing, clock, AmazonS3Builder::from_env(), Some(memory))
 }
 
-/// Opens the store at this address, with S3's endpoint, region and keys from `s3`. Its identity is remembered in the file `memory`;
-/// without one, while the store is open.
+/// Opens the store at this address, with S3's endpoint, region and keys from `s3`. Its identity is remembered in the
+/// file `memory`; without one, only while the store is open.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -163,7 +163,7 @@ fn in_directory(path: PathBuf, clock: Clock) -> Result<Arc<dyn LeaseStore>, Open
     Ok(Arc::new(opened))
 }
 
-/// Configures S3 to retry little: a result that arrives after the election's timeout is useless.
+/// Limits the retries of S3's client: a result that arrives after the election's timeout is useless.
 fn configured(s3: AmazonS3Builder, timing: &Timing) -> AmazonS3Builder {
     tls();
     let backoff =

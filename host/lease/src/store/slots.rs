@@ -4,11 +4,11 @@
 //! file is the current state. Files are never changed, so a crash at any step leaves the chain unchanged or one file longer, and
 //! every claim in it is complete.
 //!
-//! Old files are deleted, which creates one danger: a process that was paused since file N was the newest might create N + 1 again
-//! after that was superseded and deleted. Two times exclude this. A file is kept for [`Retention::keep`] after its successor was
-//! created. And a state may be used only for [`Retention::trust`], which is much less, counted from before it was read: a swap that
-//! completes later than that returns an error. The file that it may have created has a number far below the newest, where no
-//! process reads.
+//! Old files are deleted, which creates one danger: a process that was paused since file N was the newest might create
+//! N + 1 again after that was superseded and deleted. Two durations exclude this. A file is kept for
+//! [`Retention::keep`] after its successor was created. And a state may be used only for [`Retention::trust`], which is
+//! much less, counted from before it was read: a swap that completes later than that returns an error. The file that it
+//! may have created has a number far below the newest, where no process reads.
 
 pub(crate) mod claim_dir;
 mod sweep;
@@ -21,10 +21,10 @@ use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use sweep::Sweep;
 
-/// How often to list again when the newest file was deleted before it could be read.
+/// How many times to list the directory if the newest file is deleted each time before it can be read.
 const LISTS_MAX: usize = 8;
 
-/// How long old files matter.
+/// The durations that make it safe to delete old files.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// How long after a state was known to be the newest a swap may build on it.
@@ -34,7 +34,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// A file system that several hosts share may present the state of a minute ago.
+    /// Chosen for file systems that several hosts share, which may present the state of a minute ago.
     pub const DEFAULT: Self = Self { trust: Duration::from_secs(90), keep: Duration::from_secs(240) };
 }
 
@@ -98,6 +98,7 @@ impl Slots {
         newest.as_ref().filter(|newest| now.saturating_sub(newest.at) <= self.retention.trust).cloned()
     }
 
+    /// Reads the newest claim: follows the chain from the newest known file, or lists the directory.
     async fn newest(&self) -> Result<Option<Seen>, StoreError> {
         for _ in 0..LISTS_MAX {
             let asked = (self.clock)();
@@ -138,7 +139,7 @@ impl Slots {
             }
             let before = from.clone();
             let next = self.run(move |claims| claims.next(before.slot())).await?;
-            // If the next file had existed and been deleted, more time than this would have passed.
+            // If the next file had existed and been deleted since, more time than this would have passed.
             if (self.clock)().saturating_sub(from.at) > self.retention.trust {
                 return Ok(None);
             }
@@ -150,6 +151,7 @@ impl Slots {
         }
     }
 
+    /// Carries out a swap: creates the file after the expected state.
     async fn create(&self, expected: Option<&Tag>, claim: &Claim) -> Result<Swap, StoreError> {
         let asked = (self.clock)();
         let Some(known) = self.known(asked).filter(|known| known.seen().map(|seen| seen.tag).as_ref() == expected)

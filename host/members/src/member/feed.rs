@@ -20,7 +20,7 @@ use littoral_model::{
 };
 use tokio::sync::watch;
 
-/// Bits of a generation that one opening of the log uses.
+/// The low bits of a generation, which the open log itself counts. The bits above them count the openings of the log.
 const GENERATION_BITS: u32 = 8;
 
 impl FeedLog for Member {

@@ -1,4 +1,5 @@
-//! The follower's side of a membership: promises epochs, discards records that the leader does not have, and appends the leader's.
+//! The follower's side of a membership: promises epochs, detaches records that the leader does not have, and appends
+//! the leader's.
 
 use super::{Membership, State};
 use littoral_leader::LocalLog;
@@ -26,8 +27,9 @@ fn disk(error: impl std::fmt::Display) -> BeginError {
 }
 
 impl Membership {
-    /// Describes this member's log to another member. Blocks for the disk: an append that is under way has its effect first, or the
-    /// leader would take records for missing that this log is about to have, and [`Membership::begin`] would cut them.
+    /// Describes this member's log to another member. Waits for an append in progress, and so blocks on the disk.
+    /// Otherwise the leader would treat records as missing that this log is about to contain, and [`Membership::begin`]
+    /// would cut them.
     pub(crate) fn describe_log(&self) -> rpc::Log {
         let _writing = self.writing.lock();
         let promised = self.state.lock().acceptor.promised();
@@ -44,7 +46,7 @@ impl Membership {
         self.state.lock().committed()
     }
 
-    /// Promises an epoch to a member that is about to lead in it. Blocks for the disk.
+    /// Promises an epoch to a member that is about to lead in it. Blocks on the disk.
     pub(crate) fn prepare(&self, epoch: Epoch) -> Result<rpc::Log, Rejection> {
         let _writing = self.writing.lock();
         let stale = |StaleEpoch { asked, promised }| Rejection::StaleEpoch { asked, promised };
@@ -67,10 +69,11 @@ impl Membership {
         Ok(rpc::Log { incarnation, promised: epoch, history: self.log.history() })
     }
 
-    /// Begins a leader's stream: discards this log's records after the common record. Blocks for the disk.
+    /// Begins a leader's stream: cuts this log's records after the common record, and keeps them as a detached tail.
+    /// Blocks on the disk.
     ///
     /// # Errors
-    /// An alarm, or the disk's error; nothing is lost then.
+    /// [`BeginError`]: an alarm, or the disk's error. No record is lost then.
     pub(crate) fn begin(&self, local: &LocalLog, start: Start) -> Result<(), BeginError> {
         let mut appends = local.append_lock();
         let _writing = self.writing.lock();
@@ -105,7 +108,7 @@ impl Membership {
         done
     }
 
-    /// Appends records of the stream that was begun. Blocks for the disk.
+    /// Appends records of the stream that was begun. Blocks on the disk.
     ///
     /// # Errors
     /// As [`Membership::begin`].
@@ -119,6 +122,7 @@ impl Membership {
         appended
     }
 
+    /// Checks with the acceptor that each record continues the stream.
     fn accept(&self, block: &RecordBlock) -> Result<(), BeginError> {
         let mut state = self.state.lock();
         for record in records::iter(&block.bytes) {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Freshness {
     origin: Instant,
-    /// While it follows. Each fetch is a ping, and its reply the echo.
+    /// Used while this member follows. Each fetch is a ping, and its reply is the echo.
     staleness: Staleness,
-    /// While it leads: the last time at which its whole log was applied.
+    /// Used while this member leads: the last time at which its whole log was applied.
     level_at: Instant,
 }
 
@@ -43,7 +43,7 @@ impl Membership {
         freshness.staleness.staleness(freshness.origin.elapsed())
     }
 
-    /// Notes that a fetch is sent now. Returns the number of its ping.
+    /// Notes that a fetch is sent now. Returns the number of its ping; `None` if too many pings are unanswered.
     pub(crate) fn ping(&self) -> Option<u64> {
         let mut freshness = self.freshness.lock();
         let now = freshness.origin.elapsed();

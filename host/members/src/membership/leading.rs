@@ -18,6 +18,7 @@ use std::{
 };
 use tokio::sync::watch;
 
+/// The leadership of this member: what the core decides, and the followers that it has heard.
 #[derive(Debug)]
 pub(super) struct Leadership {
     core: Leading<String>,
@@ -74,8 +75,8 @@ impl Membership {
         self.role.send_replace(Role::Candidate(epoch));
     }
 
-    /// Begins the leadership with its first record, which `append` makes durable; nothing is promised in the meantime. Other members may
-    /// follow from then on. Blocks for the disk.
+    /// Begins the leadership with its first record, which `append` makes durable. No other epoch is promised in the
+    /// meantime. Other members may follow once this has returned. Blocks on the disk.
     ///
     /// # Errors
     /// The error of `append`, or the leadership has ended already.
@@ -100,7 +101,7 @@ impl Membership {
         core.durable(&self.me, begin);
         state.leading = Some(Leadership { core, followers: BTreeMap::new() });
         self.durable.send_replace(begin);
-        // A single member is a majority at once.
+        // The only member of a region is a majority by itself.
         self.advance(&mut state);
         Ok(begin)
     }
@@ -170,7 +171,7 @@ impl Membership {
         self.durable.subscribe()
     }
 
-    /// Returns whether a majority was heard within `within`.
+    /// Returns whether a majority, including this member, was heard within `within`.
     pub(crate) fn is_heard(&self, within: Duration) -> bool {
         let state = self.state.lock();
         let Some(leading) = &state.leading else { return false };
@@ -183,7 +184,8 @@ impl Membership {
         self.depose(&mut self.state.lock(), why);
     }
 
-    /// Ends this membership. Callers that wait for it continue with its successor.
+    /// Ends this membership. Callers that wait for it continue with the membership of the reopened log, if there is
+    /// one.
     pub(crate) fn close(&self, why: &str) {
         self.step_down(why);
         self.role.send_replace(Role::Closed);
@@ -205,7 +207,7 @@ impl Membership {
         Rejection::NotLeading { leader: self.leader().map(|leader| leader.name) }
     }
 
-    /// Reports how far the log is committed now.
+    /// Passes the last committed record to the log, to the lease, and to the writes that wait for it.
     pub(super) fn advance(&self, state: &mut State) {
         let committed = state.committed();
         self.log.note_committed(committed);
@@ -235,7 +237,8 @@ impl Membership {
             }
             led
         });
-        // After the role has changed: every writer that waits now is answered, and no writer waits from now on.
+        // Do this after the role has changed: then no writer begins to wait any more, and every writer that waits is
+        // answered.
         self.commits.fail(&WriteError::LeaderUnavailable(format!("the leadership has ended: {why}")));
         // Wakes the fetches that wait.
         self.durable.send_modify(|_| {});

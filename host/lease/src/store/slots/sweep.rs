@@ -55,7 +55,7 @@ impl Sweep {
         });
     }
 
-    /// Adds the files that earlier holders have left.
+    /// Adds the files that earlier holders have left. Returns whether the directory could be listed.
     fn list(&self, below: u64) -> bool {
         let Ok(slots) = self.claims.list() else { return false };
         let now = (self.clock)();
@@ -66,6 +66,7 @@ impl Sweep {
         true
     }
 
+    /// Deletes files that are due, up to a bound.
     fn delete(&self) {
         let now = (self.clock)();
         let due: Vec<u64> = {
