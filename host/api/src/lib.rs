@@ -1,8 +1,8 @@
-//! The HTTP API in types: header names, error codes, and the JSON of requests and answers. The doors, the router and the client
-//! share them.
+//! The HTTP API in types: header names, error codes, and the JSON of requests and answers. The doors, the router and
+//! the client share them.
 //!
-//! Answers whose rows are many are written by hand, from the bytes of the rows: `/get-online-features`, `/v1/read`, pages of
-//! rows, conflicts and tails. Their types here are what a client parses.
+//! The doors write answers with many rows by hand, straight from the bytes of the rows: `/get-online-features`,
+//! `/v1/read`, and pages of rows, conflicts and tails. For these answers, the types here are what a client parses.
 
 #![warn(clippy::unwrap_used)]
 
@@ -26,5 +26,5 @@ mod whole;
 pub use problem::Problem;
 pub use receipt::{ChangeReceipt, RowsReceipt};
 
-/// A JSON object, in which the keys and values of rows travel.
+/// A JSON object: the key or the values of a row.
 pub type Object = serde_json::Map<String, serde_json::Value>;

@@ -1,4 +1,4 @@
-//! Positions as text, `incarnation:lsn`, as in headers. Also reads an object of the two, which nodes once wrote.
+//! Positions as text, `incarnation:lsn`, as in headers. An object of the two is accepted too: earlier nodes wrote it.
 
 use littoral_model::position::{Lsn, Position};
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};

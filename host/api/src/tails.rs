@@ -1,5 +1,5 @@
-//! Detached tails: records that a member of a region's log had alone and had to detach, or rows that an edge holds and its leader's
-//! log has lost.
+//! Detached tails: records that a member of a region's log had alone and had to detach, or rows that an edge holds and
+//! its leader's log has lost.
 
 use littoral_model::tail::TailStatus;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Feature views. Unknown members are ignored, as the node may be of a later release. What a door accepts as a definition is
-//! stricter: [`littoral_model::document::ViewDocument`].
+//! Feature views. A client ignores unknown members, because the node may be of a later release. What a door accepts as
+//! a definition is stricter: [`littoral_model::document::ViewDocument`].
 
 use littoral_model::{
     details::{About, RowSource, ViewDefinition, ViewDetails},
@@ -97,7 +97,8 @@ pub struct View {
 }
 
 impl View {
-    /// The definition to send to `PUT /v1/views/{name}`: the name is in the path, and the leader assigns the identifier.
+    /// Returns the definition to send to `PUT /v1/views/{name}`: without the name, which is in the path, and without
+    /// the identifier, which the leader assigns.
     #[must_use]
     pub fn unnamed(mut self) -> Self {
         self.id = ViewId::default();

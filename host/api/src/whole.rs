@@ -1,4 +1,5 @@
-//! Whole numbers of 64 bits as text, as JSON's numbers are exact only up to 2^53. Also reads numbers, which nodes once wrote.
+//! Whole numbers of 64 bits as text, because JSON's numbers are exact only up to 2^53. Numbers are accepted too:
+//! earlier nodes wrote them.
 
 use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 

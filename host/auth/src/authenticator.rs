@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 /// The longest token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 
-/// Verifies credentials. It must be [run](Authenticator::run), or else files are not reloaded and keys are not fetched.
+/// Verifies credentials. Reloads files and fetches keys only while it [runs](Authenticator::run).
 pub struct Authenticator {
     config: Config,
     rules: ArcSwap<Rules>,

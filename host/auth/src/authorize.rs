@@ -38,7 +38,7 @@ impl Access {
         Err(self.forbidden(scope, format!("'{}' of project '{}'", shown(name), shown(project))))
     }
 
-    /// Checks that the caller has a scope for some name of a project.
+    /// Checks that the caller has a scope for at least one name of a project.
     ///
     /// # Errors
     /// [`Forbidden`].
@@ -61,7 +61,8 @@ impl Access {
         }
     }
 
-    /// Checks that the caller has a scope for views of a catalogue, by id. An unknown id is no view that it may use.
+    /// Checks that the caller has a scope for views of a catalogue, by id. Only a grant for every project and name
+    /// covers an unknown id.
     ///
     /// # Errors
     /// [`Forbidden`].

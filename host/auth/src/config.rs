@@ -24,7 +24,7 @@ pub struct Config {
     pub clock_skew_s: u64,
     /// The number of decisions about credentials that are kept. Default 10,000.
     pub decisions_max: u64,
-    /// The clients whose headers `littoral-part` and `littoral-tenant` are believed.
+    /// The clients that may send the headers `littoral-part` and `littoral-tenant`.
     pub trust: Trust,
 }
 
@@ -45,7 +45,7 @@ pub struct IssuerConfig {
     /// Certificates of the authorities that may sign the issuer's own certificate, in PEM. Default: those of the system.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// A file with a bearer token that is sent when the keys are fetched, as Kubernetes needs it. Default none.
+    /// A file with a bearer token that is sent when the keys are fetched, as Kubernetes requires. Default none.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
     /// How often the keys are fetched, in seconds. They are also fetched when a token names an unknown key. Default 300.

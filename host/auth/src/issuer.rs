@@ -1,4 +1,4 @@
-//! Fetches the keys of an issuer, keeps them, and replaces them when they change. The one module that opens connections.
+//! Fetches the keys of an issuer, keeps them, and replaces them when they change. No other module opens connections.
 //!
 //! The last keys that could be fetched stay in use while the issuer cannot be reached. Fetching has bounds on time, size and
 //! redirects, because the issuer's host may be slow, gone or another server.
@@ -92,8 +92,8 @@ impl Issuer {
         *self.fetches.borrow()
     }
 
-    /// Waits until another fetch than the first `seen` has ended. Returns at once if a fetch would come too soon after the last
-    /// one, and after a bounded time.
+    /// Waits until more than `seen` fetches have ended, for a bounded time. Returns at once if the last fetch was a
+    /// short time ago and no other has ended since the caller read `seen`.
     pub async fn newer(&self, seen: u64) {
         let rests = self.last.lock().is_some_and(|last| last.elapsed() < PAUSE);
         if rests && self.fetches() == seen {

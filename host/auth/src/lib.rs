@@ -5,7 +5,8 @@
 //! the keys of their issuer ([`jwt`], [`keys`]; [`issuer`] fetches them), and grants come from the token or from a policy file
 //! ([`policy`]). A door compares the access with what the request needs.
 //!
-//! Modules other than [`issuer`] and [`files`] do no IO: time and keys are arguments.
+//! Only [`issuer`], [`files`] and the [`Authenticator`] that runs them do IO, and only [`tokens::create`] draws random
+//! numbers. Everywhere else, time and keys are arguments.
 //!
 //! Invariants: no secret is in an error, a log line or a `Debug` form. An [`Access`] is never used after its credential has
 //! expired or the policy has changed.

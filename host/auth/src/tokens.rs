@@ -60,7 +60,7 @@ pub struct Token {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash(pub [u8; 32]);
 
-/// A token that was just created: the only time that its secret is known.
+/// A new token, and the only place that contains its secret.
 pub struct Created {
     /// The secret. Show it once and do not store it.
     pub secret: String,

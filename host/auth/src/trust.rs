@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::IpAddr;
 
-/// Clients whose headers `littoral-tenant`, `littoral-part`, `littoral-place` and `littoral-region` are believed.
+/// The clients whose headers `littoral-tenant` and `littoral-part` are accepted, and at a router also `littoral-place`
+/// and `littoral-region`. A request of another client with one of the first two is rejected; the others are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trust {
@@ -12,19 +13,19 @@ pub struct Trust {
     pub addresses: Vec<IpNet>,
     /// Callers, as "token:NAME", "subject:SUBJECT" or "certificate:NAME". Default none.
     pub identities: Vec<String>,
-    /// Whether every client is believed: a loopback door without authentication.
+    /// Whether every client is trusted, as at a loopback door without authentication.
     #[serde(skip)]
     pub everyone: bool,
 }
 
 impl Trust {
-    /// The trust of a loopback door without authentication: every client is believed.
+    /// The trust of a loopback door without authentication: every client is trusted.
     #[must_use]
     pub fn everyone() -> Self {
         Self { everyone: true, ..Self::default() }
     }
 
-    /// Returns whether the headers of a client are believed.
+    /// Returns whether these headers of a client are accepted.
     #[must_use]
     pub fn believes(&self, address: IpAddr, identity: Option<&str>) -> bool {
         self.everyone

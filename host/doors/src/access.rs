@@ -1,5 +1,5 @@
-//! Who sends a request, and whether it may: one check when the head of the request has arrived, and checks of the views that the
-//! body names.
+//! Who sends a request, and whether it may: one check when the head of the request has arrived, and checks of the views
+//! that the body names.
 
 use crate::{failure::Failure, routes::Endpoint};
 use http::{HeaderValue, StatusCode, header, request::Parts};
@@ -27,9 +27,9 @@ tokio::task_local! {
 pub struct Guard {
     /// Verifies credentials. Without it every client may read, write and define.
     pub authenticator: Option<Arc<Authenticator>>,
-    /// The clients whose placement headers are believed.
+    /// The clients that may send placement headers.
     pub trust: Trust,
-    /// Whether every client of the door may administer the node, as where there is no authentication.
+    /// Whether every client of the door may administer the node, as at a loopback door without authentication.
     pub is_open: bool,
 }
 
@@ -47,9 +47,9 @@ struct Rights {
 pub(crate) enum Side {
     /// The door.
     Door,
-    /// The listener for administration. `is_open`: observing needs no credential, as on a loopback address.
+    /// The listener for administration.
     Admin {
-        /// See above.
+        /// Whether its clients need no credential to observe the node, as on a loopback address.
         is_open: bool,
     },
 }
@@ -120,7 +120,7 @@ impl Guard {
     /// Admits a request, before its body is read.
     ///
     /// # Errors
-    /// Why the credential is rejected, which scope the client lacks, or which header is not believed.
+    /// Why the credential is rejected, which scope the client lacks, or which header it may not send.
     pub(crate) async fn admit(
         &self,
         side: Side,
@@ -165,19 +165,19 @@ impl Guard {
         Ok(Admitted { rights: Rights { access: access.cloned(), is_operator }, caller })
     }
 
-    /// Rejects headers that influence placement, unless the client is trusted. Ignoring them would do something else than the client
-    /// demands.
+    /// Rejects headers that influence placement, unless the client is trusted. They are not ignored, because the client
+    /// would then receive something other than it demanded.
     fn check_headers(&self, parts: &Parts, client: &Client, who: Option<&str>) -> Result<(), Failure> {
         let present = [headers::PART, headers::TENANT].into_iter().find(|name| parts.headers.contains_key(name));
         let Some(name) = present else { return Ok(()) };
-        // A router that clients' requests arrive through is believed by its certificate.
+        // A router sends its clients' requests. Their headers are accepted if the router's certificate is trusted.
         let connection = client.identity.as_deref().map(|presented| format!("certificate:{}", name_of(presented)));
         let is_believed = [who, connection.as_deref()].into_iter().any(|it| self.trust.believes(client.address, it));
         if is_believed { Ok(()) } else { Err(untrusted(&name)) }
     }
 }
 
-/// Returns the error of a header that is not believed.
+/// Returns the error of a header that the client may not send.
 fn untrusted(name: &http::HeaderName) -> Failure {
     let message = format!(
         "the header {name} is not accepted from this client; leave it out, or add the client to auth.trust.addresses or auth.trust.identities"

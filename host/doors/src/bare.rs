@@ -1,4 +1,4 @@
-//! The floor to measure against: serves connections as the doors do, and answers every request with a constant.
+//! The baseline of measurements: serves connections as the doors do, and answers every request with a constant.
 
 use crate::{Config, answer::Answer, body, door, failure::Failure};
 use bytes::Bytes;

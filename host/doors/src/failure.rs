@@ -72,7 +72,7 @@ impl Failure {
         failure
     }
 
-    /// Unlike another body, a component cannot be sent in parts.
+    /// Creates the error of a component that is too large: unlike another body, it cannot be sent in parts.
     pub(crate) fn component_too_large(max: usize) -> Self {
         let message = format!(
             "the component is larger than {max} bytes (module_bytes_max); build it with optimisation and without debug information"
@@ -90,7 +90,8 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
     }
 
-    /// Has a code of its own: the request's own demand causes the wait, so it is no sign of a problem of this node.
+    /// Creates the error of a request for which no slot to wait is free. It has a code of its own: the request's own
+    /// demand causes the wait, so it is no sign of a problem of this node.
     pub(crate) fn too_many_waiting(max: usize) -> Self {
         let message = format!(
             "{max} requests already wait here for freshness or durability (waiting_requests_max); retry in a moment, or demand less"
@@ -98,7 +99,7 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_WAITING, message)
     }
 
-    /// Only a client that has closed just its sending side receives this.
+    /// Creates the error of a client that has left. Only a client that has closed just its sending side receives it.
     pub(crate) fn client_left() -> Self {
         let message = "the client closed its side of the connection while its read waited for the freshness that it \
                        demands, which ends the wait; keep the connection open, or demand less";
@@ -140,7 +141,7 @@ impl Failure {
     /// module, which would only repeat, is a 422 here.
     pub(crate) fn as_feast(&self) -> Answer {
         let body = match &self.feast {
-            // Feast's own text begins so.
+            // Feast's own text has this beginning.
             Feast::Class(class @ "FeastPermissionError") => {
                 problem::feast_error(class, &format!("Permission error:\n{}", self.message))
             }

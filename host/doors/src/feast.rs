@@ -98,8 +98,8 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<R
     Ok(rows.finish())
 }
 
-/// Appends the rows of the columns. Ignores columns that the view does not have, as a push may write several views. `created` is one
-/// of them, as in Feast: of two writes of one event the later is kept.
+/// Appends the rows of the columns. Ignores columns that the view does not have, because a push may write several
+/// views. The column `created` is ignored too, as in Feast: of two writes of one event the later one is kept.
 fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<(), Failure> {
     let missing = |kind: &str, name: &str| {
         let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);

@@ -1,9 +1,9 @@
-//! The doors of leaders and edges: Feast's protocol and the native `/v1` API, over HTTP/1.1 and HTTP/2 without TLS, on one
-//! port.
+//! The doors of leaders and edges: Feast's protocol and the native `/v1` API, over HTTP/1.1 and HTTP/2, with or without
+//! TLS, on one port.
 //!
-//! The path of a read: the connection bounds it, `routes` finds its endpoint, its JSON is parsed without copying, a cached plan
-//! names the rows that it needs, the node returns the rows, modules run, and the answer is written straight from the bytes of
-//! the rows.
+//! The path of a read: `littoral_http` drives the connection within its bounds, `routes` finds the endpoint, the JSON
+//! is parsed without copying, a cached plan names the rows that are needed, the node returns the rows, modules run, and
+//! the answer is written straight from the bytes of the rows.
 //!
 //! Invariant: no request, whatever it contains, uses more memory than [`Config`] allows, or ends another request.
 

@@ -1,5 +1,5 @@
-//! The OpenAPI document. It is made of the table of routes and of the types that requests and answers are parsed into and written
-//! from, so it cannot differ from them.
+//! The OpenAPI document. It is built from the table of routes and from the types that requests and answers are parsed
+//! into and written from, so it cannot differ from them.
 
 mod headers;
 mod operation;

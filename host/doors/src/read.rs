@@ -42,7 +42,7 @@ pub(crate) async fn read(
 ) -> Result<Option<Answer>, Failure> {
     let as_python;
     let parsed = match body::parse(&body, dialect) {
-        // Parsed again as Python writes it: hardly any client sends the words that JSON does not have.
+        // Parsed again as Python writes it: hardly any client sends the bare words that JSON does not have.
         Err(failure) => match python::json(&body) {
             Cow::Borrowed(_) => return Err(failure),
             Cow::Owned(python) => {

@@ -27,7 +27,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// thread.
 const INLINE_BYTES_MAX: usize = 8 << 10;
 
-/// The number of values of an answer up to which it does: about half a millisecond of work.
+/// The number of values of an answer up to which the connection's own thread writes it: about half a millisecond of
+/// work.
 const INLINE_VALUES_MAX: usize = 16 << 10;
 
 /// A request whose body has arrived.

@@ -35,7 +35,8 @@ impl Slots {
         }
     }
 
-    /// Returns a slot among those that run. A `vital` request needs none: health checks must not depend on the load.
+    /// Returns a slot among those that run. A `vital` request runs without one if none is free: health checks must not
+    /// depend on the load.
     pub(crate) fn run<'a>(&'a self, client: Option<&'a Peer>, vital: bool) -> Result<RequestSlot<'a>, Failure> {
         match self.running.try_acquire() {
             Ok(held) => Ok(RequestSlot { slots: self, client, _held: Some(held) }),

@@ -70,7 +70,7 @@ pub(crate) async fn answer(
         Endpoint::GetPushSource => names::get_push_source(state, name),
         Endpoint::PutPushSource => names::put_push_source(state, name, &body).await,
         Endpoint::DropPushSource => names::drop_push_source(state, name).await,
-        // These are answered before. One that arrives here is a fault of the doors.
+        // The service answers these itself. One that arrives here is a fault of the doors.
         Endpoint::FeastRead | Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::Health | Endpoint::Read => {
             Err(Failure::internal())
         }

@@ -3,7 +3,8 @@
 //! Two bytes of a body can become a value of sixty bytes, and three an empty row of a hundred. A large body therefore needs a
 //! budget for more than its own bytes.
 
-/// The memory of one element, in bytes: a named value, or a value in a list that has just doubled. An empty row counts as two.
+/// The memory of one element, in bytes: a named value, or a value in a list whose capacity has just doubled. An empty
+/// row counts as two.
 const ELEMENT: usize = 64;
 
 /// Estimates the memory that the elements of a body's JSON need, in bytes. Text is borrowed from the body.

@@ -31,7 +31,7 @@ pub enum Error {
     /// It is larger than allowed.
     #[error("the body is larger than {0} bytes; send it in parts")]
     TooLarge(usize),
-    /// The client left, or sent something else than it announced.
+    /// The client left, or did not send what it announced.
     #[error("the body could not be read: {0}")]
     Broken(String),
     /// There is no memory for it.
@@ -39,8 +39,8 @@ pub enum Error {
     Full(#[from] Full),
 }
 
-/// Reads a body of at most `max` bytes. Holds it whole if it has at most `hold` bytes. A body that arrives in one piece, as the
-/// usual one does, is not copied.
+/// Reads a body of at most `max` bytes. Holds it whole if it has at most `hold` bytes. Most bodies arrive in one piece,
+/// which is not copied.
 ///
 /// # Errors
 /// [`Error`].
@@ -68,7 +68,8 @@ pub async fn take(mut body: Incoming, hold: usize, max: usize, budget: &BodyBudg
             joined => {
                 let joined = joined.get_or_insert_with(BytesMut::new);
                 if joined.capacity() < after {
-                    // Grows with what arrives and not to the announced length, which a client can announce without sending.
+                    // Grows with the bytes that arrive, not to the announced length: a client may announce a length and
+                    // send nothing.
                     let capacity = after.next_power_of_two().min(max).min(hold.max(after));
                     budget.grow(&mut held, capacity)?;
                     joined.reserve(capacity - joined.len());

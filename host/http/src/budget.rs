@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Smaller sizes are not counted, as the bound on connections or requests bounds them too. A client that sends or requests
-/// much therefore competes with others that do, and never with the usual request.
+/// The size in bytes up to which a body or an answer needs no share: the bound on connections or requests bounds the
+/// memory of these too. Only clients with large bodies or answers therefore compete for the budget, never a usual
+/// request.
 pub const COUNTED_FROM: usize = 64 << 10;
 
 /// The number of bytes that one permit stands for.
@@ -25,7 +26,8 @@ pub struct Held(Option<OwnedSemaphorePermit>);
 pub struct Full;
 
 impl BodyBudget {
-    /// Creates a budget of `bytes` bytes, and of at least `largest`, so that one thing of the largest kind always fits.
+    /// Creates a budget of `bytes` bytes, or of `largest` bytes if that is more, so that the largest body or answer
+    /// always fits.
     #[must_use]
     pub fn new(bytes: usize, largest: usize) -> Self {
         let units = bytes.max(largest).div_ceil(UNIT);
@@ -49,7 +51,7 @@ impl BodyBudget {
         Ok(())
     }
 
-    /// Returns a share of `bytes` bytes, however few.
+    /// Returns a share of `bytes` bytes, even if they are fewer than [`COUNTED_FROM`].
     ///
     /// # Errors
     /// [`Full`].

@@ -86,7 +86,8 @@ pub(crate) struct Connections<H> {
 }
 
 impl<H: Handler> Connections<H> {
-    /// Serves a connection, after its handshake if the listener uses TLS. The handshake has the time of a request's head.
+    /// Serves a connection, after its handshake if the listener uses TLS. The handshake must complete within
+    /// [`Limits::header_timeout`].
     pub(crate) async fn serve(self, socket: Socket, mut client: Client) {
         let Some(tls) = self.tls.clone() else { return self.drive(socket, client).await };
         let handshake = timeout(self.limits.header_timeout, tls.accept_client(socket));

@@ -20,8 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The pause after the system refused a socket: sockets become free as connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `handler` on `listener` until `shutdown`. Then accepts no further connection, lets running requests end, and cuts
-/// what is left after [`Limits::drain`].
+/// Serves `handler` on `listener` until `shutdown`. Then accepts no further connection, lets running requests end, and
+/// closes the connections that remain after [`Limits::drain`].
 ///
 /// Each connection is driven by one of [`Process::reactors`]. Requests of HTTP/2 run on the runtime of the caller.
 pub async fn serve<H: Handler>(

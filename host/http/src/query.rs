@@ -15,7 +15,7 @@ pub fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>>
     raw(query, name).map(decode)
 }
 
-/// Returns a parameter of a query of a form, in which `+` is a space.
+/// Returns a parameter of a form's query, in which `+` stands for a space.
 #[must_use]
 pub fn form_parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     raw(query, name).map(|value| match value.contains('+') {

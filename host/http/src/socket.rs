@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Socket(Peer);
 
-/// The other end of a connection. Cheap to clone.
+/// The client at the other end of a connection. Cheap to clone. (In the rest of the project, a *peer* is a node.)
 #[derive(Clone, Debug)]
 pub struct Peer(Arc<Mutex<TcpStream>>);
 

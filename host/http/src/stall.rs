@@ -1,4 +1,4 @@
-//! A stream that limits how long its peer may leave what is written unread.
+//! A stream that limits how long its peer may leave written bytes unread.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Fails a write for which the peer takes too long. Costs next to nothing while it does not.
+/// Fails a write that the peer leaves unread for too long. Costs almost nothing while the peer reads.
 #[derive(Debug)]
 pub struct Stall<S> {
     stream: S,
@@ -20,7 +20,7 @@ pub struct Stall<S> {
 }
 
 impl<S> Stall<S> {
-    /// Wraps a stream whose peer may leave what is written unread for `limit`.
+    /// Wraps a stream whose peer may leave written bytes unread for `limit`.
     pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }

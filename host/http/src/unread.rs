@@ -24,7 +24,7 @@ pub struct Unread {
     began: Instant,
     answers: AtomicUsize,
     bytes: AtomicUsize,
-    /// When the connection took the last piece, in milliseconds after `began`.
+    /// When the connection last accepted a piece, in milliseconds after `began`.
     taken_ms: AtomicU64,
     some: Notify,
 }
@@ -93,7 +93,7 @@ impl Unread {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Returns when watched answers wait and the client read no piece of any of them for `limit`.
+    /// Returns once watched answers wait and the client has read no piece of any of them for `limit`.
     pub async fn stalled(&self, limit: Duration) {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         loop {

@@ -1,5 +1,5 @@
-//! A stream that limits how long its peer may keep it waiting: before the peer has sent a greeting, while it does not read what
-//! was written, and at the end while it still sends a body that nobody will read.
+//! A stream that limits how long its peer may keep it waiting: until the peer has sent a greeting, while the peer does
+//! not read what was written, and at the end while the peer still sends a body that nobody will read.
 
 use crate::{Limits, stall::Stall};
 use std::{
@@ -24,14 +24,14 @@ const GREETING_LEN: u64 = 24;
 /// How long a client that is rejected in the middle of its body may take to notice.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// The number of bytes of such a body that are discarded at most.
+/// The largest number of bytes of such a body that are discarded.
 const LINGER_BYTES_MAX: u64 = 256 << 20;
 
 /// Set when an answer ends its connection though the request's body has not been read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CutShort(Arc<AtomicBool>);
 
-/// Fails a read or write for which the peer takes too long. Costs next to nothing while it does not.
+/// Fails a read or a write that waits too long for the peer. Costs almost nothing while neither waits.
 pub(crate) struct WaitLimit<S> {
     stream: Stall<S>,
     greeting_max: Duration,
@@ -70,7 +70,7 @@ impl<S> WaitLimit<S> {
         self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx)
     }
 
-    /// Ends the wait for the greeting: a client that is written to has sent enough.
+    /// Ends the wait for the greeting: the server writes only to a client that has sent enough.
     fn greeted(&mut self) {
         if std::mem::take(&mut self.greeting_left) > 0 {
             self.waiting = None;

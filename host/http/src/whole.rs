@@ -13,10 +13,11 @@ use std::{
 /// The size of the pieces that a large answer is sent in. Each piece is created once the one before it was sent.
 const PIECE_LEN: usize = 64 << 10;
 
-/// Over HTTP/2, longer answers are watched.
+/// The length in bytes above which an answer over HTTP/2 is watched.
 const WATCHED_FROM: usize = 1 << 10;
 
-/// The number of bytes of unread small answers that an HTTP/2 connection may hold. Beyond it they need a share of the budget, as large ones do.
+/// The number of bytes of unread small answers that an HTTP/2 connection may hold. Further small answers need a share
+/// of the budget, as large ones do.
 const SMALL_BYTES_MAX: usize = 1 << 20;
 
 /// The body of an answer that is complete before it is sent. A small one is sent in one piece.
@@ -44,8 +45,8 @@ impl Whole {
         Ok(self)
     }
 
-    /// Sends an answer. Over HTTP/1.1 only a large one is watched, as a small one waits in the connection's own write. Over HTTP/2
-    /// an answer for which the budget is used up is replaced by `full`.
+    /// Sends an answer. Over HTTP/1.1 only a large one is watched, because a small one waits in the connection's own
+    /// write. Over HTTP/2 `full` replaces an answer for which the budget has too few bytes left.
     pub fn send(
         answer: Response<Self>,
         sending: &Sending<'_>,

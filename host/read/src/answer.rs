@@ -38,7 +38,7 @@ impl<X> Answer<X> {
         self.rows
     }
 
-    /// Returns the time by which TTLs expired.
+    /// Returns the time as of which TTLs were evaluated.
     #[must_use]
     pub fn now(&self) -> EventTime {
         self.now
@@ -68,8 +68,8 @@ impl<X> Answer<X> {
         self.made.get(call).and_then(|made| made.output(output))
     }
 
-    /// Rejects an answer with unknown values, for protocols without a status for them. A row that only a module reads does not
-    /// count, as the module decides what follows from it.
+    /// Rejects an answer with unknown values, for protocols without a status for them. A row that only a module reads
+    /// does not count, because the module receives its status and decides what follows from it.
     ///
     /// # Errors
     /// [`ReadError::LeaderUnavailable`].

@@ -1,5 +1,4 @@
-//! Plans: what a read needs, resolved once for all requests of one shape. Rows, their values, modules, and the names of the
-//! answer's columns.
+//! Plans: the rows, values, modules and column names that a read needs, resolved once for all requests of one shape.
 
 mod cache;
 mod resolve;

@@ -1,4 +1,4 @@
-//! JSON as Python writes it.
+//! JSON as Python writes it: with the bare words `NaN`, `Infinity` and `-Infinity`.
 
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -12,8 +12,8 @@ pub fn number(text: &str) -> Option<f64> {
     text.strip_prefix(MARK)?.parse().ok()
 }
 
-/// Parses a body, and again as Python writes it if it is not JSON: hardly any client sends the words that JSON does not have.
-/// `python` is the memory for the second form.
+/// Parses a body as JSON and, if that fails, again as Python writes it: hardly any client sends the bare words.
+/// `python` receives the converted body, from which the result may borrow.
 ///
 /// # Errors
 /// That the body is neither.

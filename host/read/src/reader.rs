@@ -85,7 +85,7 @@ pub enum Executed<X> {
 }
 
 impl<X: Extra> Reader<X> {
-    /// Creates a reader of `node`. `clock` returns the time by which TTLs expire.
+    /// Creates a reader of `node`. `clock` returns the time as of which TTLs are evaluated.
     pub fn new(
         node: Arc<dyn FeatureReader>,
         modules: Arc<dyn ModuleRuntime>,
@@ -134,8 +134,8 @@ impl<X: Extra> Reader<X> {
             match self.plans.plan(&catalogue, shape) {
                 Ok(prepared) => return Ok(prepared),
                 Err(error) => {
-                    // The node may have no data yet, in which case it has no names either. The catalogue arrives before the
-                    // data, so check this first.
+                    // A node without data has no names either. This check comes before the comparison of catalogues,
+                    // because the catalogue arrives before the data.
                     let error = self.or_not_ready(error).await;
                     if self.node.is_catalogue(&catalogue) {
                         return Err(error);
@@ -171,7 +171,7 @@ impl<X: Extra> Reader<X> {
             let rows = parts::read(&*self.node, &scratch.request, now, &mut scratch.answer);
             let read = if waits { wait.wait_for(rows).await? } else { rows.await };
             read.map_err(Error::from)?;
-        // The replica nearly always holds the rows. Only others need a boxed future.
+        // The replica nearly always holds the rows. Only other reads need a boxed future.
         } else if !self.node.read_local(&scratch.request, &mut scratch.answer) {
             let rows = self.node.read(&scratch.request);
             let read = if waits { wait.wait_for(rows).await? } else { rows.await };
@@ -202,8 +202,8 @@ impl<X: Extra> Reader<X> {
         Ok(Executed::Answered(Answer { prepared: prepared.clone(), rows, now, scratch, made }))
     }
 
-    /// Waits until the demand is met, before names are looked up: the replica may lack the view, service or release that the
-    /// token stands for.
+    /// Waits until the demand is met, before names are resolved: the replica may lack the view, service or release that
+    /// the token stands for.
     async fn meet<W: Wait>(&self, demand: &ReadDemand, wait: &mut W) -> Result<(), W::Error> {
         let nothing = ReadRequest { reads: Vec::new(), demand: demand.clone() };
         if !self.node.read_local(&nothing, &mut ReadAnswer::default()) {

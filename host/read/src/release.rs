@@ -15,7 +15,7 @@ const FIRST_MAX: Duration = Duration::from_secs(10);
 /// How often the wait checks again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The time that one read still waits.
+/// The wait of one read for releases of modules.
 pub(crate) struct ReleaseWait {
     began: Instant,
     /// Whether the read demands a token, which may stand for a release.
@@ -40,7 +40,8 @@ impl ReleaseWait {
             return Ok(false);
         }
         let Some(call) = plan.calls.iter().find(|call| node.is_held_back(&call.name)) else { return Ok(false) };
-        // The token of a write that does not concern the release waits for it too, but no longer than the token of the release.
+        // A token does not show what it stands for, so a read with the token of an unrelated write waits too, but no
+        // longer than a read with the release's own token.
         let wait_max = if self.on_unmet == OnUnmet::Fail { Duration::ZERO } else { self.wait_max.max(FIRST_MAX) };
         if self.began.elapsed() >= wait_max {
             return Err(ReadError::NotFreshEnough {

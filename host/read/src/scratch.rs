@@ -73,7 +73,7 @@ impl Scratch {
 
     /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the others.
     ///
-    /// The values themselves are not items: the compiler would copy each one three times.
+    /// Yields rows and not values, because the compiler would copy each value three times.
     #[inline]
     pub(crate) fn present(&self, lookup: usize) -> impl Iterator<Item = (Status, Option<&Row>)> {
         let rows = self.rows(lookup);

@@ -55,7 +55,7 @@ impl Attempts {
         self.sent.retain(|(sent, _)| *sent != door);
     }
 
-    /// Makes the doors that have failed available again.
+    /// Allows every door to be tried again.
     pub fn again(&mut self) {
         self.tried.clear();
     }

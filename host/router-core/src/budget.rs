@@ -22,7 +22,7 @@ pub struct Budget {
     each: u64,
 }
 
-/// One request.
+/// One request, in the unit of [`Budget`].
 const WHOLE: u64 = 1_000;
 
 impl Default for Config {

@@ -1,15 +1,15 @@
-//! Random choices from a number that the caller gives.
+//! Random choices from a seed that the caller passes.
 
 use fastrand::Rng;
 
-/// A sequence of random numbers. The same seed gives the same sequence.
+/// A sequence of random numbers. The same seed yields the same sequence.
 #[derive(Clone, Debug)]
 pub struct Dice(Rng);
 
 // === impl Dice ===
 
 impl Dice {
-    /// Starts the sequence of a seed. Neighbouring seeds give unlike sequences.
+    /// Starts the sequence of a seed. Neighbouring seeds yield unlike sequences.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Rng::with_seed(seed))

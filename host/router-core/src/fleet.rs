@@ -199,7 +199,7 @@ impl Fleet {
     pub fn recorded(&mut self, id: MemberId, outcome: Outcome, now: Moment) -> Option<Event> {
         let at = *self.index.get(&id)?;
         let member = self.members.get_mut(at)?;
-        // The leader is the only door for its region's writes, so only probes take it out.
+        // The leader is the only door for its region's writes, so failed requests never eject it.
         if !member.outlier.record(outcome, now, &self.outlier) || member.door.kind == Kind::Leader {
             return None;
         }
@@ -217,7 +217,7 @@ impl Fleet {
     }
 
     /// Ejects a region for a while, because more of its edges fail than may be ejected; `failing` is the last of them.
-    /// Does nothing if no other region stands by or can be tried again.
+    /// Does nothing if no other region has a usable edge and none can be tried again.
     fn eject_region(&mut self, region: Region, failing: usize, now: Moment) -> Option<Event> {
         if self.ejected_regions.get(&region).is_some_and(|record| record.is_ejected(now)) {
             return None;
@@ -256,7 +256,8 @@ impl Fleet {
         self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.pardon(now));
     }
 
-    /// Returns the doors whose ejection has ended and the regions that are tried again, since the last call. They return slowly.
+    /// Returns the doors whose ejection has ended and the regions that are tried again, since the last call. They
+    /// return slowly.
     pub fn returns(&mut self, now: Moment) -> Vec<Event> {
         let mut events = Vec::new();
         for (region, record) in &mut self.ejected_regions {
@@ -294,8 +295,8 @@ impl Fleet {
         View::new(&self.topology, self.generation, regions, all)
     }
 
-    /// Returns the share of its weight that a door gets. A door whose ejection has just ended, before `returns` was
-    /// called, gets the first share.
+    /// Returns the share of its weight that a door has. A door whose ejection has just ended, before `returns` was
+    /// called, has the first share.
     fn back(&self, member: &Member, now: Moment) -> f64 {
         let region = self.ejected_regions.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
         if member.outlier.is_returning(now) || region.is_some_and(|region| region.is_returning(now)) {

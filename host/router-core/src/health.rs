@@ -1,5 +1,5 @@
-//! The health of a door, from probes with hysteresis: one failed probe does not take a door out, and one successful
-//! probe does not return it.
+//! The health of a door, from probes with hysteresis: one failed probe does not make a door unhealthy, and one
+//! successful probe does not make it healthy again.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Config {
     pub healthy_after: u32,
     /// Failed probes in a row after which a healthy door counts as unhealthy. Default 2.
     pub unhealthy_after: u32,
-    /// An edge that is further behind its leader is unhealthy, in milliseconds. Default 10,000.
+    /// The lag behind its leader beyond which an edge is unhealthy, in milliseconds. Default 10,000.
     pub lag_ms_max: u64,
     /// Whether a node must report the region in which the topology lists it. Default false, because edges of a region
     /// without a leader report their leader's region.
@@ -154,7 +154,7 @@ impl Health {
             (self.writable, self.leads) = (writable, leads);
             self.bad_in_a_row = 0;
             self.good_in_a_row = self.good_in_a_row.saturating_add(1);
-            // The transition from no data to data is not a transient either.
+            // The first data of a node is no transient state either, so one good probe suffices.
             let certain = matches!(before, State::Unknown | State::Empty);
             if certain || self.good_in_a_row >= config.healthy_after.max(1) {
                 self.state = State::Healthy;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The weight of a slower measurement: a door that gets slow should be avoided soon.
+/// The weight of a slower measurement: a door that becomes slow should be avoided soon.
 const RISE: f64 = 0.5;
 
-/// The weight of a faster measurement: a door that gets fast should prove it for a while.
+/// The weight of a faster measurement: a door that becomes fast should prove it for a while.
 const FALL: f64 = 0.2;
 
 /// A moving average that rises faster than it falls.

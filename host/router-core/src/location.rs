@@ -1,4 +1,4 @@
-//! The client's location: as the client states it, else by its address, else a default.
+//! The client's location: as the client states it, otherwise by its address, otherwise a default.
 
 use crate::{coordinates::Coordinates, subnets::Subnets};
 use ipnet::IpNet;
@@ -19,7 +19,7 @@ pub struct Config {
     pub fallback: Option<Coordinates>,
 }
 
-/// A network's location: coordinates, or a region.
+/// A network and its location.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subnet {
@@ -56,7 +56,8 @@ pub struct Location {
     pub coordinates: Option<Coordinates>,
     /// The source.
     pub source: Source,
-    /// The length of the prefix of the client's address to which the location applies; `None` if it is not from an address.
+    /// The length of the prefix of the client's address to which the location applies; `None` if it is not from an
+    /// address.
     pub prefix: Option<u8>,
 }
 

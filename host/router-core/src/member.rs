@@ -1,4 +1,5 @@
-//! One door that requests may be sent to, and its state.
+//! One door that requests may be sent to, and its state. In this crate, names with `Member` stand for any such door,
+//! not only for the members that keep a region's log.
 
 use crate::{health::Health, latency::Latency, outlier::Outlier, slow_return::SlowReturn};
 use littoral_model::region::Region;

@@ -32,7 +32,8 @@ pub struct Config {
     pub return_ms: u64,
 }
 
-/// The weights of failed requests in a row. A node that rejects requests may accept the next one, so more rejections are needed.
+/// The weights of failed requests in a row. A node that rejects requests may accept the next one, so more rejections
+/// are needed.
 const FAILURE: u32 = 3;
 const REFUSAL: u32 = 1;
 

@@ -31,7 +31,7 @@ pub struct Criteria<'a> {
     pub tenant: Option<&'a str>,
     /// Doors with this many requests in flight receive no more while others are left.
     pub in_flight_max: u32,
-    /// The number of doors to return. If one region has as many, the last door is another region's.
+    /// The number of doors to return. If one region has that many, the last door is one of another region.
     pub limit: usize,
     /// A random number; a retried write uses the same one.
     pub dice: u64,
@@ -65,8 +65,9 @@ struct Near {
     region: usize,
 }
 
-/// The ranks of regions: active ones first, then those that defer this request to others, then those on standby; for
-/// writes, regions without a leader are last.
+/// What is added to a region's rank; the lowest rank is chosen first. `DEFERRED`: the region leaves this request to
+/// others, because it receives only a share of its requests. `LAST`: it is on standby, or the request is a write and no
+/// leader there accepts it.
 const DEFERRED: u8 = 1;
 const LAST: u8 = 2;
 
@@ -115,8 +116,8 @@ pub fn decide(view: &View, criteria: &Criteria<'_>, in_flight: impl Fn(usize) ->
     Decision { candidates: found, reason }
 }
 
-/// Combines two bits of rank with the bits of the cost, which order like the number because it is not negative. The
-/// cost's last two bits are a millionth of a nanosecond.
+/// Returns a key that orders by rank, then by cost: the bits of a number that is not negative order like the number.
+/// The rank displaces two bits of the cost, which stand for less than a millionth of a nanosecond.
 fn key(rank: u8, cost_ms: f64) -> u64 {
     u64::from(rank) << 62 | cost_ms.to_bits() >> 2
 }
@@ -196,8 +197,8 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
         }
     }
 
-    /// Draws two edges by weight and returns the less busy one: nearly as even as comparing all, without all routers
-    /// choosing the same one.
+    /// Draws two edges by weight and returns the less busy one. This is nearly as even as comparing all edges, and not
+    /// every router chooses the same edge.
     fn first_of(&mut self, edges: &[usize]) -> Option<usize> {
         if edges.len() < 2 {
             return (!edges.is_empty()).then_some(0);

@@ -1,4 +1,5 @@
-//! A topology: the regions, their locations, their roles, and their doors. Routers, `littoral dev` and drills use the same file.
+//! A topology: the regions, their locations, their roles, and their doors. Routers, `littoral dev` and drills use the
+//! same file.
 
 mod check;
 

@@ -36,7 +36,7 @@ pub struct RegionView {
     pub role: Role,
     /// Its share of the requests for which it is the nearest, from the topology.
     pub weight: f64,
-    /// The share of its weight that its edges get, below one while they return.
+    /// The share of its weight that its edges have, below one while they return.
     pub back: f64,
     /// The router's lowest measured latency to it, in milliseconds; 0 if unknown.
     pub latency_ms: f64,
@@ -48,7 +48,7 @@ pub struct RegionView {
     pub edges: Range<usize>,
     /// Whether it can answer reads.
     pub readable: bool,
-    /// Whether it can take writes.
+    /// Whether it can accept writes.
     pub writable: bool,
     pub(crate) direction: Direction,
 }
@@ -68,7 +68,7 @@ pub struct MemberView {
     pub writable: bool,
     /// The epoch in which it leads, if its last probe reported one.
     pub leads: Option<u64>,
-    /// The share of its weight that it gets, below one while it returns.
+    /// The share of its weight that it has, below one while it returns.
     pub back: f64,
     /// The duration of a probe, in milliseconds.
     pub latency_ms: Option<f64>,

@@ -34,8 +34,8 @@ pub struct Config {
     pub retry: budget::Config,
     /// Hedging.
     pub hedge: hedge::Config,
-    /// The clients whose headers `littoral-place`, `littoral-region`, `littoral-tenant` and `littoral-part` are believed. A router on
-    /// a loopback address believes every client.
+    /// The clients whose headers `littoral-place`, `littoral-region`, `littoral-tenant` and `littoral-part` are
+    /// accepted. A router on a loopback address accepts them from every client.
     pub trust: Trust,
     /// A file with the bearer token that probes send, for doors with authentication. Read for each probe. Default none.
     pub probe_token_file: Option<PathBuf>,

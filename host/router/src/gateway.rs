@@ -1,7 +1,9 @@
-//! The HTTP gateway: proxies every path of an edge's doors to the door that the decision core chooses.
+//! The HTTP gateway: answers the router's own endpoints, and forwards every other request to the door that the decision
+//! core chooses.
 //!
-//! Clients use HTTP/1.1 or HTTP/2 without TLS. The gateway uses HTTP/1.1 over kept connections to the doors. It holds small
-//! answers to reads until they are complete, so that an edge that crashes while it sends one causes a retry and not a failed read.
+//! Clients use HTTP/1.1 or HTTP/2, with or without TLS. The gateway uses HTTP/1.1 over kept connections to the doors.
+//! It holds small answers to reads until they are complete, so that an edge that crashes while it sends one causes a
+//! retry and not a failed read.
 
 pub mod answer;
 mod attempt;

@@ -1,7 +1,8 @@
-//! The router: sends each request to the nearest healthy door. It is stateless, so any number of routers may run.
+//! The router: sends each request to the nearest healthy door. It keeps no durable state, so any number of routers may
+//! run.
 //!
-//! Two front ends use one decision core: an HTTP gateway, which proxies the doors of edges, and an authoritative DNS
-//! responder, which answers with the addresses of the edges of the client's region.
+//! Two front ends use one decision core: an HTTP gateway, which proxies the doors of edges and leaders, and an
+//! authoritative DNS responder, which answers with the addresses of the edges of the best region for the client.
 
 #![warn(clippy::unwrap_used)]
 

@@ -170,7 +170,7 @@ impl Router {
         self.0.places.load().of(address)
     }
 
-    /// Returns for how many bits of a network's address its location applies.
+    /// Returns how many bits of a network's address another address must share to have the same location.
     #[must_use]
     pub fn scope_of(&self, network: IpNet, place: &Location) -> u8 {
         self.0.places.load().scope_of(network, place)
@@ -298,7 +298,7 @@ impl Router {
         self.0.spending.lock().hedges.withdraw()
     }
 
-    /// Returns the duration after which a read is slow.
+    /// Returns the duration after which a read is hedged; `None` if it is not known yet, or if hedging is disabled.
     #[must_use]
     pub fn hedge_after(&self) -> Option<Duration> {
         self.0.spending.lock().hedge_after

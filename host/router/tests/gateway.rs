@@ -1,4 +1,4 @@
-//! Tests the gateway with fixture-ins for edges: where requests are sent, what happens when a door fails, and what is
+//! Tests the gateway with stand-ins for edges: where requests are sent, what happens when a door fails, and what is
 //! never retried.
 
 mod fixture;

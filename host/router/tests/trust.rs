@@ -9,7 +9,7 @@ async fn edges() -> [Edge; 2] {
     [Edge::start("west").await, Edge::start("east").await]
 }
 
-/// Starts a router beyond loopback that believes these networks.
+/// Starts a router beyond loopback that trusts these networks.
 async fn start(edges: &[Edge], trusted: &[&str]) -> Fixture {
     let networks = trusted.iter().map(|network| network.parse().unwrap()).collect();
     Fixture::start_on("0.0.0.0", edges, |config: &mut Config| config.trust.addresses = networks).await

@@ -21,9 +21,9 @@ pub struct PeerCertificate {
     pub common_name: Option<String>,
     /// The common name of its issuer.
     pub issuer: String,
-    /// The issuer's whole name, encoded.
+    /// The issuer's whole name, in DER.
     pub issuer_name: Vec<u8>,
-    /// The SHA-256 of its encoding.
+    /// The SHA-256 of its DER form.
     pub fingerprint: [u8; 32],
     /// When it becomes valid, in seconds since 1970.
     pub not_before_s: u64,
@@ -124,7 +124,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
-/// Returns the one identity among the URIs. A certificate with two would be whichever a reader found first.
+/// Returns the one identity among the URIs. Two are an error: which of them counts would depend on the reader.
 fn identity(uris: &[String], mappings: &[Mapping]) -> Result<Option<Identity>, String> {
     let mut found = None;
     for uri in uris {

@@ -33,8 +33,9 @@ impl Files {
     }
 }
 
-/// Returns the certificate with its key. A node that renews writes the new key next to the old one before it replaces the
-/// certificate; where it stopped in between, that key belongs to the certificate.
+/// Returns the certificate with its key. A renewal writes the new key next to the old one, then replaces the
+/// certificate, then the key. If it was interrupted after the certificate, the key next to the old one belongs to the
+/// certificate.
 fn key_of(chain: &[CertificateDer<'static>], config: &Config) -> Result<Arc<CertifiedKey>, Error> {
     let file = config.key_file();
     let mismatch = || {
@@ -104,8 +105,8 @@ pub fn parse(path: &Path) -> Result<Vec<PeerCertificate>, Error> {
     all.iter().map(parse).collect()
 }
 
-/// Writes a certificate and its key, into one file or two. A node that reads them in between finds a certificate and its key in
-/// any case.
+/// Writes a certificate and its key, into one file or two. A node that reads the files at any moment finds a
+/// certificate and the key that belongs to it.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -123,7 +124,8 @@ pub fn install(cert: &Path, key: &Path, issued: &Issued) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads trusted roots. One that cannot be used makes the whole bundle unusable: a bundle is either right or replaced.
+/// Reads trusted roots. If one of them cannot be used, the whole bundle is rejected: no part of a damaged bundle is
+/// trusted.
 pub(crate) fn roots(path: &Path) -> Result<(RootCertStore, String), Error> {
     let text = read(path)?;
     let mut roots = RootCertStore::empty();
@@ -156,7 +158,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::new(path, "it is not text", "convert it to PEM"))
 }
 
-/// Returns where the next key of a file is written before its certificate is.
+/// Returns the path of the next key, which is written before the certificate that it belongs to.
 pub(crate) fn next_key(key: &Path) -> PathBuf {
     let mut name = key.as_os_str().to_owned();
     name.push(".next");

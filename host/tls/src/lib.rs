@@ -1,8 +1,9 @@
-//! TLS for listeners and connections: who a node is, whom it trusts, and what each role may do.
+//! TLS for listeners and connections: who a node is, which roots it trusts, and to which roles it connects.
 //!
-//! A node has one certificate with one [`Identity`], a URI such as `littoral://prod/eu/edge/eu-1`. [`Tls`] holds the certificate,
-//! its key and the trusted roots as files name them, and loads them again whenever the files change. Connections that are open
-//! keep the certificate with which they were opened. A bad new file changes nothing: the last good state stays in force.
+//! A node has one certificate with one [`Identity`], a URI such as `littoral://prod/eu/edge/eu-1`. [`Tls`] holds the
+//! certificate, its key and the trusted roots of the configured files, and loads them again whenever the files change.
+//! Connections that are open keep the certificate with which they were opened. A bad new file changes nothing: the last
+//! good state stays in force.
 //!
 //! [`ca`] is a private certificate authority for clusters that have none, and [`renewal`] renews a node's certificate over its
 //! connection to a peer.

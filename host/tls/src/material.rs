@@ -1,4 +1,4 @@
-//! One state of a node's TLS: what one version of its files makes of its listeners and connections.
+//! One state of a node's TLS: the configurations of its listeners and connections, built from one version of its files.
 
 use crate::{
     Config, Error, Identity, PeerCertificate,
@@ -94,7 +94,7 @@ impl Material {
 }
 
 impl PartialEq for Material {
-    /// Whether the same files were loaded. A key belongs to its certificate.
+    /// Whether the same files were loaded. Keys need no comparison, because a key belongs to its certificate.
     fn eq(&self, other: &Self) -> bool {
         self.key.cert == other.key.cert && self.trust_digest == other.trust_digest
     }

@@ -1,8 +1,9 @@
 //! Renews a node's certificate and its trusted roots while it runs.
 //!
-//! A node regularly sends a [`Request`] to a node that signs, or to one that forwards it. The request shows the node's certificate
-//! and is signed with its key, so nodes on the way need not be trusted. At two thirds of the certificate's lifetime, or when the
-//! reply demands it because the root is rotated, the request also carries a certificate request for a new key.
+//! A node regularly sends a [`Request`] to a node that signs, or to one that forwards it. The request shows the node's
+//! certificate and is signed with its key, so nodes on the way need not be trusted. After 60% to 67% of the
+//! certificate's lifetime, or when the reply demands it because the root is rotated, the request also carries a
+//! certificate request for a new key.
 
 use crate::{
     Error, Tls,
@@ -37,7 +38,7 @@ pub struct Request {
     pub(crate) chain: Vec<Vec<u8>>,
     /// The SHA-256 of its trusted roots, in hexadecimal.
     pub(crate) trust: String,
-    /// A certificate request for its next key (PKCS #10), when it wants its next certificate.
+    /// A certificate request for its next key (PKCS #10), if it requests its next certificate.
     pub(crate) csr: Option<Vec<u8>>,
     /// Random bytes, which the signature of the reply's roots covers, so that no node can send an earlier reply again.
     pub(crate) nonce: [u8; 16],
@@ -177,7 +178,8 @@ fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// Renews until `stop`. `ask` sends a request to a node that signs or forwards, and returns its reply.
+/// Checks regularly whether the certificate or the roots must be renewed, and renews them, until `stop`. `ask` sends a
+/// request to a node that signs or forwards, and returns its reply.
 pub async fn keep<F>(tls: Tls, ask: impl Fn(Vec<u8>) -> F, stop: CancellationToken)
 where
     F: Future<Output = Result<Vec<u8>, String>>,
@@ -205,7 +207,7 @@ where
     }
 }
 
-/// Returns whether a certificate has used up this share of its lifetime.
+/// Returns whether the node's certificate has reached this share of its lifetime.
 fn is_due(tls: &Tls, share: f64) -> bool {
     let own = tls.certificate();
     let lifetime = Duration::from_secs(own.not_after_s.saturating_sub(own.not_before_s));

@@ -93,7 +93,8 @@ impl Tls {
         self.0.state.load().trust_pem.clone()
     }
 
-    /// Loads the files again. Returns whether they differ from the state in force, which they then replace. Blocks for the disk.
+    /// Loads the files again. Returns whether they differ from the state in force, which they then replace. Blocks for
+    /// the disk.
     ///
     /// # Errors
     /// As [`Self::load`]; the last good state then stays in force.
@@ -108,7 +109,7 @@ impl Tls {
         Ok(true)
     }
 
-    /// A running node keeps its identity.
+    /// Rejects files of another identity: a running node keeps its identity.
     fn check(&self, material: Material) -> Result<Material, Error> {
         let own = self.identity();
         if material.identity == own {
@@ -214,8 +215,8 @@ impl Tls {
         accepted
     }
 
-    /// Performs the handshake with a peer listener, and checks that a node serves it that may: a leader, or for nodes that are not
-    /// leaders also a relay, of this node's cluster.
+    /// Performs the handshake with a peer listener, and checks that a leader of this node's cluster serves it. A node
+    /// that is not a leader itself accepts a relay too.
     ///
     /// # Errors
     /// When the handshake fails or the node has another role or cluster.
@@ -228,8 +229,8 @@ impl Tls {
         self.connect(config, address, stream, roles, None).await
     }
 
-    /// Performs the handshake with a door, and checks that a leader, an edge or a relay of this node's cluster and of `region`
-    /// serves it.
+    /// Performs the handshake with a door, and checks that a leader, an edge or a relay of `region` in this node's
+    /// cluster serves it.
     ///
     /// # Errors
     /// When the handshake fails or the node has another role, cluster or region.
@@ -275,7 +276,8 @@ impl Tls {
     }
 }
 
-/// Returns how long after now a certificate has expired. Zero if it has. It is valid throughout its last second.
+/// Returns the time until a certificate expires; zero if it has expired. A certificate is valid throughout its last
+/// second.
 #[must_use]
 pub fn expires_in(certificate: &PeerCertificate) -> Duration {
     Duration::from_secs(certificate.not_after_s.saturating_add(1).saturating_sub(now_s()))
@@ -296,7 +298,8 @@ async fn within<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result
     }
 }
 
-/// Returns the host of an address `host:port`, which TLS needs though nodes are identified otherwise.
+/// Returns the host of an address `host:port`. TLS requires a server name, although a node is identified by its
+/// certificate.
 fn server_name(address: &str) -> io::Result<ServerName<'static>> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(host.to_owned())

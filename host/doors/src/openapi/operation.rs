@@ -35,7 +35,7 @@ impl<'a> Operation<'a> {
         members.into()
     }
 
-    /// Sets the sentence that says what the operation does.
+    /// Sets the sentence that describes the operation.
     pub(crate) fn summary(self, text: &str) -> Self {
         self.member("summary", text.into())
     }

@@ -23,7 +23,7 @@ use littoral_read::{
 const PRESENT: &[u8] = b"\"PRESENT\"";
 const EPOCH: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 
-/// What an answer is written from.
+/// The inputs of an answer.
 struct Writing<'a> {
     answer: &'a Answer<Rendered>,
     input: &'a Input<'a>,

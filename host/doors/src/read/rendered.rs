@@ -13,7 +13,7 @@ pub(crate) struct Rendered {
     pub(super) views: Vec<u8>,
     /// `name=digest` of each module that runs. `None` if none does.
     pub(super) digests: Option<HeaderValue>,
-    /// The length of such answers: how much memory to begin with.
+    /// The length of the longest answer and an eighth of it, in bytes: the initial capacity of the next answer.
     answer_len: AtomicUsize,
 }
 

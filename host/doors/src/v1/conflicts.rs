@@ -21,7 +21,7 @@ use littoral_model::{
 
 /// The default number of conflicts in one answer.
 pub(crate) const PAGE: usize = 100;
-/// The largest number.
+/// The largest number of conflicts in one answer.
 pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// Answers `GET /v1/conflicts`: the newest first.
@@ -82,7 +82,7 @@ fn held(state: &State) -> Result<Vec<Conflict>, Failure> {
     })
 }
 
-/// Returns the identifier, which consists of both writes and so is equal in every region.
+/// Returns the identifier: the versions of both writes, so that it is equal in every region.
 fn id(conflict: &Conflict) -> String {
     let (kept, lost) = conflict.writes();
     format!("{:x}-{}_{:x}-{}", kept.hlc.0, kept.region, lost.hlc.0, lost.region)

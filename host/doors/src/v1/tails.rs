@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// The default number of records in one answer.
 pub(crate) const PAGE: usize = 100;
-/// The largest number.
+/// The largest number of records in one answer.
 pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// Answers `GET /v1/tails`: the oldest first.

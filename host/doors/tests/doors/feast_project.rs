@@ -1,4 +1,4 @@
-//! The project behind the recorded exchanges, made through the doors.
+//! The project of the recorded exchanges, created through the doors.
 
 use crate::{node::MemoryNode, stand::Door};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ async fn fill(door: &Door, view: &str, file: &str) {
     assert_eq!(answer.status, 200, "{view}: {}", answer.json());
 }
 
-/// The data files mark bytes and what is not finite; the door takes both as text.
+/// The data files mark bytes and what is not finite; the door accepts both as text.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Object(marked) => marked.get("base64").or_else(|| marked.get("float")).cloned().unwrap_or_default(),

@@ -106,7 +106,7 @@ fn compare(golden: &Golden, recorded: &Received, difference: Option<&Difference>
                     let ours: Value = serde_json::from_str(ours).unwrap();
                     for part in ["type", "loc"] {
                         let pick = |body: &Value| body["detail"][0][part].clone();
-                        // Where in a broken text the reader gave up is each reader's own.
+                        // Parsers differ in the place of a broken text at which they stop.
                         if pick(&theirs)[1].is_number() {
                             continue;
                         }

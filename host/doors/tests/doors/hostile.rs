@@ -1,4 +1,4 @@
-//! Bodies that are wrong, or meant to hurt. Every one is answered, and the door goes on.
+//! Bodies that are invalid, or meant to do harm. Each is answered, and the door continues to serve.
 
 use crate::{feast_project, node::MemoryNode, stand::Door};
 use littoral_doors::Config;
@@ -94,7 +94,7 @@ async fn a_body_whose_values_would_take_much_more_than_itself_is_refused_before_
     }
     let read = format!(r#"{{"features":["v:f"],"entities":{{"id":[{}1]}}}}"#, "1,".repeat(1 << 20));
     assert_eq!(door.send("POST", "/v1/read", &[], read).await.status, 413);
-    // As large, of few values: taken for what it is.
+    // As large, but of few values: it is accepted.
     let text = format!(r#"{{"rows":[{{"key":{{"id":1}},"values":{{"f":[1]}}}}],"deletes":[]}}{}"#, " ".repeat(4 << 20));
     let answer = door.send("POST", "/v1/views/v/rows", &[], text).await;
     assert_eq!(answer.status, 200, "{}", answer.json());

@@ -36,13 +36,13 @@ pub struct MemoryNode {
     pub slow: bool,
     pub ready: bool,
     pub shortfalls: Shortfalls,
-    /// What a read of nothing but the leader is told.
+    /// Why its answers are degraded.
     pub degraded: Option<Degraded>,
-    /// Does not know whether a row exists that it does not hold.
+    /// Answers `UNKNOWN` for a row that it does not hold.
     pub incomplete: bool,
-    /// Its first data, which arrive when somebody asks whether there are any.
+    /// Its first data, which arrive when a read checks whether there are any.
     pub arriving: Mutex<Option<CatalogueChange>>,
-    /// What it had to give up, if it is a member.
+    /// Its detached tails, if it is a member.
     pub tails: Option<Arc<dyn Tails>>,
     /// Answers what only edges answer, and has one conflict.
     pub is_edge: bool,

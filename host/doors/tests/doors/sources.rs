@@ -1,4 +1,5 @@
-//! Views whose source names its own columns, as a Feast registry has them: what a pushed frame must bring, and what is shown.
+//! Views whose source names its own columns, as a Feast registry has them: what a pushed frame must contain, and what
+//! is shown.
 
 use crate::{
     node::MemoryNode,
@@ -65,7 +66,7 @@ async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
     let expired = (json!(null), "OUTSIDE_MAX_AGE".to_owned());
     assert_eq!(scores(&door, "clicks", &[1, 2]).await, [present(10), expired.clone()]);
 
-    // A column of another name dates nothing here.
+    // A column of another name is not the time of the event.
     for df in [
         json!({"driver_id": [1], "score": [9]}),
         json!({"driver_id": [1], "score": [9], "event_timestamp": [ago(0)]}),
@@ -83,7 +84,7 @@ async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
     }
     assert_eq!(scores(&door, "clicks", &[1, 2]).await, [present(10), expired], "what is refused changes nothing");
 
-    // The SDK writes to a remote store under names of its own; a row without a time is refused there, too.
+    // The SDK writes to a remote store under names of its own; a row without a time is rejected there, too.
     let sdk = json!({"driver_id": [3], "score": [3], "event_timestamp": [ago(30)], "created": [null]});
     assert_eq!(write(&door, "clicks", sdk).await.status, 200);
     let own = json!({"driver_id": [3], "score": [4], "ts": [ago(20)]});
@@ -137,7 +138,7 @@ async fn columns_go_by_the_sources_field_mapping() {
     let both = json!({"driver_id": [1], "score": [1], "sc": [2], "ts": [ago(1)]});
     refused(&push(&door, "mapped", both).await, &["two columns for 'score'", "'sc' and 'score'"]);
     refused(&push(&door, "mapped", json!({"driver_id": [1], "ts": [ago(1)]})).await, &["'score'", "feature"]);
-    // A mapping that gives the time column another name does not hide it.
+    // A mapping that renames the time column does not hide it.
     let hidden = json!({"event_timestamp": "ts", "field_mapping": {"ts": "event_ts"}});
     define(&door, "hidden", driver(), hidden).await;
     assert_eq!(push(&door, "hidden", json!({"driver_id": [1], "score": [1], "ts": [ago(1)]})).await.status, 200);

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 const NAME: &str = "3-7-9.tail";
 
-/// Keeps one tail of three records: a row, a deletion, and a row of a view that is no more.
+/// Keeps one tail of three records: a row, a deletion, and a row of a view that was dropped.
 pub struct Kept {
     gone: Mutex<bool>,
     leaderless: bool,

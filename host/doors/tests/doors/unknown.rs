@@ -1,4 +1,4 @@
-//! Rows that the node does not hold and cannot ask for are not said to be absent.
+//! Rows that the node neither holds nor can fetch are not reported as absent.
 
 use crate::{
     node::MemoryNode,

@@ -18,12 +18,12 @@ use proptest::{strategy::Strategy as _, test_runner::TestRunner};
 use serde_json::{Value, json};
 use std::{fs::File, path::PathBuf, sync::Arc};
 
-/// What became of a value.
+/// The outcome of a write of a value.
 #[derive(Clone, Debug, PartialEq)]
 enum Outcome {
-    /// It was taken, and reads as this.
+    /// It was accepted, and is read as this.
     Taken(Value),
-    /// It was refused as the caller's mistake.
+    /// It was rejected as the caller's mistake.
     Refused,
 }
 
@@ -53,7 +53,7 @@ impl Ways {
         Self { door, client, dir: tempfile::tempdir().unwrap(), rows: 0 }
     }
 
-    /// What row `id` holds after a write that was answered so.
+    /// Returns the outcome of a write with this answer, by what row `id` then holds.
     async fn outcome(&self, value_type: ValueType, id: i64, way: &str, status: u16) -> Outcome {
         assert!(matches!(status, 200 | 400 | 422), "{way}: {status}");
         let read = json!({"features": [format!("{value_type}:v")], "entities": {"id": [id]}});
@@ -93,7 +93,7 @@ impl Ways {
     /// The value's outcome by each way, named.
     async fn all(&mut self, value_type: ValueType, case: &Case) -> Vec<(String, Outcome)> {
         let mut outcomes = Vec::new();
-        // A load is slower than all else here: of each value and type one of its columns is loaded, in turns.
+        // A load is slower than everything else here, so only one column of each value and type is loaded, in turns.
         let loaded = usize::try_from(self.rows).unwrap() % case.arrays.len();
         for (at, array) in case.arrays.iter().enumerate() {
             for parquet in [false, true].into_iter().filter(|parquet| !parquet || at == loaded) {
@@ -136,7 +136,8 @@ impl Ways {
         Ok(())
     }
 
-    /// A value as a join key: a row that Arrow wrote under it is found under its JSON, and a key that Arrow refuses is refused.
+    /// A value as a join key: a row that Arrow wrote under it is found under its JSON, and a key that Arrow rejects is
+    /// rejected.
     async fn check_key(&mut self, value_type: ValueType, case: &Case) {
         let Some(text) = case.json(value_type) else { return };
         for array in &case.arrays {

@@ -39,7 +39,7 @@ impl<X: Extra> Cache<X> {
     /// Returns the plan of a shape under this catalogue.
     ///
     /// # Errors
-    /// [`Error`], if the shape has no plan.
+    /// [`Error`], if the shape cannot be resolved.
     pub(crate) fn plan(&self, catalogue: &Arc<Catalogue>, shape: &Shape<'_>) -> Result<Arc<Prepared<X>>, Error> {
         KEY.with_borrow_mut(|key| {
             key.clear();

@@ -140,7 +140,7 @@ struct Resolver<'a> {
     key_columns: HashMap<usize, (String, KeyColumn)>,
     lookups: Vec<Lookup>,
     calls: Vec<Call>,
-    /// (module, what its keys are called) -> call.
+    /// (module, join key map) -> call.
     called: HashMap<(String, Vec<(String, String)>), usize>,
     missing_params: Vec<String>,
     /// The error for a view of which the request has no join key.
@@ -172,7 +172,8 @@ impl<'a> Resolver<'a> {
         if found.is_empty() && !view.join_keys.is_empty() && self.without_key.is_none() {
             self.without_key = Some(self.missing_keys(view, map));
         }
-        // As in Feast, a part of a composite key finds no row, and a request without any of it is an error.
+        // As in Feast, an incomplete composite key finds no row, and a request without any column of the key is an
+        // error.
         let keys = (found.len() == view.join_keys.len()).then_some(found);
         let lookup = Lookup { view: view.id, ttl_ms: view.ttl_ms(), combines: view.merge.combines(), keys };
         self.lookups.iter().position(|held| *held == lookup).unwrap_or_else(|| {
@@ -198,7 +199,8 @@ impl<'a> Resolver<'a> {
         Error::request(Kind::MissingJoinKey, message)
     }
 
-    /// Returns the request's column for a join key: by the name in the map, else its own, else that of its entity.
+    /// Returns the request's column for a join key: by the name in the map; without one, by the key's own name, then by
+    /// that of its entity.
     fn key_column(&mut self, key: &JoinKey, map: &JoinKeyMap) -> Option<KeyColumn> {
         let mapped = map.iter().find(|(own, _)| *own == key.name).map(|(_, given)| given.as_str());
         let name = mapped.unwrap_or(&key.name);
@@ -219,7 +221,7 @@ impl<'a> Resolver<'a> {
         for input in &module.manifest.inputs {
             // The catalogue has validated it. An input can be missing only while the catalogue changes.
             let view = self.catalogue.view(&input.view).ok_or_else(|| unknown_feature(&input.view, &input.feature))?;
-            // First the module's names of its keys, then the service's names of those.
+            // Applies the join key map of the module's input first, then that of the service's projection.
             let renamed: Vec<(String, String)> = (view.join_keys.iter())
                 .map(|key| {
                     let own = input.join_key_map.iter().find(|(own, _)| *own == key.name).map_or(&key.name, |(_, n)| n);

@@ -28,7 +28,8 @@ pub enum Transport {
     Tcp,
 }
 
-/// Answers a query; `None` for a message that must not be answered, such as an answer, which could loop forever.
+/// Answers a query; `None` for a message that must not be answered, such as a response: two servers could answer each
+/// other forever.
 #[must_use]
 pub fn answer(router: &Router, zone: &Zone, query: &[u8], from: IpAddr, transport: Transport) -> Option<Vec<u8>> {
     let request = match Message::from_vec(&subnet::hide_subnet(query)) {
@@ -158,7 +159,7 @@ fn nearest(
     if decision.candidates.is_empty() {
         return Err(ResponseCode::ServFail);
     }
-    // Uses the best region that has an address of the type; a region without one is of no use to this client.
+    // Uses the best region that has an address of the type: the client cannot use a region without one.
     let kinds: &[RecordType] = match query.query_type() {
         RecordType::ANY => &[RecordType::A, RecordType::AAAA],
         RecordType::AAAA => &[RecordType::AAAA],

@@ -23,7 +23,7 @@ pub struct Zone {
     nameservers: Vec<(Name, Vec<IpAddr>)>,
 }
 
-/// A setting from which no zone can be made.
+/// A setting that is invalid for a zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct Invalid {

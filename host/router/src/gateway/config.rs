@@ -18,10 +18,10 @@ pub struct Config {
     /// How long one door may take before a read is also sent to the next one, in milliseconds. A wait that the read itself
     /// demands is added. Default 1,000.
     pub attempt_timeout_ms: u64,
-    /// How long a connection to a door may take, and as long again its TLS handshake, in milliseconds. Default 500.
+    /// How long connecting to a door may take, in milliseconds. The TLS handshake may take as long again. Default 500.
     pub connect_timeout_ms: u64,
-    /// The number of doors that one request may be sent to, before it is sent once to each region that has not had it. Doors
-    /// that refuse the connection do not count. Default 3.
+    /// The number of doors that one request may be sent to. After that, it is sent once to each region that has not
+    /// received it. Doors that refuse the connection do not count. Default 3.
     pub attempts_max: u32,
     /// The number of concurrent requests to one door. Further ones go to others, and to this one only when no other is left.
     /// Default 1,024.
@@ -40,8 +40,8 @@ pub struct Config {
     pub read_bytes_max: usize,
     /// Bytes of a write's body, and of an uploaded module. Default 64 MiB.
     pub write_bytes_max: usize,
-    /// Bytes of a write's body that are held so that the write can be retried. A larger body is forwarded as it arrives and is
-    /// not retried once it was begun. Default 1 MiB.
+    /// Bytes of a write's body that are held so that the write can be retried. A larger body is forwarded as it
+    /// arrives, and is not retried once a part of it was sent. Default 1 MiB.
     pub replay_bytes_max: usize,
     /// Bytes of an answer to a read that are held until it is complete, so that the read can be retried elsewhere. A larger
     /// answer is forwarded as it arrives. Default 1 MiB.

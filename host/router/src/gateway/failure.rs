@@ -52,13 +52,13 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, code::HEADER_NOT_TRUSTED, message)
     }
 
-    /// The door of a router that has a listener for administration.
+    /// Creates the error of a request for administration at the door of a router that has a listener for it.
     pub(crate) fn elsewhere() -> Self {
         let message = "metrics and status are served by the listener 'admin_listen' only";
         Self::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message)
     }
 
-    /// The listener for administration forwards nothing.
+    /// Creates the error of a request to forward at the listener for administration, which forwards nothing.
     pub(crate) fn not_forwarded() -> Self {
         let message = "this listener is for administration; send other requests to the router's door";
         Self::new(StatusCode::NOT_FOUND, code::UNKNOWN_PATH, message)
@@ -74,7 +74,7 @@ impl Failure {
         Self::new(StatusCode::GATEWAY_TIMEOUT, code::ROUTER_TIMEOUT, message)
     }
 
-    /// Only a client that has closed just its sending side receives this.
+    /// Creates the error of a client that has left. Only a client that has closed just its sending side receives it.
     pub(crate) fn client_left() -> Self {
         let message = "the client closed its side of the connection before its read was answered; keep it open";
         Self::new(StatusCode::REQUEST_TIMEOUT, code::CLIENT_LEFT, message)
@@ -85,7 +85,8 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::NOTHING_LEFT, message)
     }
 
-    /// A door received the request and did not answer. It may have accepted a write.
+    /// Creates the error of a request that no door answered. `maybe_taken`: a door received it, and may have accepted
+    /// the write.
     pub(crate) fn lost(reason: &str, maybe_taken: bool) -> Self {
         if maybe_taken {
             let message = format!(

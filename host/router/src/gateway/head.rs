@@ -1,4 +1,4 @@
-//! The head of a request: what decides where it is routed.
+//! The head of a request: everything that its routing depends on.
 
 use crate::{
     board::Board,
@@ -53,7 +53,7 @@ pub(crate) fn purpose(method: &Method, path: &str) -> Purpose {
 pub(crate) struct Sender {
     /// The address of the connection.
     pub(crate) connection: IpAddr,
-    /// Whether the client's headers about its place are believed.
+    /// Whether the client's headers about its place are accepted.
     pub(crate) is_trusted: bool,
 }
 
@@ -136,8 +136,8 @@ pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Location, Fai
     Ok(Location::stated(region.coordinates, Source::RegionHeader))
 }
 
-/// Returns the number that an idempotency key stands for: a retried write goes to the region that may have accepted it, as long as
-/// that accepts writes.
+/// Returns a number that is equal for equal idempotency keys: a retried write goes to the region that may have accepted
+/// it, as long as that region accepts writes.
 fn key_dice(parts: &Parts) -> Option<u64> {
     parts.headers.get(api::headers::IDEMPOTENCY_KEY).map(|key| xxh3_64(key.as_bytes()))
 }

@@ -42,7 +42,8 @@ pub(crate) fn forwarded_for(headers: &mut HeaderMap, connection: IpAddr, trusted
     }
 }
 
-/// Returns a header that only a trusted client may send: ignoring it would do something else than the client demands.
+/// Returns a header that only a trusted client may send, if there is one. It is not ignored, because the client would
+/// then receive something other than it demanded.
 pub(crate) fn demands_trust(headers: &HeaderMap) -> Option<HeaderName> {
     [TENANT, PART].into_iter().find(|name| headers.contains_key(name))
 }

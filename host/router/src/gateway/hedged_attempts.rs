@@ -1,8 +1,8 @@
-//! The attempts of a request: a retry at the next door when one fails, a concurrent attempt when one is slow, and one deadline for all
-//! of them. The first good answer is used; dropping the other attempts ends their work.
+//! One round of attempts of a request: a retry at the next door when one fails, a concurrent attempt when one is slow,
+//! and one deadline for all of them. The first good answer is used; dropping the other attempts ends their work.
 //!
-//! A write that a door may have accepted is retried only in the region of that door: the leaders of a region know the idempotency keys
-//! of that region only, so another region would apply the write again.
+//! A write that a door may have accepted is retried only in the region of that door: the leaders of a region know the
+//! idempotency keys of that region only, so another region would apply the write again.
 
 use crate::{
     board::Board,
@@ -29,7 +29,7 @@ use littoral_runtime::draining;
 use std::time::Instant;
 use tokio::time::sleep_until;
 
-/// A request that may be sent to several doors.
+/// A round: the request, and the doors that it may be sent to.
 pub(crate) struct HedgedAttempts<'a> {
     pub(crate) doors: &'a Doors,
     pub(crate) board: &'a Board,
@@ -200,8 +200,9 @@ impl<'a> State<'a> {
         self.progress.attempts.next(doors, bound)
     }
 
-    /// Returns whether a retry after a failure at this door is withdrawn from the retry budget. It is not if the door receives no
-    /// further requests: its requests then move to another door, as later ones do, and each of them still uses one usable door.
+    /// Returns whether a retry after a failure at this door is withdrawn from the retry budget. It is not if the door
+    /// receives no further requests: then all of its requests move to another door, and each of them still uses one
+    /// usable door.
     fn costs_retry(&self, candidate: usize) -> bool {
         self.round.door(candidate).is_none_or(|door| self.round.doors.router.may_receive(door.id))
     }
@@ -241,7 +242,7 @@ impl<'a> State<'a> {
         true
     }
 
-    /// Returns when to act even if no attempt has ended.
+    /// Returns when to act if no attempt ends earlier.
     fn wake(&self, hedge_at: Option<Instant>) -> Instant {
         let mut wake = self.round.head.deadline;
         if self.round.head.repeatable && self.next_candidate().is_some() {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Idle connections by door, each kept for the thread that has used it last: its poller is that thread's.
+/// Idle connections by door. Each is kept for the thread that used it last, because that thread's poller wakes it.
 pub(crate) struct Pool {
     idle: PerThread<Mutex<HashMap<MemberId, Vec<Upstream>>>>,
     each_max: usize,
@@ -20,7 +20,7 @@ impl Pool {
         Self { idle: PerThread::new(Mutex::default), each_max, keep }
     }
 
-    /// This thread's connection to a door that was used last and still can be.
+    /// Takes the connection to a door that this thread used last, among those that can still be used.
     pub(crate) fn take(&self, door: MemberId) -> Option<Upstream> {
         loop {
             let mut upstream = self.idle.here().lock().get_mut(&door)?.pop()?;
@@ -30,7 +30,8 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose answer was read to its end, if the door has fewer kept ones than the limit and it can be used again.
+    /// Keeps a connection whose answer was read to its end, if it can be used again and the thread keeps fewer than the
+    /// limit for the door.
     pub(crate) fn put(&self, door: MemberId, upstream: Upstream) {
         let Some(upstream) = upstream.kept() else { return };
         let mut idle = self.idle.here().lock();
@@ -40,7 +41,7 @@ impl Pool {
         }
     }
 
-    /// Closes connections that have been idle for too long, and those to doors that get no more requests.
+    /// Closes connections that have been idle for too long, and those to doors that receive no more requests.
     pub(crate) fn sweep(&self, is_there: impl Fn(MemberId) -> bool) {
         let now = Instant::now();
         let mut closed = Vec::new();
@@ -51,7 +52,7 @@ impl Pool {
                 there
             });
         }
-        // Closing is a call to the system, not to be made under the lock.
+        // Closes them after the lock is released, because closing is a call to the system.
         drop(closed);
     }
 }

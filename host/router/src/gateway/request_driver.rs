@@ -27,7 +27,7 @@ const RETRY_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long to wait before all doors are tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A request without an answer.
+/// A request, and what its attempts need.
 pub(crate) struct RequestDriver<'a> {
     pub(crate) doors: &'a Doors,
     pub(crate) head: &'a Head,

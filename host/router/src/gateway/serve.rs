@@ -17,8 +17,8 @@ pub struct Listeners {
     pub admin: Option<TcpListener>,
 }
 
-/// Serves until `shutdown`. Then accepts no further connection, lets running requests end, and cuts what is left after
-/// `drain_ms`.
+/// Serves until `shutdown`. Then accepts no further connection, lets running requests end, and closes the connections
+/// that remain after `drain_ms`.
 pub async fn serve(listeners: Listeners, router: Router, process: Process, shutdown: CancellationToken) {
     let limits = router.config().gateway.limits();
     let Listeners { door, admin } = listeners;

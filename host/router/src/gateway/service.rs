@@ -59,7 +59,7 @@ enum Own {
 }
 
 struct Inner {
-    /// The clients whose placement headers are believed.
+    /// The clients that may send placement headers.
     trust: Trust,
     process: Process,
     doors: Doors,
@@ -279,7 +279,7 @@ fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {
     response
 }
 
-/// Describes the doors that the request needs.
+/// Describes the doors that the request needs and of which there is none.
 fn nothing(board: &Board, head: &Head) -> &'static str {
     let pinned = head.tenant.as_deref().is_some_and(|tenant| board.view.pin(tenant).is_some());
     match (head.purpose, pinned) {

@@ -1,4 +1,5 @@
-//! Large bodies: forwarded as they arrive, to the first door that accepts a connection. A request that was begun is not retried.
+//! Large bodies: forwarded as they arrive, to the first door that accepts a connection. Once a part of the request was
+//! sent, it is not retried.
 
 use crate::{
     board::Board,

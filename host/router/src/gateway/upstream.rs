@@ -1,5 +1,5 @@
-//! A connection to a door. Whoever uses it also drives it: no task of its own, so a request costs no hand-over between
-//! tasks, and dropping it ends the work at the other side.
+//! A connection to a door. The task that uses a connection also drives it. A request therefore costs no hand-over
+//! between tasks, and dropping it ends the work at the door.
 
 use crate::{decision::member::Door, gateway::outgoing::Outgoing};
 use http::{Request, Response};
@@ -35,7 +35,7 @@ pub struct Upstream {
 pub struct Failed {
     /// Why.
     pub error: hyper::Error,
-    /// The request, when nothing of it was sent.
+    /// The request, if nothing of it was sent.
     pub unsent: Option<Box<Request<Outgoing>>>,
 }
 
@@ -64,19 +64,20 @@ impl Upstream {
         Ok(Self { sender, connection, ended: false, used, reused: false })
     }
 
-    /// Whether it served a request before.
+    /// Returns whether it has served a request.
     #[must_use]
     pub fn is_reused(&self) -> bool {
         self.reused
     }
 
-    /// How long it has been idle.
+    /// Returns how long it has been idle.
     #[must_use]
     pub fn idle_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.used)
     }
 
-    /// Whether it can take a request as far as can be seen without waiting: a door that has closed it shows here.
+    /// Returns whether it can send a request, as far as is known without waiting. Notices that the door has closed the
+    /// connection.
     #[must_use]
     pub fn is_fresh(&mut self) -> bool {
         self.advance(&mut Context::from_waker(Waker::noop()));
@@ -115,7 +116,7 @@ impl Upstream {
         }
     }
 
-    /// The connection, if it can serve another request; to be asked once an answer was read to its end.
+    /// Returns the connection, if it can serve another request. Call it once an answer was read to its end.
     #[must_use]
     pub fn kept(mut self) -> Option<Self> {
         self.reused = true;

@@ -117,7 +117,7 @@ impl World {
         Self { dice, now: Moment::from_secs(1), fleet, outlier, truth, load, tenant: 0 }
     }
 
-    /// Lets something happen, and time pass.
+    /// Advances the time, and causes one event.
     pub fn step(&mut self) {
         let passes = Duration::from_millis(self.dice.roll() % 400);
         self.pass(passes);
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// Takes one edge away and brings it back; returns its index among the members.
+    /// Removes one edge and adds it again; returns its index among the members.
     pub fn lose_and_bring_back_one_edge(&mut self) -> usize {
         let door = self.fleet.doors().nth(1).unwrap().id;
         for truth in [Truth::Down, Truth::Well] {

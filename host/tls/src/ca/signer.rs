@@ -26,7 +26,7 @@ use std::{
 
 pub(super) const NODES: &str = "nodes.json";
 
-/// How often the record of nodes is written when nothing but times has changed.
+/// The shortest time between two writes of the record of nodes while nothing but times changes.
 const RECORD_EVERY: Duration = Duration::from_secs(1);
 
 /// Signs the requests of nodes with the authority's active root.
@@ -57,7 +57,7 @@ pub(super) struct Node {
 }
 
 impl Signer {
-    /// Opens the authority in a directory. `lifetime` is that of the certificates it signs.
+    /// Opens the authority in a directory. `lifetime` is that of the certificates that it signs; default [`LIFETIME`].
     ///
     /// # Errors
     /// As [`Ca::open`].
