@@ -1,4 +1,4 @@
-//! Notes down which build this is: the version, and the commit where the sources are a git checkout.
+//! Records the build: the version, and the commit if the sources are a git checkout.
 
 use std::{env, process::Command};
 
@@ -10,13 +10,13 @@ fn main() {
     };
     println!("cargo::rustc-env=LITTORAL_BUILD={build}");
     println!("cargo::rerun-if-changed=build.rs");
-    // It changes with every commit that is made or checked out.
+    // git appends to this file whenever a commit is made or checked out.
     if let Some(file) = git(&["rev-parse", "--path-format=absolute", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={file}");
     }
 }
 
-/// What git says in one line; nothing without git or outside a checkout.
+/// Returns git's output, trimmed; `None` if git is missing, fails, or prints nothing, as it does outside a checkout.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

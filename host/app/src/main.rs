@@ -1,6 +1,7 @@
 //! The `littoral` command: everything in one binary.
 //!
-//! Only this crate joins the other crates: it gives leaders and edges their sandbox, and doors their leader or edge.
+//! Only this crate connects the components: it passes the sandbox to leaders and edges, and the leader or edge to its
+//! door.
 
 #![warn(clippy::unwrap_used)]
 
@@ -11,7 +12,7 @@ mod definitions_file;
 mod node;
 mod progress;
 
-// What commands share with those of the lab, under the names of modules of this crate.
+// The code that all commands share, including the lab's, under the names of modules of this crate.
 use littoral_cli::{failure, output, ready};
 
 use clap::Parser;

@@ -1,4 +1,5 @@
-//! Nodes: where the parts are joined. A leader and an edge differ in what keeps the state; their doors are the same.
+//! Starts nodes: connects the components of each role. A leader and an edge differ only in what keeps their state;
+//! their doors are the same.
 
 pub mod data_dir;
 pub mod door;

@@ -1,4 +1,4 @@
-//! A progress bar on standard error, where somebody looks.
+//! A progress bar on standard error; hidden unless standard error is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use littoral_ingest::Progress;
@@ -8,7 +8,7 @@ use std::path::Path;
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar; hidden when programs read the answer, and where standard error is no terminal.
+    /// Creates a bar. `hidden` hides it on a terminal too, because the result is printed as JSON for a program.
     pub fn new(hidden: bool, what: &str) -> Self {
         let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target).with_prefix(what.to_owned());
@@ -19,7 +19,7 @@ impl Bar {
         Self(bar)
     }
 
-    /// Takes the bar away.
+    /// Removes the bar from the terminal.
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }

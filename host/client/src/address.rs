@@ -32,7 +32,7 @@ impl Address {
         Ok(Self(format!("{scheme}://{authority}")))
     }
 
-    /// Whether connections to it use TLS.
+    /// Returns whether connections to it use TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.0.starts_with("https:")
     }

@@ -20,7 +20,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Creates a call without a body. GET and PUT may be sent twice. The second DELETE would answer that there is nothing to drop.
+    /// Creates a call without a body. GET and PUT may be sent twice. DELETE may not: the second one would be answered
+    /// with an error, because there is nothing left to drop.
     pub(crate) fn new(method: Method, path: String) -> Self {
         let idempotent = matches!(method, Method::GET | Method::PUT);
         Self { method, path, headers: Vec::new(), body: Bytes::new(), idempotent }
@@ -53,7 +54,7 @@ impl Call {
         Ok(self)
     }
 
-    /// Sets the idempotency key, with which a write may be sent twice: the node answers the second like the first.
+    /// Sets the idempotency key, with which a write may be sent twice: the node applies it once and answers both alike.
     pub(crate) fn idempotency_key(self, key: Option<&str>) -> Result<Self, Error> {
         match key {
             Some(key) => Ok(self.header(IDEMPOTENCY_KEY, key)?.idempotent()),

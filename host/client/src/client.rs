@@ -1,4 +1,4 @@
-//! The client.
+//! The client of a node: its address, its settings, and its pool of connections.
 
 use crate::{Config, Error, address::Address};
 use bytes::Bytes;

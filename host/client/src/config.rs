@@ -12,11 +12,11 @@ pub struct Config {
     pub connect_timeout_ms: u64,
     /// How long one attempt of a call may take, in milliseconds. Default 30,000.
     pub timeout_ms: u64,
-    /// How often a call is retried if that is safe. Default 3.
+    /// How many times a call is retried, if that is safe. Default 3.
     pub retries_max: u32,
     /// The pause before the first retry of a call, in milliseconds. Doubles with each retry, up to 2 s. Default 100.
     pub backoff_ms: u64,
-    /// The largest accepted answer, in bytes. Default 256 MiB.
+    /// The largest accepted response body, in bytes. Default 256 MiB.
     pub answer_bytes_max: usize,
     /// How durable writes of rows must be before they are acknowledged. Default: local.
     pub concern: WriteConcern,

@@ -28,7 +28,7 @@ pub enum Error {
         /// The error of the system.
         reason: String,
     },
-    /// There was no answer in time. The call may have taken effect.
+    /// There was no response in time. The call may have taken effect.
     #[error(
         "{url} did not answer within {after_ms} ms; the call may have taken effect: retry it, or allow it more time"
     )]
@@ -46,18 +46,18 @@ pub enum Error {
         /// The error of the system.
         reason: String,
     },
-    /// The answer is too large.
+    /// The response is too large.
     #[error("{url} answers with more than {max} bytes; request less at once")]
     TooLarge {
         /// The URL of the call.
         url: String,
-        /// The bound.
+        /// The largest accepted response body, in bytes.
         max: usize,
     },
     /// The node answered with an error.
     #[error(transparent)]
     Refused(#[from] Problem),
-    /// The answer is not one of the API.
+    /// The response is not one of the API.
     #[error(
         "{url} did not answer like Littoral's API: {reason}; check that a Littoral node of this version runs there"
     )]
@@ -97,13 +97,14 @@ impl Error {
         self.problem().map(|problem| problem.status)
     }
 
-    /// Whether the requested thing does not exist.
+    /// Returns whether the requested thing does not exist (status 404).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
 
-    /// Whether the same call may succeed later.
+    /// Returns whether the same call may succeed later. Whether it is safe to repeat is another question: it may have
+    /// taken effect.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

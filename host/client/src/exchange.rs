@@ -1,4 +1,4 @@
-//! Sends calls and receives their answers: timeouts, bounds, retries.
+//! Sends calls and receives their responses: timeouts, bounds, retries.
 
 use crate::{Client, Error, Problem, call::Call};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use std::{error::Error as StdError, time::Duration};
 /// The longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// A successful answer.
+/// A response with a status of success.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) url: String,
@@ -32,7 +32,7 @@ impl Answer {
 }
 
 impl Client {
-    /// Sends a call, retries it if that is safe, and returns the answer.
+    /// Sends a call, retries it if that is safe, and returns the response.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, Error> {
         let config = &self.inner.config;
         let mut backoff = Duration::from_millis(config.backoff_ms);
@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// Returns the error in an answer. The text of another server (a proxy, Feast's door) becomes the detail.
+/// Returns the error in a response. The text of another server (a proxy, Feast's door) becomes the detail.
 fn problem(status: StatusCode, body: &[u8]) -> Problem {
     let mut problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     if problem.detail.is_empty() && problem.title.is_empty() {

@@ -9,8 +9,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Every call has a deadline and a bound on the size of its answer. The client retries a call only if it never reached the node,
-//! or if it is idempotent and the node is busy.
+//! Every attempt of a call has a timeout and a bound on the size of its response. The client retries a call only if it
+//! never reached the node, or if it is idempotent and failed for a reason that may pass: the node is busy, the
+//! connection broke, or there was no response in time.
 
 #![warn(clippy::unwrap_used)]
 

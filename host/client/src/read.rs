@@ -4,7 +4,7 @@ use crate::{Client, Error, Read, ReadAnswer, call::Call};
 use http::Method;
 
 impl Client {
-    /// Reads features. Retries if the node is busy or unreachable.
+    /// Reads features. Retries if the node is busy, cannot be reached, or does not respond.
     ///
     /// # Errors
     /// [`Error`].

@@ -8,7 +8,7 @@ use littoral_api::{
 };
 use littoral_model::{details::ViewDefinition, view::FeatureView};
 
-/// The answer to the definition of a view.
+/// The result of creating or changing a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewPut {
     /// The receipt of the change.

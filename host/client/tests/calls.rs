@@ -1,4 +1,4 @@
-//! The client's requests, its parsing of answers, and its retries.
+//! The client's requests, its parsing of responses, and its retries.
 
 #[path = "support/server.rs"]
 mod server;
@@ -66,7 +66,7 @@ async fn a_view_round_trips() {
                 body(json!({"generation": 3, "views": [back], "modules": [], "services": [], "push_sources": []})),
             ),
             ("GET", "/v1/views") => (200, body(json!({"views": [back]}))),
-            // The former form is parsed too.
+            // Nodes of older versions answer in this form.
             ("GET", "/v1/views/airport_hourly") => (200, body(serde_json::to_value(view()).unwrap())),
             _ => (404, body(json!({"status": 404, "code": "unknown_view", "detail": "there is no view 'x'"}))),
         }

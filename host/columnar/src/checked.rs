@@ -21,7 +21,7 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// Columns in the view's value types, with no null key or timestamp.
+/// A batch's columns, converted to the view's value types. No key or event timestamp is null.
 #[derive(Clone, Debug)]
 pub struct Checked {
     view: ViewId,

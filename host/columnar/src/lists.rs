@@ -39,7 +39,7 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
     let null_element = || Refusal::null_element(element).to_string();
     if *values.data_type() == DataType::Null && !matches!(element, ValueType::Float | ValueType::Double) {
         let holds_some = |row: &usize| array.is_valid(*row) && offsets[*row] < offsets[*row + 1];
-        // Whatever number of elements these lists claim to have, nothing is created from them.
+        // No element is created here, however many these lists claim to have.
         return match (0..array.len()).find(holds_some) {
             Some(row) => Err((row, null_element())),
             None => list_of(element, vec![0; offsets.len()], new_empty_array(&canonical::arrow_type(element)), array),
@@ -66,8 +66,8 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
     list_of(element, offsets, values, array)
 }
 
-/// Returns the elements, with those null that no list has: elements of null rows, or beyond a slice of the column. Whatever they
-/// are, they are not values.
+/// Returns the elements. Those that belong to no list become null, so that their content is never converted or
+/// rejected: elements of null rows, and elements outside of the column's slice.
 fn listed(values: &ArrayRef, offsets: &[i32], array: &ArrayRef) -> Result<ArrayRef, CellError> {
     let of_row = |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
     let valid = || (0..array.len()).filter(|row| array.is_valid(*row)).map(of_row);

@@ -33,9 +33,9 @@ pub enum Created {
     /// None.
     #[default]
     Unused,
-    /// This one, if it exists and its type can hold times. Values that are not times are ignored.
+    /// This one, if it exists and its type can hold times. Values that are not times are ignored: the name is a guess.
     IfThere(String),
-    /// This one, if it exists.
+    /// This one, if it exists. It must then hold times: the view's source names it.
     Named(String),
     /// This one, which must exist.
     Required(String),

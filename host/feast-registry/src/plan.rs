@@ -111,7 +111,7 @@ fn choose(registry: &proto::Registry, wanted: Option<&str>) -> Result<String, Er
     }
 }
 
-/// Notes the entities that no imported view uses: entities are parts of views here.
+/// Notes the entities that no imported view uses. Here, an entity exists only within a view.
 fn note_entities(registry: &proto::Registry, project: &str, views: &[ViewDefinition], notes: &mut Vec<Note>) {
     let entities = registry.entities.iter().filter_map(|entity| entity.spec.as_ref());
     for entity in entities.filter(|entity| in_project(&entity.project, project) && entity.name != views::DUMMY_ENTITY) {

@@ -48,7 +48,7 @@ pub(crate) fn services(
     services
 }
 
-/// Converts a service as a whole or not at all: a model that reads it needs all columns.
+/// Converts a service completely or not at all, because a model that reads it needs all of its columns.
 fn service(
     spec: &FeatureServiceSpec,
     views: &[ViewDefinition],

@@ -20,7 +20,7 @@ const DUMMY_JOIN_KEY: &str = "__dummy_id";
 /// Feast's stand-in for the entity of views that have none.
 pub(crate) const DUMMY_ENTITY: &str = "__dummy";
 
-/// The common parts of plain and stream feature views.
+/// What plain and stream feature views have in common.
 pub(crate) struct ViewSpec<'a> {
     pub(crate) name: &'a str,
     entities: &'a [String],

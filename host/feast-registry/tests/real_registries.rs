@@ -50,7 +50,7 @@ fn every_view_of_the_anchor_repository_is_there() {
         [PushSource { name: "driver_stats_push_source".into(), views: vec!["driver_hourly_stats_fresh".into()] }
             .into()]
     );
-    // Every difference is that the import loads no rows, which it says of each source.
+    // The only difference is that the import loads no rows, which it notes for each source.
     let reasons = plan.notes.iter().map(|note| (note.kind, note.left_out, note.reason.as_str()));
     let no_rows = |(kind, left_out, reason): (Kind, bool, &str)| {
         kind == Kind::DataSource && !left_out && reason.contains("'littoral ingest parquet /data/")
@@ -161,7 +161,7 @@ fn nothing_is_left_out_without_a_word() {
     let mut notes: Vec<String> = plan
         .notes
         .iter()
-        // Of every source it is said that its rows are not loaded, or that nothing needs them; `sources.rs` looks at that.
+        // Every source has a note that its rows are not loaded, or that nothing needs them; `sources.rs` tests these.
         .filter(|note| note.kind != Kind::DataSource)
         .map(|note| format!("{} {}{}: {}", note.kind, note.name, if note.left_out { " -" } else { "" }, note.reason))
         .collect();

@@ -1,4 +1,4 @@
-//! What a real registry says beyond schemas is carried over, and what cannot be is named with its consequence.
+//! What a real registry contains beyond schemas is imported, or listed with the consequence.
 
 use littoral_feast_registry::Plan;
 use littoral_model::details::{About, RowSource, ViewDefinition};

@@ -1,8 +1,9 @@
-//! Bounds on the rows that are read and sent at once, so that memory is bounded in bytes whatever the rows hold.
+//! Bounds on the rows that are read and sent at once, so that memory is bounded in bytes, however large the rows are.
 //!
-//! A Parquet file of a few kilobytes may expand to gigabytes: a text that is stored once and used by many rows, or a list of equal
-//! elements. Texts and bytes are therefore read as views, which share what is stored once. The file's metadata determines how many
-//! rows of other types fit. The rows that were read are split by the bytes that they take when they are sent.
+//! A Parquet file of a few kilobytes may expand to gigabytes, because it stores a text that many rows use, or the equal
+//! elements of a list, only once. Texts and bytes are therefore read as Arrow views, which share what is stored once.
+//! For other types, the file's metadata determines how many rows are read at once. The rows that were read are then
+//! split into *runs* by the size that they have when they are sent, without sharing.
 
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray as _};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
@@ -15,11 +16,11 @@ use std::{ops::Range, sync::Arc};
 /// The approximate size of a batch's rows in bytes.
 pub(crate) const BATCH_BYTES: usize = 16 << 20;
 
-/// The rows that are read at once if texts are stored as differences from their predecessors and the file does not state their
-/// lengths: a few bytes may stand for a long text.
+/// The number of rows that are read at once if the file stores texts as differences from their predecessors and does
+/// not state their lengths. A few bytes may then represent a long text.
 const DIFFERENCES_ROWS: usize = 8;
 
-/// Returns how many rows of these root columns are read at once, at most `rows_max`.
+/// Returns how many rows of these root columns to read at once: 1 to `rows_max`.
 pub(crate) fn batch_rows(metadata: &ParquetMetaData, columns: &[usize], rows_max: usize) -> usize {
     let groups = metadata.row_groups().iter();
     groups.map(|group| group_rows(group, columns)).min().unwrap_or(rows_max).clamp(1, rows_max)
@@ -40,13 +41,14 @@ fn group_rows(group: &RowGroupMetaData, columns: &[usize]) -> usize {
     rows.min(BATCH_BYTES / per_row.max(1))
 }
 
-/// Returns the size of a row group's column in memory, as far as its metadata states it.
+/// Returns the size in memory of a row group's column, in bytes, as far as the metadata states it.
 fn chunk_bytes(column: &ColumnChunkMetaData) -> usize {
     let width = match column.column_type() {
         Physical::BOOLEAN => 1,
         Physical::INT32 | Physical::FLOAT => 4,
         Physical::INT64 | Physical::DOUBLE | Physical::INT96 => 8,
-        // A view.
+        // An Arrow view has 16 bytes, however long the text. The texts themselves are counted below, by their stored
+        // size.
         Physical::BYTE_ARRAY => 16,
         Physical::FIXED_LEN_BYTE_ARRAY => usize::try_from(column.column_descr().type_length()).unwrap_or(0),
     };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Why a load failed. Acknowledged rows stay loaded; running the load again continues after them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An option out of its range.
+    /// An option is out of its range.
     #[error("{0}")]
     Options(String),
     /// A file or directory that cannot be read.
@@ -94,7 +94,7 @@ pub enum Error {
         /// All rows.
         rows: u64,
     },
-    /// The node does not answer.
+    /// A call before the first row was sent failed: the node rejected it or does not answer.
     #[error(transparent)]
     Client(#[from] littoral_client::Error),
     /// A thread or task of the load ended without an error.

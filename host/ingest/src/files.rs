@@ -23,9 +23,9 @@ const DEPTH_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) path: PathBuf,
-    /// Its path within the load's folder; its name when it is the load.
+    /// Its path within the folder that is loaded, or its name if this file alone is loaded.
     below: PathBuf,
-    /// With texts and bytes as views.
+    /// The file's metadata. Its Arrow schema has texts and bytes as views.
     pub(crate) metadata: ArrowReaderMetadata,
     pub(crate) rows: u64,
     /// The plan of the file's columns, then of those from its folders.
@@ -55,7 +55,8 @@ pub struct Found {
     pub root: PathBuf,
     /// The Parquet files, by path.
     pub files: Vec<PathBuf>,
-    /// Files and folders that were skipped because their names begin with `.` or `_`, with which other programs mark non-data.
+    /// Files and folders that were skipped because their names begin with `.` or `_`. Other programs mark files that
+    /// are not data in this way.
     pub hidden: usize,
     /// Files that were skipped because their names do not end in `.parquet`.
     pub others: usize,
@@ -101,7 +102,8 @@ fn look_into(folder: &Path, depth: usize, found: &mut Found) -> Result<(), Error
     Ok(())
 }
 
-/// Returns whether a name marks non-data. A partition's column may begin with `_`.
+/// Returns whether a name marks a file or folder that is not data. A folder `_NAME=VALUE` is data: the name of a
+/// partition column may begin with `_`.
 fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || (name.starts_with('_') && !name.contains('='))
 }

@@ -21,7 +21,7 @@ pub(crate) struct Seconds {
     reader: ParquetRecordBatchReader,
 }
 
-/// Returns the metadata with which a file's INT96 columns are read in seconds; `None` for a file without them.
+/// Returns the metadata for reading a file's INT96 columns in seconds, or `None` if the file has no such column.
 pub(crate) fn in_seconds(metadata: &ArrowReaderMetadata) -> Result<Option<ArrowReaderMetadata>, ParquetError> {
     let parquet = metadata.parquet_schema();
     if !parquet.columns().iter().any(|column| column.physical_type() == PhysicalType::INT96) {
@@ -72,7 +72,8 @@ impl Seconds {
         Self { columns, reader }
     }
 
-    /// Returns the batch, with those columns in seconds that overflow in nanoseconds.
+    /// Returns the batch, in which columns whose nanoseconds overflow are replaced by the columns in seconds. `broken`
+    /// converts a reason to the file's error.
     pub(crate) fn mend(&mut self, batch: RecordBatch, broken: impl Fn(String) -> Error) -> Result<RecordBatch, Error> {
         let seconds = match self.reader.next() {
             Some(Ok(seconds)) if seconds.num_rows() == batch.num_rows() => seconds,
@@ -91,7 +92,8 @@ impl Seconds {
     }
 }
 
-/// Returns whether all values in nanoseconds lie within their seconds. Columns of other types are no features.
+/// Returns whether all values in nanoseconds lie within their seconds. Columns of other types (maps, structs) cannot be
+/// features, so they count as agreeing.
 fn agree(nanos: &ArrayRef, seconds: &ArrayRef) -> bool {
     match (nanos.data_type(), seconds.data_type()) {
         (DataType::Timestamp(TimeUnit::Nanosecond, _), DataType::Timestamp(TimeUnit::Second, _)) => {

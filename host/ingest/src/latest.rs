@@ -1,24 +1,25 @@
-//! Which rows are sent: only the last of each entity key, or all but those that another row of the same event outranks.
+//! Decides which rows are sent: only the last row of each entity key, or all rows except those that a row with the same
+//! entity key and event timestamp outranks.
 //!
-//! The last row of a key has the greatest event timestamp; of equal ones, the latest time of creation; of equal ones, the later
-//! place in the files.
+//! The last row of a key is the one with the greatest event timestamp. Ties are broken by the latest time of creation,
+//! then by the later place in the files.
 
 use crate::{Error, files::Input, reader::Batches};
 use hashbrown::HashMap;
 use littoral_model::event_time::EventTime;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The rows of an entity key that are sent.
+/// Which rows of an entity key are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// Only its last row.
     Last,
-    /// All rows, but of those of its last event only the one that was created last. That event outranks all older rows in any
-    /// order.
+    /// All rows, except that of the rows with the newest event timestamp only the one created last is sent. The order
+    /// of older rows does not matter, because the newest event outranks them.
     TheLaterMade,
 }
 
-/// Per file, a bit for each row that is not sent.
+/// For each file, one bit per row, which is set if the row is not sent.
 #[derive(Debug)]
 pub(crate) struct Latest(Vec<Vec<u64>>);
 
@@ -36,7 +37,7 @@ impl Latest {
         let all = if kept == Kept::Last { u64::MAX } else { 0 };
         let words = |input: &Input| usize::try_from(input.rows.div_ceil(64)).unwrap_or(0);
         let mut left_out = Self(inputs.iter().map(|input| vec![all; words(input)]).collect());
-        // Keys by their 128-bit hash: among a billion keys a collision has a probability of 1 in 10^20.
+        // Keys by their 128-bit hash: among a billion keys, the probability of a collision is below 1 in 10^20.
         let mut last: HashMap<u128, Candidate> = HashMap::new();
         for (file, input) in inputs.iter().enumerate() {
             for batch in Batches::keys(input, batch_rows)? {

@@ -1,10 +1,10 @@
 //! Loads Parquet files into a feature view, through the door of a leader or an edge.
 //!
-//! A load finds the files ([`files`]), checks every schema against the view before anything is sent, hashes the files, reads from
-//! the state file where an earlier run stopped, then reads the rows, splits them by entity key, and sends them. Rows of one key go
-//! through one partition in file order, so that their order holds while several batches are in flight. Every batch carries an
-//! idempotency key made of the file's digest and the batch's place, so that a batch which was accepted before an interruption is
-//! not accepted again.
+//! A load finds the files ([`files`]), checks every schema against the view before anything is sent, hashes the files,
+//! reads from the state file where an earlier run stopped, then reads the rows, splits them by entity key, and sends
+//! them. Rows of one key go through one partition in file order, so that their order holds while several batches are in
+//! flight. Every request carries an idempotency key made of the load's fingerprint, the file's digest and the place of
+//! its rows, so that a request which was accepted before an interruption is not applied again.
 
 #![warn(clippy::unwrap_used)]
 

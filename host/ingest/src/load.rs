@@ -28,7 +28,7 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The column of a row's time of creation, unless the view's source or the caller names another.
+/// The name of the column with creation times, unless the view's source or the caller names another one.
 const CREATED: &str = "created";
 /// How often the state is written during a load.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
@@ -39,7 +39,8 @@ const CHUNKS_WAITING_MAX: usize = 1_024;
 /// How many parts may wait for each partition: enough to keep it busy, few enough to bound memory.
 const PARTS_WAITING_MAX: usize = 2;
 
-/// Loads a file, or a directory's files, into a view. Returns when all rows are acknowledged.
+/// Loads a file, or a directory's files, into a view. Returns when every row is acknowledged, or left out as the
+/// options request.
 ///
 /// # Errors
 /// [`Error`]. Acknowledged rows stay loaded, and the same call continues after them.
@@ -60,7 +61,7 @@ pub async fn ingest(
     let view = definition.view;
     let kept = match inputs.iter().any(|input| input.plan.created().is_some()) {
         _ if options.latest_only => Some(Kept::Last),
-        // If the latest write replaces others, whatever its event, the order of the rows decides.
+        // With `LatestWrite`, the row written last wins whatever its event timestamp, so the files' order must be kept.
         true if view.merge != MergePolicy::LatestWrite => Some(Kept::TheLaterMade),
         _ => None,
     };
@@ -84,7 +85,7 @@ pub async fn ingest(
         false => State::load(&state_path, fingerprint)?,
     };
     if state.token.as_deref().is_some_and(|token| is_lost(&status, token)) {
-        // The log was rolled back: the lost rows are loaded once more.
+        // The log was rolled back. Which rows it lost is unknown, so all rows are sent again.
         state.rows_done.clear();
         state.token = None;
         report.lost_since = true;
@@ -186,7 +187,7 @@ fn fingerprint(
 /// Returns whether the log has lost the record that this token names. A replica that has not received the record yet has lost
 /// nothing.
 fn is_lost(status: &NodeStatus, token: &str) -> bool {
-    // It may be a later build's token: nothing is known to be lost.
+    // A later build may have written the token. A token that cannot be parsed proves no loss.
     let Ok(token) = token.parse::<Watermark>() else { return false };
     let lost = |(region, incarnation, lsn)| {
         let lives = status.lives.get(region);
@@ -195,8 +196,8 @@ fn is_lost(status: &NodeStatus, token: &str) -> bool {
     token.iter().any(lost)
 }
 
-/// Returns the prefix of the load's idempotency keys. It covers all files and the rule by which rows are left out, so that a
-/// request with other rows never has the key of an earlier run.
+/// Returns a hash that is part of all idempotency keys of the load. It depends on the files and on the rule by which
+/// rows are left out, so that a request with other rows never has the key of an earlier run.
 fn identity(state: &State, inputs: &[Input], kept: Option<Kept>) -> String {
     let (fingerprint, again) = (&state.fingerprint, &state.again);
     if kept != Some(Kept::TheLaterMade) && again.is_empty() {
@@ -219,7 +220,7 @@ async fn find_latest(
     let inputs = Arc::clone(inputs);
     let found = tokio::task::spawn_blocking(move || {
         Latest::find(&inputs, batch_rows, kept, |rows| {
-            // The receiver is gone: the load was dropped.
+            // An error means that the load was dropped. There is nobody to report to.
             let _ = heard.blocking_send(rows);
         })
     });
@@ -362,7 +363,8 @@ impl Load<'_> {
     }
 }
 
-/// The progress of one file. A chunk is done when all its parts are, and counts when all chunks before it are done.
+/// The progress of one file. A chunk is done when all its parts are acknowledged. Its rows count only once all earlier
+/// chunks are done too, because a resumed load continues at a row number.
 #[derive(Default)]
 struct FileProgress {
     done: u64,

@@ -7,14 +7,16 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub struct Options {
     /// The view that the rows belong to.
     pub view: String,
-    /// The column of the event timestamp. Default: the one that the view's source names, or `event_timestamp`. A file without it is
-    /// rejected.
+    /// The column with event timestamps. Default: the one that the view's source names, or `event_timestamp`. A file
+    /// without it is rejected.
     pub timestamp: Option<String>,
-    /// The column of the time of creation: of rows of one key and equal event timestamps, the one created last stays. A file
-    /// without the column is rejected. Default: the one that the view's source names, or `created`, in files that have it. With
-    /// such a column all keys are read before the first row is sent, which takes about 80 bytes of memory per key.
+    /// The column with creation times: among rows with equal keys and event timestamps, the one created last wins. A
+    /// file without the column is rejected. Default: the one that the view's source names, or `created`, in files that
+    /// have it. With such a column all keys are read before the first row is sent, which takes about 80 bytes of memory
+    /// per key.
     pub created: Option<String>,
-    /// Whether, of rows of one key and equal event timestamps, the last in the files stays, whatever its time of creation.
+    /// Whether, among rows with equal keys and event timestamps, the last one in the files wins, whatever its time of
+    /// creation.
     pub ignore_created: bool,
     /// Join key or feature -> column, where the names differ.
     pub renamed: BTreeMap<String, String>,
@@ -23,11 +25,12 @@ pub struct Options {
     /// Whether only the last row of each entity key over all files is sent: the online state without its history. Takes
     /// about 80 bytes of memory per key.
     pub latest_only: bool,
-    /// Rows read at once; split among the partitions. Default 20,000.
+    /// The number of rows that are read at once and then split among the partitions, 1 to 1,000,000. Default 20,000.
     pub batch_rows: usize,
     /// The largest request body, in bytes. Default 8 MiB.
     pub body_bytes_max: usize,
-    /// Batches in flight: entity keys are split among as many partitions. Default 4, at most 64.
+    /// The number of partitions among which entity keys are split, 1 to 64. Each partition has one request in flight.
+    /// Default 4.
     pub in_flight: usize,
     /// The path of the load's state. Default: beside the file as `FILE.littoral-ingest.json`, in a directory as
     /// `.littoral-ingest.json`.

@@ -10,7 +10,7 @@ use littoral_model::{
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// How Hive writes a null.
+/// The value by which Hive represents null in a folder's name.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A column with one value in all rows of a file.
@@ -24,7 +24,8 @@ pub(crate) struct Constant {
     fills: Option<ValueType>,
 }
 
-/// Returns the columns of the folders between the load's folder and the file. Of equal names the innermost counts.
+/// Returns the columns that the folders between the loaded folder and the file define. If several folders define the
+/// same column, the innermost one wins.
 pub(crate) fn constants(below: &Path, view: &FeatureView, columns: &Columns) -> Vec<Constant> {
     let mut constants: BTreeMap<String, Constant> = BTreeMap::new();
     for folder in below.parent().into_iter().flat_map(Path::components) {
@@ -44,7 +45,8 @@ impl Constant {
         Field::new(&self.name, self.data_type(), true)
     }
 
-    /// Returns the type of the column. A folder's name is text, which the table of conversions takes for every type but one.
+    /// Returns the type of the column. A folder's value is text, which the conversion table accepts for every type
+    /// except bool.
     fn data_type(&self) -> DataType {
         match self.fills {
             Some(ValueType::Bool) => DataType::Boolean,
@@ -52,7 +54,7 @@ impl Constant {
         }
     }
 
-    /// Checks that the value is one of the type that it fills.
+    /// Checks that the value can be converted to the type of the feature or join key that it fills.
     ///
     /// # Errors
     /// What is wrong, with the folder's name.
@@ -72,7 +74,7 @@ impl Constant {
     pub(crate) fn column(&self, rows: usize) -> Result<ArrayRef, String> {
         let Some(value) = &self.value else { return Ok(new_null_array(&self.data_type(), rows)) };
         Ok(match self.fills {
-            // Hive writes booleans as words. Elsewhere a text is no boolean.
+            // Hive writes booleans as words. The conversion table accepts no text as a bool.
             Some(ValueType::Bool) => {
                 let is_true: bool =
                     value.to_ascii_lowercase().parse().map_err(|_| "a bool is 'true' or 'false'".to_owned())?;
@@ -83,7 +85,7 @@ impl Constant {
     }
 }
 
-/// The view's use of a column.
+/// Returns the type of the feature or join key that a column fills, or `None` if the view does not use it.
 fn value_type(view: &FeatureView, columns: &Columns, column: &str) -> Option<ValueType> {
     let mapped = columns.field_mapping.get(column).map_or(column, String::as_str);
     let takes = |name: &String| columns.renamed.get(name).map_or(mapped == name, |given| given == column);

@@ -19,7 +19,8 @@ pub trait Progress: Send {
         let _ = (path, rows, from_row);
     }
 
-    /// Called with the number of rows just done: acknowledged, superseded by a later row of their key, or done by an earlier run.
+    /// Called with the number of rows that were done since the last call: acknowledged, left out, or done by an earlier
+    /// run.
     fn done(&mut self, rows: u64) {
         let _ = rows;
     }

@@ -1,4 +1,4 @@
-//! Reads a file's rows from a row on, in batches, and only the needed columns.
+//! Reads the needed columns of a file in batches, beginning at a given row.
 
 use crate::{
     Error,
@@ -25,7 +25,7 @@ pub(crate) struct Batches {
     /// The second reading of INT96 columns, whose nanoseconds can overflow.
     seconds: Option<Seconds>,
     constants: Vec<Constant>,
-    /// The current batch, and its remaining rows.
+    /// The current batch, and the runs of its rows that were not returned yet.
     read: Option<(RecordBatch, VecDeque<Range<usize>>)>,
     next_row: u64,
 }
@@ -36,7 +36,7 @@ impl Batches {
         Self::open(input, &input.plan.used(), from_row, batch_rows)
     }
 
-    /// Reads only the columns of the entity key and the timestamp.
+    /// Reads only the columns of the entity key and of the times: event timestamp and creation.
     pub(crate) fn keys(input: &Input, batch_rows: usize) -> Result<Self, Error> {
         Self::open(input, &input.plan.used_by_keys(), 0, batch_rows)
     }
@@ -97,7 +97,7 @@ impl Batches {
         }
     }
 
-    /// Reads the next rows.
+    /// Reads the next batch from the file.
     fn next_read(&mut self) -> Option<Result<RecordBatch, Error>> {
         let path = &self.path;
         let broken = |reason| Error::NotParquet { path: path.clone(), reason };
@@ -135,7 +135,8 @@ impl Iterator for Batches {
         };
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;
-        // Runs are bounded, except a single row: the file is the user's own.
+        // Runs are already bounded. Only a run of a single row may be larger, up to 1 GiB, because the file is the
+        // user's own.
         let limits = Limits { rows_max: usize::MAX, bytes_max: 1 << 30 };
         let base = usize::try_from(first).unwrap_or(usize::MAX);
         let checked = self

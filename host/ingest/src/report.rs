@@ -15,7 +15,8 @@ pub struct Report {
     pub rows_sent: u64,
     /// Rows that an earlier run had loaded.
     pub rows_resumed: u64,
-    /// Rows that were not sent because the files have a later row of their key (`latest_only`).
+    /// Rows that were not sent because another row of their key replaces them: a later one (`latest_only`), or one with
+    /// the same event timestamp that was created later.
     pub rows_superseded: u64,
     /// Requests that were acknowledged.
     pub batches: u64,
@@ -33,7 +34,7 @@ pub struct Report {
     pub files_hidden: usize,
     /// Files of the directory that were skipped because their names do not end in `.parquet`.
     pub files_other: usize,
-    /// The bytes of request bodies.
+    /// The total size of the acknowledged request bodies, in bytes.
     pub bytes_sent: u64,
     /// The names of columns that no join key or feature uses.
     pub columns_ignored: Vec<String>,
@@ -43,7 +44,7 @@ pub struct Report {
     pub was_finished: bool,
     /// How long the run took, in milliseconds.
     pub elapsed_ms: u64,
-    /// Rows sent a second.
+    /// Rows sent per second.
     pub rows_per_second: f64,
     /// The freshness token of the last batch in the log: a read that demands it sees every row of this run.
     pub token: Option<String>,

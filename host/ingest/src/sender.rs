@@ -1,4 +1,4 @@
-//! A partition: sends its parts in order, one request at a time.
+//! A partition of the entity keys: sends its parts of all chunks in order, one request at a time.
 
 use crate::encode::{self, Body};
 use littoral_client::{Client, Error, RowsReceipt};
@@ -22,7 +22,7 @@ pub(crate) struct Part {
     pub(crate) bodies: Vec<Body>,
     /// The number of each of its rows in the file.
     pub(crate) file_rows: Vec<u64>,
-    /// Its rows, if rejected rows are left out.
+    /// Its rows, if rejected rows are left out: what remains of a body is then encoded again.
     pub(crate) rows: Option<Arc<Checked>>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum Sent {
     Failed { error: Error, row: Option<u64> },
 }
 
-/// The state that all partitions of a load share.
+/// Sends the parts of one partition. The partitions of a file are clones, which share this state.
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) client: Client,
@@ -104,7 +104,7 @@ impl Sender {
         true
     }
 
-    /// Returns a body's rows without the rejected one.
+    /// Encodes a body's rows again, without the rejected one.
     async fn around(&self, part: &Arc<Checked>, body: &Body, at: u32) -> Result<Vec<Body>, String> {
         let (part, rows, bytes_max) = (part.clone(), body.rows.clone(), self.body_bytes_max);
         let refused = rows.start + at;

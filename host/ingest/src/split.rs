@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A chunk that was read: how many rows it covers, and how many of its parts are not acknowledged yet.
+/// The announcement of a chunk: how many rows it covers, and how many of its parts are not acknowledged yet.
 pub(crate) struct Chunk {
     pub(crate) number: u64,
     pub(crate) rows: u64,
@@ -13,16 +13,20 @@ pub(crate) struct Chunk {
     pub(crate) parts_left: usize,
 }
 
-/// Reads one file, on a thread of its own.
+/// Reads one file, on a blocking thread. A batch that was read is a *chunk*; it is split into a *part* for each
+/// partition, and each part is encoded as one or more request bodies.
 pub(crate) struct Split {
     pub(crate) inputs: Arc<Vec<Input>>,
+    /// The index of the file among the inputs.
     pub(crate) at: usize,
+    /// The number of the first row to read.
     pub(crate) from: u64,
     pub(crate) latest: Option<Arc<Latest>>,
     pub(crate) batch_rows: usize,
     pub(crate) body_bytes_max: usize,
     /// Whether rejected rows are left out.
     pub(crate) skip_refused: bool,
+    /// The hash that distinguishes this load's idempotency keys from those of other loads.
     pub(crate) fingerprint: String,
 }
 
@@ -55,7 +59,8 @@ impl Split {
                 let part = rows.take(picked).map_err(wrong)?;
                 let all = 0..part.rows() as u32;
                 let bodies = encode::bodies(&part, all, self.body_bytes_max).map_err(wrong)?;
-                // The same rows have the same key: file, place, extent and split determine them; the rest is the fingerprint.
+                // The same rows must always have the same key, and other rows another one. The file, the place, the
+                // number of rows and the split determine the rows of a part; the fingerprint covers everything else.
                 let key = format!(
                     "{}-{:.16}-{first}+{}-{partition}/{}",
                     input.digest,

@@ -20,13 +20,13 @@ pub(crate) struct State {
     version: u32,
     /// The fingerprint of the destination and the options: a run with another one starts over.
     pub(crate) fingerprint: String,
-    /// How many of the first rows are done, by file name and digest.
+    /// How many rows are done, counted from the file's beginning, by [`crate::files::Input::state_key`].
     pub(crate) rows_done: BTreeMap<String, u64>,
     /// Distinguishes the idempotency keys of a load that was started over from those of earlier runs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) again: String,
-    /// The freshness token of the last acknowledged batch: a log that has lost it has lost rows that are done. `None` in states of
-    /// older builds.
+    /// The freshness token of the last acknowledged batch: a log that has lost this batch has lost rows that count as
+    /// done. `None` in states of older builds.
     #[serde(default)]
     pub(crate) token: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! Rows of one key and equal event times: the one that was made last stays, wherever it stands. And what a view's source says
-//! about the columns of its files.
+//! Among rows with equal keys and event times, the one created last wins, wherever it is in the files. Also tests the
+//! columns that a view's source names.
 
 mod node;
 #[path = "../../client/tests/support/server.rs"]
@@ -24,7 +24,7 @@ fn times(seconds: impl Iterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(seconds.map(|at| at.map(|at| at * 1_000_000)).collect::<Vec<_>>()))
 }
 
-/// Writes a file of these rows, its columns of time and of the value under these names.
+/// Writes a file of these rows, with these names for the columns of times and of the value.
 fn file(path: &Path, rows: &[Row], [event, created, value]: [&str; 3]) {
     let text = |one: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(one))) as ArrayRef;
     let columns = vec![
@@ -47,7 +47,8 @@ fn options(world: &World) -> Options {
     Options { batch_rows: 2, missing_as_null: true, ..world.options() }
 }
 
-/// Per key the value that stays: of the greatest event time, of equal ones the one that came last.
+/// Returns the value that each key keeps: the one with the greatest event time, and among equal event times the one
+/// that arrived last.
 fn state(world: &World) -> Vec<i64> {
     let node = world.node.lock();
     let last = node.rows.values().map(|rows| rows.iter().rev().max_by_key(|(time, _)| *time).unwrap());
@@ -59,7 +60,7 @@ fn state(world: &World) -> Vec<i64> {
     .collect()
 }
 
-/// The node begins anew, without rows.
+/// Replaces the node's log by a new one, without rows.
 fn forget(world: &World) {
     let mut node = world.node.lock();
     node.rows.clear();
@@ -70,7 +71,7 @@ async fn load(world: &World, path: &Path, options: &Options) -> Result<Report, E
     ingest(path, &world.client, options, &mut Silent).await
 }
 
-/// Keys a to f, by the order in which their rows stand.
+/// Rows of the keys a to f; each key has another order of its rows.
 const TIES: [Row; 14] = [
     ("a", 2, 100, Some(9)), // made later, stands earlier
     ("a", 1, 100, Some(8)),
@@ -107,7 +108,7 @@ async fn of_equal_event_times_the_row_that_was_made_last_stays() {
         load(&world, &path, &Options { restart: true, ..how.clone() }).await.unwrap();
         assert_eq!(state(&world), expected, "{how:?}");
     }
-    // Where the last write stays whatever its event, the order of the rows is what counts.
+    // If the last write wins whatever its event, only the order of the rows matters.
     world.node.lock().view.merge = MergePolicy::LatestWrite;
     forget(&world);
     let report =
@@ -130,10 +131,10 @@ async fn ties_between_files_are_decided_too_and_a_cut_load_goes_on() {
     }
     world.node.lock().patience = None;
     load(&world, &files, &options(&world)).await.unwrap();
-    // Alike in everything (key e): the row of the later file.
+    // Rows with equal times (key e): the row of the later file wins.
     assert_eq!(state(&world), [2, 2, 2, 2, 1, 2]);
 
-    // A file that comes later with a row made earlier changes nothing, and one made later does.
+    // A later file whose row was created earlier changes nothing; one whose row was created later does.
     let late = [("a", 8, 100, Some(1)), ("b", 9, 100, Some(10))];
     file(&files.join("3.parquet"), &late, PLAIN);
     let report = load(&world, &files, &options(&world)).await.unwrap();
@@ -152,7 +153,7 @@ async fn the_views_source_names_the_columns() {
     world.node.lock().source = source;
     let report = load(&world, &path, &options(&world)).await.unwrap();
     assert_eq!((state(&world), report.columns_ignored.is_empty()), (vec![2; 6], true));
-    // What the caller says outranks the source.
+    // The caller's options take precedence over the source.
     let own = Options { timestamp: Some("made".into()), ignore_created: true, restart: true, ..options(&world) };
     let refused = load(&world, &path, &own).await.unwrap_err().to_string();
     assert!(refused.contains("'made'") && refused.contains("null"), "{refused}");

@@ -1,5 +1,5 @@
-//! Real Parquet files into a node: everything arrives, in order, once; a cut load goes on; what does not fit is refused
-//! before anything is sent.
+//! Loads real Parquet files into a node: every row arrives once and in order, an interrupted load resumes, and files
+//! that do not match the view are rejected before anything is sent.
 
 mod node;
 #[path = "../../client/tests/support/server.rs"]
@@ -60,7 +60,7 @@ async fn a_load_whose_rows_the_log_has_lost_since_sends_them_again_and_says_so()
         let mut node = world.node.lock();
         node.patience = None;
         let taken = node.taken as u64;
-        // A life that begins behind what was sent has lost nothing of it.
+        // A life that begins after the sent rows has lost none of them.
         node.roll_back(taken);
         taken
     };
@@ -89,13 +89,13 @@ async fn a_cut_load_goes_on_and_a_finished_one_says_so() {
     assert_eq!(report.rows_resumed + report.rows_sent, ROUTE_ROWS);
     {
         let node = world.node.lock();
-        // What was taken beyond the remembered row was sent again, and known again.
+        // Rows that were accepted after the last recorded row are sent again, and the node recognises them.
         assert_eq!((node.row_count(), report.batches_known), (ROUTE_ROWS, node.duplicates));
     }
     let again = load(&world, &world.options()).await.unwrap();
     assert!(again.was_finished && again.rows_sent == 0 && again.rows_resumed == ROUTE_ROWS);
 
-    // A leader that began anew has nothing, whatever the state file says; so does a user who asks for it.
+    // If the leader's log is new, or the user requests a restart, all rows are sent, whatever the state file contains.
     world.node.lock().incarnation = 2;
     assert_eq!(load(&world, &world.options()).await.unwrap().rows_sent, ROUTE_ROWS);
     let restart = Options { restart: true, ..world.options() };
@@ -153,7 +153,7 @@ async fn a_directory_is_one_load_bodies_are_bounded_and_progress_adds_up() {
     let report = ingest(dir.path(), &world.client, &options, &mut heard).await.unwrap();
     let all = 2 * ROUTE_ROWS;
     assert_eq!((heard.planned, heard.scanned, heard.done, heard.files), (all, all, all, 2));
-    // Of two equal files, the later one's rows stay.
+    // If two files are equal, the rows of the later one win.
     assert_eq!((report.rows_sent, report.rows_superseded), (ROUTES, all - ROUTES));
     assert_eq!(world.node.lock().row_count(), ROUTES);
     assert!(world.node.lock().body_bytes_max <= 5_000);

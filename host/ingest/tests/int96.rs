@@ -1,4 +1,4 @@
-//! INT96 timestamps before 1677 and after 2262, which do not fit the nanoseconds that Arrow reads them as.
+//! INT96 timestamps before 1677 and after 2262, which overflow the nanoseconds as which Arrow reads them.
 
 mod node;
 #[path = "../../client/tests/support/server.rs"]

@@ -1,4 +1,5 @@
-//! Small files that hold much are loaded in bounded memory. One test, as it looks at the memory of its process.
+//! Small files that expand to much data are loaded in bounded memory. This file has a single test, because it measures
+//! the memory of its process.
 
 mod node;
 #[path = "../../client/tests/support/server.rs"]
@@ -64,7 +65,7 @@ fn lists(rows: usize) -> ArrayRef {
     Arc::new(lists.finish())
 }
 
-/// The most memory that the process has had, in bytes.
+/// Returns the peak memory of the process, in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

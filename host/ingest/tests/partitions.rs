@@ -1,4 +1,4 @@
-//! Directories as other programs write them: a folder for each value of a column, hidden files beside.
+//! Loads directories as other programs write them: a folder for each value of a column, and hidden files.
 
 mod node;
 #[path = "../../client/tests/support/server.rs"]
@@ -40,11 +40,11 @@ fn key(origin: &str) -> Vec<u8> {
 async fn folders_give_columns_and_what_is_hidden_is_left_out_and_counted() {
     let world = World::new().await;
     let table = world.dir.path().join("table");
-    // Equal files: only their folders tell their rows apart.
+    // The files are equal; only their folders distinguish their rows.
     write(&table.join("date=2024-01-01/origin=BOS/flights_7d=5/part-0.parquet"), None);
     write(&table.join("date=2024-01-02/origin=SFO/flights_7d=__HIVE_DEFAULT_PARTITION__/part-0.parquet"), None);
     write(&table.join("part-1.parquet"), Some("LAX"));
-    // What the file says itself counts.
+    // A column of the file takes precedence over one of its folder.
     write(&table.join("origin=nowhere/part-2.parquet"), Some("JFK"));
     write(&table.join(".hidden.parquet"), Some("hidden"));
     write(&table.join("_temporary/0/part-3.parquet"), Some("temporary"));

@@ -1,4 +1,5 @@
-//! Rows that the node refuses, and loads that are begun anew: what is in is counted, and what is not is named.
+//! Rows that the node rejects, and loads that are restarted: the report counts the loaded rows and lists the rejected
+//! ones.
 
 mod node;
 #[path = "../../client/tests/support/server.rs"]
@@ -29,7 +30,7 @@ async fn a_refused_row_is_named_by_its_number_and_what_is_in_is_counted() {
     assert!(words.contains(&format!("route_daily_last_week.parquet, row {row}: ")), "{words}");
     assert!(words.contains("is ahead") && words.contains("--skip-refused"), "{words}");
 
-    // The row is corrected, here at the node, and the same command goes on.
+    // The row is corrected (here, at the node), and the same command continues.
     world.node.lock().refuses.clear();
     let report = ingest(&path, &world.client, &world.options(), &mut Silent).await.unwrap();
     assert_eq!(world.node.lock().row_count(), ROUTE_ROWS);
@@ -68,7 +69,7 @@ async fn a_load_that_is_begun_anew_is_not_taken_for_the_first() {
         let node = world.node.lock();
         assert_eq!((node.row_count(), node.duplicates), (times * ROUTE_ROWS, 0));
     }
-    // One that was begun anew and cut goes on as itself.
+    // A restarted load that is interrupted resumes; it does not restart again.
     let patience = world.node.lock().taken + 30;
     world.node.lock().patience = Some(patience);
     let restart = Options { restart: true, ..world.options() };

@@ -1,8 +1,9 @@
 //! `littoral bench`: the product's speed and memory on this machine, compared with the floor of the same machine in the same run.
 //!
-//! Absolute figures drift by half from hour to hour on a shared machine; ratios are stable. So every figure is compared with a
-//! peer that was measured in turns with it: a bare server that sends the same bytes, Redis, Feast, a bare loop of appends. The
-//! servers are separate processes; this process generates the load.
+//! Absolute figures drift by half from hour to hour on a shared machine; ratios are stable. So every figure is compared
+//! with that of a *peer* (here: a server or program to compare with, not a peer node) that was measured in turns with
+//! it: a bare server that sends the same bytes, Redis, Feast, a bare loop of appends. The servers are separate
+//! processes; this process generates the load.
 
 mod appends;
 mod args;

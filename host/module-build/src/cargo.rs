@@ -1,4 +1,4 @@
-//! Running cargo on a guest.
+//! Runs cargo on a guest crate.
 
 use crate::{
     error::Error,
@@ -14,17 +14,17 @@ use std::{
     time::Duration,
 };
 
-/// A build that takes longer than this deserves a word.
+/// After this time, a message states that the build takes long.
 const LONG: Duration = Duration::from_secs(5);
 
-/// What cargo built.
+/// The result of a build.
 pub(crate) struct Artifact {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) wasm: PathBuf,
 }
 
-/// A line of cargo's `--message-format=json`, as far as it matters here.
+/// A line of cargo's `--message-format=json`, with the fields that are used here.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -36,13 +36,13 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// The manifest of the guest crate in a folder.
+/// Returns the absolute path of the manifest of the guest crate in a folder.
 pub(crate) fn manifest(dir: &Path) -> Result<PathBuf, Error> {
     let manifest = dir.join("Cargo.toml");
     manifest.canonicalize().map_err(|_| Error::NoCrate(dir.to_owned()))
 }
 
-/// Builds the guest for release.
+/// Builds the guest with the release profile.
 pub(crate) fn build(manifest: &Path, toolchain: &Toolchain) -> Result<Artifact, Error> {
     let mut command = cargo(manifest);
     command
@@ -75,7 +75,7 @@ pub(crate) fn build(manifest: &Path, toolchain: &Toolchain) -> Result<Artifact, 
     artifact.ok_or_else(|| Error::NoModule(manifest.to_owned()))
 }
 
-/// Says once that a build takes long, unless what is returned is dropped before.
+/// Prints a message once a build has taken [`LONG`], unless the returned sender is dropped before that.
 fn patience(manifest: &Path) -> mpsc::SyncSender<()> {
     let (done, waiting) = mpsc::sync_channel(0);
     let dir = manifest.parent().unwrap_or(manifest).to_owned();
@@ -87,7 +87,7 @@ fn patience(manifest: &Path) -> mpsc::SyncSender<()> {
     done
 }
 
-/// Runs the guest's tests natively.
+/// Runs the guest's tests natively. Returns whether they passed.
 pub(crate) fn test(manifest: &Path) -> Result<bool, Error> {
     let mut command = cargo(manifest);
     command.args(["test", "--quiet", "--manifest-path"]).arg(manifest);
@@ -110,7 +110,7 @@ fn cargo(manifest: &Path) -> Command {
     for (name, _) in inherited {
         command.env_remove(name);
     }
-    // The guest's own folder decides, as its .cargo/config.toml would by hand.
+    // Run in the guest's folder, so that its .cargo/config.toml applies as it does for a person.
     if let Some(dir) = manifest.parent() {
         command.current_dir(dir);
     }
@@ -118,7 +118,8 @@ fn cargo(manifest: &Path) -> Command {
     command
 }
 
-/// From a package id, as `path+file:///…/delay_risk#0.1.0` or `…#delay_risk@0.1.0`; the folder's name where there is none.
+/// Returns the name and version from a package id such as `path+file:///…/delay_risk#0.1.0` or `…#delay_risk@0.1.0`. If
+/// the id has no name, the folder's name is used.
 fn name_and_version(id: &str, manifest: &Path) -> (String, String) {
     let folder = manifest.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let folder = folder.unwrap_or_default();

@@ -1,10 +1,10 @@
-//! A core module, with the WIT that its bindings left in it, to a component.
+//! Converts a core module to a component. The guest's bindings have embedded its WIT in the core module.
 
 use crate::error::Error;
 use std::{fs, path::Path};
 use wit_component::ComponentEncoder;
 
-/// The component.
+/// Returns the component.
 pub(crate) fn wrap(wasm: &Path) -> Result<Vec<u8>, Error> {
     let module = fs::read(wasm).map_err(|source| Error::Read { path: wasm.to_owned(), source })?;
     let encoded = ComponentEncoder::default().validate(true).module(&module).and_then(|encoder| encoder.encode());

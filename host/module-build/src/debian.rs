@@ -1,4 +1,5 @@
-//! Debian's compiler for WebAssembly: a second `rustc`, and the standard library's source to build along.
+//! Debian's compiler for WebAssembly: a `rustc` of its own, and the source of the standard library, which is built
+//! together with the guest.
 
 use crate::{
     error::Error,
@@ -12,10 +13,10 @@ use std::{
 
 const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 const RUSTC: &str = "/usr/bin/rustc";
-/// Rust 1.85 is the first that knows the guests' edition.
+/// Rust 1.85 is the first version that supports the guests' edition.
 const MINOR_MIN: u32 = 85;
 
-/// The compiler that is there, or else was installed just now.
+/// Returns Debian's compiler. Installs it if it is missing.
 pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
     if !is_there() {
         install()?;
@@ -27,7 +28,7 @@ pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
     }
     let host = output(Command::new(RUSTC).arg("-vV"))?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu");
-    // Debian's linker speaks wasm only with a package more; rustup's toolchain brings one.
+    // Debian's linker needs another package to link wasm; rustup's toolchain includes a linker that can.
     let linker = rustup_sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
     if !linker.exists() {
         return Err(Error::NoToolchain(format!("{} is not there", linker.display())));
@@ -45,7 +46,7 @@ pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
 
 fn is_there() -> bool {
     let Ok(version) = output(Command::new(RUSTC).arg("--version")) else { return false };
-    // Debian's other rustc may be older than guests are.
+    // The package `rustc` installs the same path, and may be too old for guests.
     if minor_version(&version).is_none_or(|minor| minor < MINOR_MIN) {
         return false;
     }
@@ -54,7 +55,7 @@ fn is_there() -> bool {
     PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock").exists()
 }
 
-/// From `rustc 1.96.0 (…)`: 96.
+/// Returns 96 for `rustc 1.96.0 (…)`.
 fn minor_version(text: &str) -> Option<u32> {
     text.split_whitespace().nth(1)?.strip_prefix("1.")?.split('.').next()?.parse().ok()
 }
@@ -70,7 +71,7 @@ fn install() -> Result<(), Error> {
             sudo.args(["-n", "apt-get"]);
             sudo
         };
-        // Standard output may be someone's JSON.
+        // This process may print JSON on standard output.
         command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
         match command.status() {
             Ok(status) if status.success() => Ok(()),

@@ -1,8 +1,8 @@
 //! Builds a Rust guest crate to a component.
 //!
-//! Where `rustup target add wasm32-unknown-unknown` has been done, that target is used. Elsewhere Debian's `rustc-web` and
-//! `rust-web-src` build the standard library along with the guest; they are installed when they are missing and that is
-//! allowed. Either way the core module that comes out is wrapped into a component in this process.
+//! If rustup's target `wasm32-unknown-unknown` is installed, it is used. Otherwise Debian's `rustc-web` and
+//! `rust-web-src` build the standard library together with the guest; they are installed if they are missing and this
+//! process may install them. In both cases, this process then converts the core module to a component.
 
 #![warn(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ pub use error::Error;
 
 use std::path::Path;
 
-/// A module, built.
+/// A module that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// The crate's name.
@@ -27,10 +27,10 @@ pub struct Built {
     pub bytes: Vec<u8>,
 }
 
-/// Builds the guest crate in `dir`. What cargo and package installation say goes to standard error.
+/// Builds the guest crate in `dir`. The output of cargo and of the package installation goes to standard error.
 ///
 /// # Errors
-/// [`Error`], saying what is missing and how to get it.
+/// [`Error`], which states what is missing and how to install it.
 pub fn build(dir: &Path) -> Result<Built, Error> {
     let manifest = cargo::manifest(dir)?;
     let toolchain = toolchain::find()?;
@@ -38,7 +38,7 @@ pub fn build(dir: &Path) -> Result<Built, Error> {
     Ok(Built { name: built.name, version: built.version, bytes: component::wrap(&built.wasm)? })
 }
 
-/// Runs the guest crate's own tests, natively, without WebAssembly. Says whether they passed.
+/// Runs the guest crate's own tests natively, without WebAssembly. Returns whether they passed.
 ///
 /// # Errors
 /// [`Error`] when cargo cannot be run there.

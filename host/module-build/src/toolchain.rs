@@ -1,4 +1,4 @@
-//! Which compiler makes WebAssembly here.
+//! Finds the compiler that builds WebAssembly on this host.
 
 use crate::{debian, error::Error};
 use std::{
@@ -17,7 +17,7 @@ pub(crate) struct Toolchain {
     pub(crate) arguments: Vec<String>,
 }
 
-/// An installed target, or else Debian's compiler.
+/// Returns the settings for rustup's target if it is installed, and otherwise for Debian's compiler.
 pub(crate) fn find() -> Result<Toolchain, Error> {
     let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
     if Path::new(libraries.trim()).exists() {
@@ -27,7 +27,7 @@ pub(crate) fn find() -> Result<Toolchain, Error> {
     debian::find(&PathBuf::from(sysroot.trim()))
 }
 
-/// What a program prints on its standard output.
+/// Returns what a program prints on its standard output. Ignores its exit code.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let out = command.stdin(Stdio::null()).stderr(Stdio::null()).output();

@@ -1,4 +1,4 @@
-//! Guests, good and bad, built with what this machine has.
+//! Builds valid and invalid guests with the compiler that this machine has.
 
 use littoral_module_build::{Error, build, test};
 use std::{

@@ -15,7 +15,7 @@ pub struct OutOfBounds {
     pub reason: String,
 }
 
-/// Returns those of `numbers` that are outside `range`.
+/// Returns an error for each of `numbers` that is outside `range`.
 pub fn check(
     range: RangeInclusive<u64>,
     numbers: impl IntoIterator<Item = (&'static str, u64)>,

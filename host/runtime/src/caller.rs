@@ -1,5 +1,5 @@
-//! The client on whose behalf the current task works. A door sets it. The code that forwards a write to another node reads it,
-//! and the code that records a change for an audit.
+//! The client on whose behalf the current task works. A door sets it. The code that forwards a write to another node
+//! reads it, and so does the code that records changes for an audit.
 
 use littoral_model::caller::Caller;
 

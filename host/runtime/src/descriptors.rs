@@ -45,7 +45,7 @@ pub enum Side {
     Peer,
 }
 
-/// The descriptors of each side's connections are below these numbers.
+/// The descriptors of each side's connections must be below these numbers.
 static CLIENTS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
 static PEERS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
 
@@ -62,7 +62,8 @@ pub fn prepare(needs: &Needs) -> Result<(), TooMany> {
     Ok(())
 }
 
-/// Returns whether a connection leaves the descriptors free that are reserved from its side.
+/// Returns whether a connection's descriptor is outside the range that is reserved: for the process itself, and for
+/// peers if the connection is a client's.
 #[must_use]
 pub fn leaves_room(connection: &impl AsRawFd, side: Side) -> bool {
     let below = match side {
@@ -76,7 +77,8 @@ fn fits(number: RawFd, below: u64) -> bool {
     u64::try_from(number).is_ok_and(|number| number < below)
 }
 
-/// Raises the soft limit to the hard one, or to `needed` where the system rejects that. Returns the limit that then applies.
+/// Raises the soft limit to the hard limit, or to `needed` on systems that reject that. Returns the limit that then
+/// applies.
 fn raise(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = |limit: Option<u64>| limit.unwrap_or(u64::MAX);

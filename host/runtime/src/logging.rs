@@ -7,7 +7,7 @@ use std::{
 };
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// `[log]`: what is logged, and in which format.
+/// `[logging]`: what is logged, and in which format.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -88,7 +88,7 @@ fn stderr_is_terminal() -> bool {
 /// forge the next, or control a terminal. Each event arrives in one `write`.
 struct OneLine<W> {
     out: W,
-    /// Whether the event is coloured; its escape sequences are then ours.
+    /// Whether the event is coloured. The escape sequences in it are then our own and must be kept.
     ansi: bool,
 }
 
@@ -103,7 +103,7 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// Escapes every character that does not belong into a line, except the newline at the end.
+/// Escapes control characters and line separators, except tabs, the newline at the end, and ESC if `ansi` is set.
 fn one_line(event: &str, ansi: bool) -> String {
     let (line, end) = event.strip_suffix('\n').map_or((event, ""), |line| (line, "\n"));
     let mut out = String::with_capacity(event.len());

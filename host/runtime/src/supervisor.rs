@@ -84,9 +84,9 @@ impl Supervisor {
         self.tasks.insert(handle.id(), Task { kind, name });
     }
 
-    /// Runs until the process is asked to stop or a required task ends, then stops everything. If SIGTERM is the reason
-    /// and a client is connected, the process first gives notice. Then the doors close, and then the state stops. A
-    /// second request to stop cuts the current step short.
+    /// Runs until the process is asked to stop or a required task ends, then stops everything. If SIGTERM is the
+    /// reason, and a client is connected to a door or was a moment ago, the process first announces that it is
+    /// draining. Then the doors close, and then the state stops. A second request to stop cuts the current step short.
     ///
     /// # Errors
     /// [`Error::TaskEnded`], after everything else has stopped.
@@ -125,7 +125,7 @@ impl Supervisor {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Announces to clients and routers that the doors are about to close.
+    /// Announces to clients and routers for the time of the notice that the doors are about to close.
     async fn give_notice(&self, signals: &mut Signals) {
         tracing::info!(notice = ?self.notice, "draining: no longer ready, and the doors stay open so that clients can move away");
         tokio::select! {

@@ -18,7 +18,7 @@ pub struct WatchedFile {
     reported: Option<Stamp>,
 }
 
-/// The properties of a file that show a change, or why they cannot be had.
+/// The properties of a file that show a change, or why they cannot be read.
 type Stamp = Result<Properties, io::ErrorKind>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ impl WatchedFile {
         &self.path
     }
 
-    /// Checks the file and returns whether it is to be read: it changed since the last time that this returned true,
-    /// and not since the last check. A file that appears, disappears or becomes unreadable has changed. Blocks for the
-    /// disk.
+    /// Checks the file and returns whether it must be read: it has changed since this method last returned true, and is
+    /// unchanged since the previous check. A file that appears, disappears or becomes unreadable has changed. Blocks
+    /// for the disk.
     pub fn has_changed(&mut self) -> bool {
         let now = stamp(&self.path);
         let complete = now == self.last;

@@ -1,8 +1,9 @@
-//! Caches compiled modules on disk, so that a restarted host need not compile them again.
+//! Caches compiled modules on disk, so that a restarted process need not compile them again.
 //!
-//! A file holds `xxh3-128 of the rest | native code`. Its name contains the component's digest and what the code was compiled for.
-//! Native code runs unchecked, so the directory must be ours alone, and a file that does not match its checksum is compiled again.
-//! The checksum detects damage; a user who can write to the directory controls the host anyway.
+//! A file holds `xxh3-128 of the rest | native code`. Its name contains the component's digest and what the code was
+//! compiled for. Native code runs unchecked, so the directory must be ours alone, and a file that does not match its
+//! checksum is compiled again. The checksum detects damage; a user who can write to the directory controls the process
+//! anyway.
 
 use littoral_model::module::ModuleDigest;
 use std::{
@@ -36,6 +37,8 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
+    /// Opens the cache in `dir`, and creates the directory if needed. Removes files that are no longer needed.
+    ///
     /// # Errors
     /// If the directory cannot be created, or others may write to it.
     pub(crate) fn open(dir: PathBuf, compatibility: u64) -> io::Result<Self> {
@@ -68,7 +71,7 @@ impl Cache {
     }
 
     /// Removes files of an interrupted process, and code for other engines that was not used for a long time. After an
-    /// upgrade, the old code must not stay forever, but a host that still runs the old version may need it.
+    /// upgrade, the old code must not stay forever, but a process of the old version may still need it.
     fn sweep(&self, now: SystemTime) -> io::Result<()> {
         let ours = format!("-{:016x}.module", self.compatibility);
         for entry in fs::read_dir(&self.dir)?.flatten() {

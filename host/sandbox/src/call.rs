@@ -169,7 +169,7 @@ async fn within<T>(wall: Duration, begun: Instant, work: impl Future<Output = T>
     time::timeout(wall.saturating_sub(begun.elapsed()), work).await
 }
 
-/// Creates an instance. If there is none left, others drop their idle ones.
+/// Returns an instance of a release. If the pool is full, drops the idle instances of all releases and tries again.
 async fn instance(release: &Release, shed: impl Fn()) -> wasmtime::Result<Instance> {
     match release.instance().await {
         Err(error) if error.is::<PoolConcurrencyLimitError>() => {

@@ -29,7 +29,7 @@ pub(crate) struct CallQueue<T> {
     alone_when_failed: u32,
 }
 
-/// What a request does.
+/// What a request must do after [`CallQueue::offer`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Offered<'a, T> {
     /// The request calls alone.

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-/// The hidden command under which the host binary runs [`main`].
+/// The hidden command under which the node's binary runs [`main`].
 pub const COMMAND: &str = "module-compile";
 /// The exit code for an invalid component; the reason is on standard error.
 pub(crate) const REFUSED: u8 = 3;

@@ -50,7 +50,7 @@ pub struct Config {
     pub compile_memory_bytes: u64,
     /// Processor time and wall time of the compiling process, in seconds. Default 60.
     pub compile_seconds: u64,
-    /// The directory for compiled modules; a restarted host need not compile them again. Default: none.
+    /// The directory for compiled modules; a restarted node need not compile them again. Default: none.
     pub cache_dir: Option<PathBuf>,
     /// The program that compiles, called with `module-compile`. Default: this program.
     pub compile_command: Option<PathBuf>,

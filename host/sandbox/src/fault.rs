@@ -5,7 +5,7 @@ use littoral_model::ports::ModuleError;
 use std::sync::Arc;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-/// Returns the error for a call that ended without an answer of the guest.
+/// Returns the error for a call that ended before the guest returned.
 pub(crate) fn of(error: &wasmtime::Error, guest: &Guest, module: &Arc<str>, bounds: &crate::Config) -> ModuleError {
     let module = module.to_string();
     if error.is::<PoolConcurrencyLimitError>() {
@@ -51,7 +51,7 @@ pub(crate) fn reported(text: &str, module: &Arc<str>) -> ModuleError {
     ModuleError::Failed { module: module.to_string(), message: clean(text, TEXT_LEN_MAX) }
 }
 
-/// Returns the error for rows that a guest needs and that are unknown on this host.
+/// Returns the error for rows that a guest needs and that are unknown at this node.
 pub(crate) fn unavailable(text: &str, module: &Arc<str>) -> ModuleError {
     ModuleError::Unavailable { module: module.to_string(), reason: clean(text, TEXT_LEN_MAX) }
 }

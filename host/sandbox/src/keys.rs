@@ -16,6 +16,8 @@ pub(crate) struct Keys {
     pub(crate) absent: Vec<bool>,
 }
 
+/// Encodes the rows of key columns, one for each join key of the view, as entity keys.
+///
 /// # Errors
 /// [`LookupError::Invalid`], which names the column.
 pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, LookupError> {

@@ -35,7 +35,7 @@ pub struct Runtime {
     inspected: Mutex<Option<(ModuleDigest, Loaded)>>,
 }
 
-/// What calls need.
+/// The state that calls need: shared with the tasks that make shared calls.
 pub(crate) struct Calls {
     config: Config,
     releases: RwLock<HashMap<ModuleDigest, Arc<Release>>>,
@@ -47,7 +47,7 @@ struct Loaded {
     code: Option<Vec<u8>>,
 }
 
-/// Why this host cannot run modules.
+/// Why this process cannot run modules.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The engine does not start, usually for lack of address space for its pools.
@@ -109,7 +109,7 @@ impl Runtime {
         Ok(Loaded { release: Arc::new(release?), code: Some(code) })
     }
 
-    /// Takes the component that was inspected last, if it has this digest.
+    /// Removes and returns the component that was inspected last, if it has this digest.
     fn remove_inspected(&self, digest: ModuleDigest) -> Option<Loaded> {
         let mut inspected = self.inspected.lock();
         if inspected.as_ref().is_some_and(|(known, _)| *known == digest) {
@@ -123,7 +123,7 @@ impl Runtime {
 // === impl Calls ===
 
 impl Calls {
-    /// Calls a release for these rows alone. If the call fails, it has its columns again.
+    /// Calls a release for these rows alone. If the call fails, `call` contains its columns again.
     pub(crate) async fn transform(
         &self,
         release: &Release,
@@ -132,7 +132,8 @@ impl Calls {
         self.make(release, call).await.map(|made| ModuleOutputs::from(made.columns))
     }
 
-    /// Like [`Calls::transform`], but also reports whether the call was bounded; the call then has its columns again too.
+    /// Like [`Calls::transform`], but also reports whether the call was bounded. In that case too, `call` contains its
+    /// columns again.
     pub(crate) async fn make(&self, release: &Release, call: &mut ModuleCall) -> Result<Made, ModuleError> {
         call::transform(release, call, &self.config, || self.shed()).await
     }

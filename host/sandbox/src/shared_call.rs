@@ -46,7 +46,7 @@ pub(crate) struct Waiter {
     rows: Range<usize>,
 }
 
-/// Why a request gets no outputs.
+/// Why a request receives no outputs.
 pub(crate) enum Ended {
     /// An error that all requests report.
     Failed(ModuleError),
@@ -140,7 +140,7 @@ impl SharedCall {
 
 impl Drop for SharedCall {
     fn drop(&mut self) {
-        // Does nothing if the call has ended; otherwise this host is about to stop.
+        // Does nothing if the call has ended. Otherwise the task was dropped, because the process is about to stop.
         finish(&self.state, Outcome::Failed(ModuleError::NotReady { module: self.call.name.to_string() }));
     }
 }

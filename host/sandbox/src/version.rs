@@ -18,7 +18,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// A version of the WIT package.
 pub(crate) trait Version: 'static {
-    /// The guest's columns.
+    /// A column, as the guest's version defines it.
     type Column: ComponentType + Lift + Send + Sync + 'static;
     /// The argument of `transform`.
     type Batch: ComponentType + Lower + Send + Sync + 'static;

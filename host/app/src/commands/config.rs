@@ -40,7 +40,7 @@ struct Checked {
     file: PathBuf,
     fine: bool,
     configures: String,
-    /// The first problem, for older programs.
+    /// The first of the problems. Programs written for earlier versions read this key.
     problem: Option<String>,
     problems: Vec<String>,
 }

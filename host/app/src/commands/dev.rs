@@ -175,7 +175,8 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
                     _ = signals.next() => break Ok(ExitCode::SUCCESS),
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
-                // The router reads a separate file, because its connections go through links. Copy the roles from the user's file.
+                // The router reads a file of its own, because its connections go through links. Copies the roles from
+                // the user's file to it.
                 if let Err(failure) = take_roles(&mut regions, topology) {
                     tracing::warn!(%failure, "the topology file is invalid and was ignored; correct it");
                 }

@@ -1,4 +1,4 @@
-//! `littoral doctor`: checks the surroundings of a node: its host, its disk, its certificate and its peers.
+//! `littoral doctor`: checks the *surroundings* of a node, which are its host, its disk, its certificate and its peers.
 
 mod disk;
 mod finding;

@@ -35,7 +35,7 @@ pub async fn status(region: &Region) -> Result<Option<NodeStatus>, Failure> {
     })
 }
 
-/// Returns the leading node. A node may have reported its leadership before it lost it, so the newest epoch wins.
+/// Returns the leading node. A deposed leader may still report that it leads, so the newest epoch wins.
 fn newest(all: Vec<NodeStatus>) -> Option<NodeStatus> {
     all.into_iter().filter(|status| status.role == Role::Leader).max_by_key(|status| status.epoch)
 }

@@ -83,7 +83,7 @@ impl Args {
         };
         for (row, entity) in self.entities.iter().enumerate() {
             for (name, value) in pairs::parse(entity)? {
-                // As text: the node converts to the join key's type, and an airport named 007 keeps its name.
+                // Sent as text: the node converts it to the join key's type, and an airport named 007 keeps its zeros.
                 read.entities.entry(name).or_default().push(value.into_text());
             }
             if let Some((name, _)) = read.entities.iter().find(|(_, values)| values.len() != row + 1) {

@@ -186,7 +186,7 @@ impl Moves<'_> {
             self.set(to, Role::Active, Some(*share))?;
             if !self.dry_run && at + 1 < steps.len() {
                 tokio::time::sleep(hold).await;
-                // A region that does not respond at its current weight gets no higher one.
+                // Fails if the leader does not respond at the current weight: it must not receive more requests.
                 self.status(to).await?;
             }
         }

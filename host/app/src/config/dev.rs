@@ -4,7 +4,7 @@ use crate::config::load;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
 
-/// The most edges: each is a process with its own threads on this one machine.
+/// The maximum number of edges: each is a process with its own threads on this machine.
 const EDGES_MAX: usize = 32;
 
 /// All settings of a local cluster.

@@ -12,7 +12,7 @@ use toml::{
     de::{DeArray, DeTable, DeValue, Deserializer},
 };
 
-/// A value that its type allows, but its meaning does not.
+/// A value that its type allows, but that is out of bounds or contradicts another value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// The key, with its sections.
@@ -32,7 +32,7 @@ pub trait File: DeserializeOwned {
     /// Its keys at the top, without `role`.
     const TOP: &'static [&'static str];
 
-    /// Returns the values that the types allow but that cannot be: out of bounds, or in contradiction with others.
+    /// Returns the values that the types allow but that are out of bounds or contradict each other.
     fn misfits(&self) -> Vec<Misfit> {
         Vec::new()
     }
@@ -63,7 +63,7 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
         table.insert("role".to_owned(), Value::String(T::ROLE.to_owned()));
     }
     let mut loaded = match path {
-        // From the text, as only the text knows its lines.
+        // Parsed from the text and not from `table`, so that errors have lines.
         Some(path) => toml::from_str::<T>(&text).map_err(|error| Problem::in_file(path, &text, &error))?,
         None => T::deserialize(Value::Table(table.clone())).map_err(|error| Problem::in_file(shown, "", &error))?,
     };
@@ -76,12 +76,13 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
     }
 }
 
-/// Misfits that are no problem of a file without the second key: nodes may share a file, and then `LITTORAL_TLS_CERT` and
-/// `LITTORAL_LEADER_NAME` set it for each node.
+/// Misfits, each with the key that resolves it. [`problems`] does not report the misfit if the file lacks that key:
+/// nodes may share a file, and `LITTORAL_TLS_CERT` and `LITTORAL_LEADER_NAME` then set the key for each node.
 const COMPLETED_BY_ENVIRONMENT: [(&str, (&str, &str)); 2] =
     [("tls.trust", ("tls", "cert")), ("leader.name", ("leader", "name"))];
 
-/// Returns all problems of a file's text. A value that its type rejects is removed for the further checks.
+/// Returns all problems of a file's text. A value that its type rejects is reported and removed, so that the rest can
+/// be checked.
 pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
     let mut document = match DeTable::parse(text) {
         Ok(document) => document,
@@ -412,7 +413,7 @@ mod tests {
         check_complete::<router::File>("router.toml");
     }
 
-    /// A section lists its keys in the error of an unknown key.
+    /// Checks that the example file has every key of a section. The error for an unknown key lists all of them.
     fn check_complete<F: File + std::fmt::Debug>(name: &str) {
         let text = std::fs::read_to_string(example(name)).unwrap();
         for section in F::SECTIONS.iter().copied().chain([""]) {

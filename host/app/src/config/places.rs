@@ -1,5 +1,5 @@
-//! Where the keys of a TOML text stand: from a key to its line, and from an error's span to the key. The parser's own spans say
-//! it, so that comments, quotes, dotted keys and inline tables are no exception.
+//! Finds keys in a TOML text: the line of a key, and the key of an error's span. The spans come from the parser itself,
+//! so comments, quotes, dotted keys and inline tables need no special treatment.
 
 use std::ops::Range;
 use toml::{
@@ -20,8 +20,8 @@ impl<'a> Places<'a> {
         Self { text, root }
     }
 
-    /// Returns the line of a key, from 1; of a key that the text does not set, that of the innermost section that would hold it.
-    /// `None` when the text has none of them.
+    /// Returns the line of a key, from 1. If the text does not set the key, returns the line of the innermost section
+    /// that would hold it; `None` if the text has no such section either.
     ///
     /// A key is a path such as `edge.leader.addresses`. In a list of tables, `'us-east'` selects the table of that name, as in
     /// `regions 'us-east' weight`; otherwise the first one is meant.
@@ -83,7 +83,7 @@ fn key_of(value: &DeValue<'_>, at: &Range<usize>) -> Option<String> {
     }
 }
 
-/// Returns whether a span holds all of another.
+/// Returns whether a span contains all of another.
 pub fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
     span.start <= at.start && at.end <= span.end
 }

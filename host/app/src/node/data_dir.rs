@@ -12,7 +12,7 @@ const LOCK: &str = "LOCK";
 /// Creates the directory if needed, and checks that this process may write to it; `key` is the setting that names it.
 ///
 /// # Errors
-/// When it may not; the message has the absolute path, the key, and what to do.
+/// When the directory cannot be created or written to; the message has the absolute path, the key, and what to do.
 pub fn check(path: &Path, key: &str) -> Result<(), Failure> {
     let writable = create_dir_all(path)
         .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)));

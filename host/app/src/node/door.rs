@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 /// Where compiled modules are kept within a node's data directory.
 const COMPILED: &str = "compiled";
 
-/// Starts the sandbox. Compiled modules are kept beside the node's other data unless its section says otherwise.
+/// Starts the sandbox. Compiled modules are kept in the node's data directory unless `modules.cache_dir` is set.
 ///
 /// # Errors
 /// When the engine does not start, or its cache cannot be used.
@@ -49,7 +49,7 @@ pub fn process(tasks: &Tasks) -> Process {
     }
 }
 
-/// A door that is bound and not served yet.
+/// A door that is bound but not served yet.
 pub struct Front {
     /// Its listener.
     pub listener: TcpListener,
@@ -61,7 +61,7 @@ pub struct Front {
     pub config: littoral_doors::Config,
 }
 
-/// Where the listener for administration is found from a door's port.
+/// The default port of the listener for administration is this much above the door's port.
 const ADMIN_PORT_ABOVE: u16 = 1_000;
 
 impl Front {

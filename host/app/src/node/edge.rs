@@ -18,8 +18,8 @@ use littoral_runtime::{Supervisor, TaskKind};
 use littoral_tls::Role;
 use std::{convert::Infallible, sync::Arc};
 
-/// Starts an edge. Its door is open from the start and answers from the replica once the local snapshot was read. Until the first
-/// snapshot is complete, it answers reads with `not_ready`.
+/// Starts an edge. Its door is open from the start and answers from the replica once the local snapshot has been read.
+/// Until the first snapshot is complete, it answers reads with `not_ready`.
 ///
 /// # Errors
 /// If an address is in use or a directory cannot be used.

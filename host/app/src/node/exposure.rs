@@ -40,7 +40,7 @@ pub struct Protection {
 /// Checks that every listener is on loopback or protected. Returns whether one is exposed, as `--insecure` allows.
 ///
 /// # Errors
-/// [`Failure`] with the ways out.
+/// [`Failure`] with the remedies, if a listener is exposed without `--insecure`.
 pub fn exposure(listeners: &[Option<Listener>], protection: Protection) -> Result<bool, Failure> {
     let Protection { tls, auth, insecure } = protection;
     let is_protected = |listener: &Listener| tls && (auth || !listener.has_clients);

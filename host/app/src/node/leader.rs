@@ -24,14 +24,15 @@ use littoral_runtime::{Supervisor, TaskKind};
 use littoral_tls::Role;
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
-/// The file beside the log that remembers which store the lease lies in.
+/// The file in the data directory that records the identity of the lease store.
 const LEASE_STORE: &str = "lease-store.json";
 
-/// Starts a leader. Its door says how far the start has come, and answers once its log has been read; of several members, whoever
-/// leads. A drill may give its clock an error.
+/// Starts a leader, alone or as a member. Its door reports the progress of the start, and serves requests once the log
+/// has been read, whether or not this member leads. `drill_clock` names a file with an error to add to the clock, for
+/// drills.
 ///
 /// # Errors
-/// When an address is taken, the log cannot be read, or the lease's store cannot be used.
+/// When an address is in use, the log cannot be read, or the lease store cannot be used.
 pub async fn start(
     config: File,
     drill_clock: Option<PathBuf>,
@@ -85,7 +86,7 @@ pub async fn start(
     Ok(tasks.supervisor)
 }
 
-/// A leader that keeps its log alone.
+/// Starts a leader that keeps its log alone.
 async fn alone(
     environment: Environment,
     config: littoral_leader::Config,

@@ -27,7 +27,7 @@ pub struct Common {
     pub workers: workers::Config,
     /// How it stops.
     pub shutdown: Shutdown,
-    /// The file descriptors that it may come to hold.
+    /// The file descriptors that it needs at most.
     pub descriptors: Needs,
     /// The certificate, and the roots that it trusts.
     pub tls: littoral_tls::Config,
@@ -42,17 +42,18 @@ pub struct Options {
     pub insecure: bool,
 }
 
-/// What a node starts its tasks with.
+/// What a node needs to start its tasks.
 pub struct Tasks {
     /// Runs and stops them.
     pub supervisor: Supervisor,
     /// Renders the process's metrics.
     pub metrics: metrics::Handle,
-    /// Serve connections.
+    /// The threads that serve connections.
     pub reactors: Reactors,
-    /// The TLS of all listeners and connections. Without it they are plain.
+    /// The TLS of all listeners and connections; `None` if they are plain.
     pub tls: Option<Tls>,
-    /// Whether the command line has `--insecure`; after the check of the addresses, whether a listener needs it.
+    /// Two meanings in turn: first whether the command line has `--insecure`; once `exposure` has checked the
+    /// addresses, whether a listener is exposed, which only `--insecure` allows.
     pub insecure: bool,
 }
 
@@ -67,7 +68,7 @@ impl Tasks {
 /// stops it.
 ///
 /// # Errors
-/// When it does not start, or a part that it cannot do without fails.
+/// When it does not start, or a task that it needs ends.
 pub fn run<F>(common: &Common, options: Options, start: impl FnOnce(Tasks) -> F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<Supervisor, Failure>>,
@@ -93,7 +94,7 @@ where
                 Ok::<_, std::convert::Infallible>(())
             });
         }
-        // A signal while starting, as when a log is long, must not wait until the start is over.
+        // Reading a long log takes a while. A signal to stop must not wait for it.
         let supervisor = tokio::select! {
             started = start(Tasks { supervisor, metrics: handle.clone(), reactors, tls, insecure: options.insecure }) => started?,
             reason = signals.next() => {

@@ -1,4 +1,4 @@
-//! A router: topology, probes, gateway, and the DNS responder if it is wanted.
+//! A router: topology, probes, gateway, and the DNS responder if it is configured.
 
 use crate::{
     config::router::File,
@@ -22,10 +22,11 @@ use littoral_tls::Role;
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
 
-/// How long the first probes may keep the door closed: a router that knows nothing would guess.
+/// How long the first probes may keep the door closed. Before a probe has answered, the router does not know which
+/// doors are usable.
 const FIRST_PROBES_MAX: Duration = Duration::from_secs(3);
 
-/// Starts a router. Its door opens once every door of the topology has been probed, or after a bound.
+/// Starts a router. Its door opens once every door of the topology has been probed, or after `FIRST_PROBES_MAX`.
 ///
 /// # Errors
 /// If an address is in use, or the topology or the place database cannot be used.
@@ -95,7 +96,7 @@ fn core(tasks: &mut Tasks, name: &'static str, work: impl Future<Output = ()> + 
     });
 }
 
-/// Both sockets of the responder, on one port.
+/// Binds both sockets of the responder, UDP and TCP, to one port.
 async fn bind_dns(address: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), Failure> {
     let (tcp, bound) = listen::bind(address, "router.dns.listen").await?;
     let udp = UdpSocket::bind(bound).await.map_err(|error| {

@@ -27,14 +27,14 @@ pub fn load(config: &littoral_tls::Config) -> Result<Option<Tls>, Failure> {
     config.is_on().then(|| Tls::load(config).map_err(|error| Failure::usage(format!("[tls]: {error}")))).transpose()
 }
 
-/// Who the node is by its configuration.
+/// The identity that a node's certificate must have, according to the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// The roles that fit.
+    /// The roles of which it may have one.
     pub roles: &'a [Role],
     /// Its name.
     pub name: &'a str,
-    /// Its region, where the configuration states one.
+    /// Its region, if the configuration states one.
     pub region: Option<&'a str>,
 }
 
@@ -67,7 +67,8 @@ pub struct Certifiers {
 }
 
 impl Certifiers {
-    /// Creates those of a node. `peers` are the addresses that its role already has.
+    /// Creates the certifiers of a node. `peers` are the addresses of nodes that the configuration names for other
+    /// purposes; they are used unless `tls.renew` is set.
     ///
     /// # Errors
     /// When the CA cannot be used.
@@ -120,7 +121,8 @@ impl Certifier for Certifiers {
     }
 }
 
-/// Renews the node's certificate and its trusted roots while the node runs. Returns what also answers the node's peers.
+/// Renews the node's certificate and its trusted roots while the node runs. Returns the certifiers, which also answer
+/// requests of the node's peers; `None` without TLS.
 ///
 /// # Errors
 /// When the CA cannot be used.
@@ -143,7 +145,8 @@ pub fn renew(
     Ok(Some(certifiers))
 }
 
-/// Requires TLS of a peer listener's connections, if the node uses it.
+/// Requires TLS of a peer listener's connections if the node uses it, and lets the listener answer requests for
+/// certificates.
 pub fn secured(shared: Shared, tls: Option<&Tls>, certifiers: Option<Arc<Certifiers>>) -> Shared {
     let shared = match tls {
         Some(tls) => shared.with_tls(tls.clone()),

@@ -14,7 +14,7 @@ fn the_demo_shows_everything_and_every_check_holds() {
 
 #[test]
 fn a_demo_whose_check_fails_says_which_and_ends_with_an_error() {
-    // Edges that hold only what was asked for cannot show every row.
+    // Edges that hold only the rows that were read cannot show every row.
     let output = littoral(&["demo"]).env("LITTORAL_EDGE_VIEW_MODE", "resident").output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     assert!(

@@ -1,4 +1,4 @@
-//! `littoral doctor` beside a running cluster, and beside none.
+//! `littoral doctor` next to a running cluster, and without one.
 
 use crate::{
     dev::Dev,

@@ -1,4 +1,4 @@
-//! Exit codes and errors: 1 refused, 2 usage or configuration, 3 no node reached.
+//! Exit codes and errors: 1 rejected or a check failed, 2 usage or configuration, 3 no node could be reached.
 
 use crate::support::{littoral, run, text};
 

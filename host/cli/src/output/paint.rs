@@ -1,4 +1,5 @@
-//! Colours for people, by the `console` crate: none where standard output is not a terminal, or `NO_COLOR` is set.
+//! Colours for people, with the `console` crate. Text stays uncoloured if standard output is not a terminal, or
+//! `NO_COLOR` is set.
 
 use console::style;
 

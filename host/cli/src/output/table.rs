@@ -1,10 +1,10 @@
-//! Aligned tables. `console` measures and pads the cells, coloured ones included; the table crates that do so too bring several
-//! crates for what these few lines do.
+//! Aligned tables. `console` measures and pads the cells, including coloured ones. A crate for tables would bring
+//! several dependencies to replace a few lines.
 
 use crate::output::Paint;
 use console::{Alignment, measure_text_width, pad_str};
 
-/// What stands between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
 
 /// A table with a header; each column is as wide as its widest cell.
@@ -15,7 +15,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Returns an empty table with these columns. One whose name begins with `>` holds numbers and is aligned to the right.
+    /// Returns an empty table with these columns. A column whose name begins with `>` is aligned to the right, for
+    /// numbers; the `>` is not shown.
     #[must_use]
     pub fn new(columns: &[&str]) -> Self {
         let (columns, header) = columns

@@ -1,4 +1,4 @@
-//! A node as a test needs it: an HTTP server on a free port that answers by a function.
+//! Stands in for a node: an HTTP server on a free port that answers with a function of the test.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

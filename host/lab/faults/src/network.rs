@@ -203,7 +203,7 @@ impl Site {
         batch(Some(&self.hub.namespace.0), &[format!("link set {} down", self.trunk_at_hub)])
     }
 
-    /// Takes the trunk up again.
+    /// Brings the trunk up again.
     ///
     /// # Errors
     /// [`Unavailable::Refused`].

@@ -1,4 +1,4 @@
-//! HAProxy with plain round-robin, as a peer in measurements.
+//! HAProxy with plain round-robin, for comparison in measurements.
 
 use crate::{Guarded, apt, guarded, missing::Missing};
 use std::{

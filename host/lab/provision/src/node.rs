@@ -148,7 +148,7 @@ impl Node {
         let lifeline = process.take_stdin();
         let stdout = process.take_stdout().ok_or(io::ErrorKind::BrokenPipe)?;
         let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
-        // Continues after the ready line, so that the node never finds a full pipe.
+        // Continues reading after the ready line, so that the node never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in io::BufReader::new(stdout).lines().map_while(Result::ok) {
                 // Once the node is ready, its lines are discarded.

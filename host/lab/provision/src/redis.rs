@@ -1,4 +1,4 @@
-//! A Redis server, as a peer in measurements.
+//! A Redis server, for comparison in measurements.
 
 use crate::{Guarded, apt, guarded, missing::Missing};
 use std::{

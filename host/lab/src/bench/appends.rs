@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-/// What a writer did to its disk.
+/// The amount that a writer has written to its disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Appended {
     /// Bytes.

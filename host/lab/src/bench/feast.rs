@@ -27,7 +27,7 @@ const STORE: &str = "project: bench\nprovider: local\nregistry: registry.db\nonl
 /// How long it may take until it answers.
 const START_MAX: Duration = Duration::from_secs(90);
 
-/// How many runs the best is of.
+/// The number of runs, of which the best counts.
 const RUNS: usize = 3;
 
 /// Returns the answers per second of the best of three runs. Best, not median: doubts are resolved in favour of the peer.

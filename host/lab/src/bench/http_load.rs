@@ -26,7 +26,7 @@ pub fn post(path: &str, body: &str) -> Bytes {
     ))
 }
 
-/// Returns a request with another header.
+/// Returns a request with one more header line.
 pub fn with_header(request: &Bytes, header: &str) -> Bytes {
     let line_end = find(request, b"\r\n").map_or(0, |at| at + 2);
     let (line, rest) = request.split_at(line_end);

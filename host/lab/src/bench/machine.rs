@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::fs;
 
-/// The head of every report.
+/// The machine, as every report begins with it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// The model of the processor.

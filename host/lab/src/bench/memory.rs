@@ -2,7 +2,7 @@
 
 use crate::bench::{data::Rows, failure::Failure, measurement::Measurement, names, session::Effort, setup::Setup};
 
-/// What a row may cost beyond its key and values, in bytes.
+/// The memory that a row may use beyond its key and values, in bytes.
 const OVERHEAD_MAX: f64 = 400.0;
 
 /// Measures the memory per row of an edge with the large view, without the memory of an empty edge.

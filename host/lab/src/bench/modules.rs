@@ -17,7 +17,7 @@ const FRESH: &str = "[modules]\ninstances = \"fresh\"\n";
 /// How long a module may take to become ready at an edge.
 const READY_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Makes the requested ones of both measurements.
+/// Makes those of the two measurements that are requested.
 pub fn measure(args: &Args, setup: &mut Setup, effort: Effort, out: &mut Vec<Measurement>) {
     let wanted: Vec<_> =
         [names::MODULE_WARM, names::MODULE_FRESH].into_iter().filter(|name| args.wants(name)).collect();

@@ -1,4 +1,4 @@
-//! One run of `littoral bench`: its measurements and their stands, in order.
+//! One run of `littoral bench`: its measurements in order, and the nodes that each needs.
 
 use crate::bench::{
     Args, auth, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules,

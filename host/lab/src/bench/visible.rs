@@ -31,7 +31,7 @@ const RATE: u64 = 10_000;
 /// How often due writes are sent.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Every how many writes one is followed.
+/// One of this many writes is followed.
 const FOLLOW_EVERY: u64 = 50;
 
 /// Readers that follow writes: so many that no write waits for one, even over a link between regions.

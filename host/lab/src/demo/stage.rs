@@ -71,7 +71,7 @@ impl Stage {
     /// Returns the running nodes.
     ///
     /// # Errors
-    /// Before the regions were started.
+    /// Before the nodes were started.
     pub fn cluster(&mut self) -> Result<&mut Cluster, Failure> {
         self.cluster.as_mut().ok_or_else(|| Failure::refused("the nodes were not started"))
     }

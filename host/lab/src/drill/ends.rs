@@ -1,4 +1,5 @@
-//! The state of the leaders: whether they have each other's records, which writes they hold, and whether their rows are equal.
+//! The state of the leaders, compared during a drill and at its end: whether they have each other's records, which
+//! writes they hold, and whether their rows are equal.
 
 use super::clients::VIEW;
 use crate::{failure::Failure, local::Regions, target};

@@ -90,7 +90,7 @@ pub struct Figures {
     pub checks: Vec<Check>,
 }
 
-/// A check that must not have failed.
+/// A count of something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What must not happen.

@@ -376,7 +376,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(self.began.elapsed().as_millis() as u64)
     }
 
-    /// Returns writes to the region that had them, in steps.
+    /// Moves requests back to the region `to`, in steps, and makes `from` a standby again.
     async fn fail_back(&mut self, to: Name, from: Name) -> Result<(), Failure> {
         for share in BACK_BY {
             self.regions.set_role(to, Role::Active, share)?;

@@ -98,7 +98,7 @@ impl Child {
         self.process.kill().await.map_err(|error| Failure::refused(format!("cannot kill {}: {error}", self.ready.name)))
     }
 
-    /// Stops the process like SIGTERM, and waits; kills it when it takes too long.
+    /// Makes the process drain and stop, as SIGTERM does, and waits. Kills it if it takes too long.
     pub async fn stop(mut self) {
         // The end of its standard input makes it drain and stop, like the end of this process.
         drop(self._lifeline.take());

@@ -295,7 +295,7 @@ impl Regions {
     /// Ends the partition: delayed data arrives, and open connections continue.
     ///
     /// # Errors
-    /// When its network's link cannot be taken up.
+    /// When its network's link cannot be brought up.
     pub fn reconnect(&self, name: Name) -> Result<(), Failure> {
         if !self.place.reconnect(name)? {
             self.ways_of(name).for_each(|way| way.link.heal());

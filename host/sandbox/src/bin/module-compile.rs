@@ -1,4 +1,5 @@
-//! The compiling process as its own program, for a host whose binary has no such command; set `compile_command` to it.
+//! The compiling process as its own program, for processes whose binary has no such command; set `compile_command` to
+//! it.
 
 #![warn(clippy::unwrap_used)]
 

@@ -60,7 +60,7 @@ fn host_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// Checks that the node's certificate is valid for a while.
+/// Checks that the node's certificate is valid for at least a fifth of its lifetime.
 pub fn certificate(tls: &Tls) -> Finding {
     let (own, identity) = (tls.certificate(), tls.identity());
     let left = expires_in(&own);

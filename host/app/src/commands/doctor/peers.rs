@@ -1,4 +1,5 @@
-//! Checks of the nodes that a node connects to: that they are reached, what they are, and how far their clocks differ.
+//! Checks of the nodes that a node connects to: whether they can be reached, whether they are what the configuration
+//! expects, and how far their clocks differ.
 
 use super::finding::Finding;
 use crate::output::text;
@@ -22,15 +23,15 @@ const CLOCK_PROBLEM: Duration = Duration::from_secs(30);
 /// A node that the checked node connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
-    /// What it is to the checked node.
+    /// How findings name it, by its relation to the checked node.
     pub name: String,
     /// Its address, `host:port`.
     pub address: String,
-    /// What is used of it.
+    /// The listener that the checked node uses.
     pub service: Service,
 }
 
-/// What a node uses of another.
+/// A listener of another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Its peer listener.
@@ -96,11 +97,12 @@ async fn peer(subject: String, address: &str, tls: Option<&Tls>) -> Vec<Finding>
     }
 }
 
-/// Compares the clock of a node, in milliseconds since 1970, with this host's. Its answer took `round_trip` after `clock`.
+/// Compares the clock of a node with this host's. `theirs` is the node's reading in milliseconds since 1970; it was
+/// requested at `clock` and arrived `round_trip` later.
 fn clocks(subject: &str, theirs: f64, clock: SystemTime, round_trip: Duration) -> Option<Finding> {
     let ours = clock.duration_since(UNIX_EPOCH).ok()?.as_secs_f64() * 1e3 + round_trip.as_secs_f64() * 500.0;
     let difference = theirs - ours;
-    // The answer may have been under way for all of the time.
+    // The reading is assumed to be from the middle of the round trip, so it is uncertain by half of it.
     let certain = Duration::from_secs_f64((difference.abs() - round_trip.as_secs_f64() * 500.0).max(0.0) / 1e3);
     let subject = format!("clock of {subject}");
     let direction = if difference < 0.0 { "behind" } else { "ahead of" };

@@ -1,4 +1,4 @@
-//! What a configuration says about a node's surroundings.
+//! Derives from a node's configuration what is to be checked around the node.
 
 use super::{
     disk,

@@ -32,7 +32,7 @@ pub struct Lane {
     pub latency: Duration,
     /// The most additional delay, drawn for every parcel between zero and this.
     pub jitter: Duration,
-    /// How many bytes all connections together may send a second; `None` for no limit.
+    /// How many bytes per second all connections together may send; `None` for no limit.
     pub bytes_per_second: Option<NonZeroU32>,
     /// How many bytes of one connection may be in flight. At that number the link stops reading, which the sender feels as
     /// backpressure.

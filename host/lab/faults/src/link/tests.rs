@@ -8,7 +8,7 @@ use tokio::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Long enough for bytes to arrive that would arrive.
+/// Long enough for forwarded bytes to arrive.
 const WHILE: Duration = Duration::from_millis(150);
 
 fn any() -> SocketAddr {

@@ -44,7 +44,8 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(())
     }
 
-    /// Moves the data directory aside, like the guide, and starts the leader with an empty one.
+    /// Moves the data directory aside, as the disaster recovery guide describes, and starts the leader with an empty
+    /// one.
     pub(super) async fn start_over(&mut self, victim: Name) -> Result<(), Failure> {
         let data = self.regions.leader_data(victim);
         let aside = data.with_extension("damaged");

@@ -27,10 +27,11 @@ use std::{
 
 /// How often members are polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// How long a member accepts writes that no other receives before it is paused, and the most on a busy machine.
+/// How long a member accepts writes that no other receives before it is paused: at least, and at most on a busy
+/// machine.
 const ALONE: Duration = Duration::from_millis(150);
 const ALONE_MAX: Duration = Duration::from_millis(450);
-/// The number of acknowledgements that prove it: more than were in flight before.
+/// The number of acknowledgements that prove that it still accepts writes: more than were in flight before.
 const ALONE_ANSWERS: usize = 10;
 /// How long clients that reach it still write to it once it is back.
 const AFTERMATH: Duration = Duration::from_secs(1);

@@ -68,7 +68,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(self.report(figures, seen))
     }
 
-    /// Counts the feeds that leaders have begun, by their logs.
+    /// Counts the feeds that leaders have begun, from the log files of their processes.
     fn feeds_begun(&self) -> Result<u64, Failure> {
         let mut begun = 0;
         for name in self.names() {

@@ -14,7 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A router that moves to the next door soon: no region of a local topology is further than a few hundred milliseconds.
+/// The router's configuration, with short timeouts: no region of a local topology is more than a few hundred
+/// milliseconds away.
 const ROUTER: &str = "\
 role = \"router\"
 [router]
@@ -132,7 +133,8 @@ pub fn edge(
     node("edge", &edge.name, &edge.name, &text, place.listen(door), security)
 }
 
-/// `region` is that of the router, and `renew` a peer that renews its certificate.
+/// Writes the router's configuration file and returns its arguments. `region` is the router's region, and `renew` the
+/// address of a node that renews its certificate.
 pub fn router(
     topology: &Path,
     listen: SocketAddr,

@@ -155,11 +155,11 @@ impl Members {
     }
 }
 
-/// Waits until each region accepts writes: of members, one leads and the others follow; a leader with a new log knows that the
-/// other regions' logs are new too.
+/// Waits until each region accepts writes. In a region with members, one must lead and the others must follow. A leader
+/// with a new log must have learnt that the other regions' logs are new too.
 ///
 /// # Errors
-/// When a region does not in time.
+/// When a region does not accept writes in time.
 pub(super) async fn wait_for_leaders(topology: &Topology, scheme: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + LEADER_MAX;
     for region in &topology.regions {
@@ -180,7 +180,8 @@ pub(super) async fn wait_for_leaders(topology: &Topology, scheme: &str) -> Resul
 /// How far a following member may be behind.
 const LAG_MAX_MS: u64 = 5_000;
 
-/// Returns whether a region's leader accepts writes and its members follow; a member that reopens its log does not yet.
+/// Returns whether a region's leader accepts writes and its other members follow. A member that is still opening its
+/// log does not follow yet.
 async fn is_led(region: &Region, scheme: &str) -> bool {
     let asked = region.leaders().map(|(_, door)| async move {
         let client = target::client(&format!("{scheme}://{door}")).ok()?;

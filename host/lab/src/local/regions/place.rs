@@ -120,7 +120,7 @@ impl Place {
         self.trunk(region, Site::partition)
     }
 
-    /// Takes a region's link up again. Returns whether it has one.
+    /// Brings a region's link up again. Returns whether it has one.
     ///
     /// # Errors
     /// When the system rejects it.
