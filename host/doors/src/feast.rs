@@ -131,7 +131,7 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'
             None => now,
             Some((column, times)) => event_time(column, &times[row], row)?,
         };
-        writer.begin(row);
+        writer.begin("row", row);
         for cells in &keys {
             writer.key(&cells[row])?;
         }

@@ -25,7 +25,8 @@ pub(crate) struct Rows {
 pub(crate) struct Writer<'a> {
     rows: &'a mut Rows,
     view: &'a FeatureView,
-    row: usize,
+    /// What errors call the row, and its number.
+    at: (&'static str, usize),
     key: Vec<u8>,
     keys: usize,
     values: usize,
@@ -50,7 +51,7 @@ impl Rows {
     /// Begins rows of a view.
     pub(crate) fn view<'a>(&'a mut self, view: &'a FeatureView) -> Writer<'a> {
         let builder = BodyBuilder::new(view.features.len());
-        Writer { rows: self, view, row: 0, key: Vec::new(), keys: 0, values: 0, builder, body: Vec::new() }
+        Writer { rows: self, view, at: ("row", 0), key: Vec::new(), keys: 0, values: 0, builder, body: Vec::new() }
     }
 
     /// Returns the rows.
@@ -73,9 +74,9 @@ impl Rows {
 }
 
 impl Writer<'_> {
-    /// Begins row `row`, the number that errors name.
-    pub(crate) fn begin(&mut self, row: usize) {
-        self.row = row;
+    /// Begins a row. `kind` and `number` are what errors call it, as in `row 3` or `delete 0`.
+    pub(crate) fn begin(&mut self, kind: &'static str, number: usize) {
+        self.at = (kind, number);
         self.key.clear();
         self.keys = 0;
         self.values = 0;
@@ -83,7 +84,8 @@ impl Writer<'_> {
     }
 
     fn wrong(&self, column: &str, reason: &str) -> Failure {
-        let message = format!("view '{}', row {}, column '{column}': {reason}", self.view.name, self.row);
+        let (kind, number) = self.at;
+        let message = format!("view '{}', {kind} {number}, column '{column}': {reason}", self.view.name);
         Failure::invalid(code::INVALID_ROW, message)
     }
 

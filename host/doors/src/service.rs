@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use littoral_api::{code, headers::CONCERN};
-use littoral_columnar::ARROW_STREAM;
 use littoral_http::{COUNTED_FROM, Client, Held, Peer};
 use littoral_model::{
     read::{ReadAnswer, ReadRequest},
@@ -167,8 +166,7 @@ fn waits_for_durability(endpoint: Endpoint, headers: &HeaderMap) -> bool {
 
 /// Reserves the memory that a large body's JSON needs.
 fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], held: &mut Held) -> Result<(), Failure> {
-    let media_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let is_json = endpoint != Endpoint::PutModule && !media_type.starts_with(ARROW_STREAM.as_bytes());
+    let is_json = endpoint != Endpoint::PutModule && !v1::rows::is_arrow(headers);
     if body.len() <= COUNTED_FROM || !is_json {
         return Ok(());
     }

@@ -56,11 +56,16 @@ struct Write<'a> {
     deletes: Vec<Document<'a>>,
 }
 
+/// Returns whether a body is an Arrow stream, by its media type.
+pub(crate) fn is_arrow(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media_type.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(ARROW_STREAM))
+}
+
 /// Answers `POST /v1/views/{name}/rows`.
 pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
     let (catalogue, config, name) = (state.node.catalogue(), state.config.clone(), name.to_owned());
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_arrow = media_type.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(ARROW_STREAM));
+    let is_arrow = is_arrow(headers);
     let rows = offload::run(body.len(), move || {
         let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, &name))?;
         if is_arrow {
@@ -150,10 +155,10 @@ fn begin(
     view: &FeatureView,
     document: &Document<'_>,
     at: usize,
-    kind: &str,
+    kind: &'static str,
     now: EventTime,
 ) -> Result<EventTime, Failure> {
-    writer.begin(at);
+    writer.begin(kind, at);
     if let Some((name, _)) =
         document.key.0.iter().find(|(name, _)| !view.join_keys.iter().any(|key| key.name == **name))
     {

@@ -126,6 +126,8 @@ async fn a_row_that_cannot_be_taken_is_named_and_nothing_is_written() {
     ] {
         refused(&door.post("/v1/views/trips/rows", &json!({"rows": [good, bad]})).await, 422, code, &words);
     }
+    let delete = json!({"rows": [good], "deletes": [{"key": {"driver_id": "x", "day": "mon"}}]});
+    refused(&door.post("/v1/views/trips/rows", &delete).await, 422, "invalid_row", &["delete 0", "'driver_id'"]);
     refused(&door.post("/v1/views/trips/rows", &json!({"rows": []})).await, 400, "no_rows", &[]);
     refused(&door.post("/v1/views/nope/rows", &json!({"rows": [good]})).await, 404, "unknown_view", &["'nope'"]);
     refused(
