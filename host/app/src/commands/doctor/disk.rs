@@ -44,7 +44,7 @@ pub fn check(key: &str, path: &Path) -> Vec<Finding> {
     let Some(existing) = path.ancestors().find(|ancestor| ancestor.is_dir()) else {
         return vec![Finding::problem(subject, "no directory above it exists", format!("correct '{key}'"))];
     };
-    let mut findings = vec![space(&subject, existing)];
+    let mut findings: Vec<Finding> = space(&subject, existing).into_iter().collect();
     findings.extend(file_system(&subject, existing));
     findings.push(match speed(existing) {
         Ok(speed) => speed.finding(&subject),
@@ -57,18 +57,20 @@ pub fn check(key: &str, path: &Path) -> Vec<Finding> {
     findings
 }
 
-fn space(subject: &str, dir: &Path) -> Finding {
+/// Checks the free space. A file system that has no size, such as `/proc`, has none to check.
+fn space(subject: &str, dir: &Path) -> Option<Finding> {
     let subject = format!("space of {subject}");
     let free = match statvfs(dir) {
+        Ok(found) if found.f_blocks == 0 => return None,
         Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
-        Err(error) => return Finding::problem(subject, error.to_string(), "check the path"),
+        Err(error) => return Some(Finding::problem(subject, error.to_string(), "check the path")),
     };
     let what = format!("{} are free", text::bytes(free));
-    match free {
+    Some(match free {
         0..FREE_MIN => Finding::problem(subject, what, "free space, or use a larger disk"),
         FREE_MIN..FREE_LOW => Finding::warning(subject, what, "free space, or use a larger disk"),
         _ => Finding::ok(subject, what),
-    }
+    })
 }
 
 fn file_system(subject: &str, dir: &Path) -> Option<Finding> {
@@ -162,7 +164,8 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_written_is_a_problem_with_its_key() {
         let findings = check("edge.data_dir", Path::new("/proc/littoral"));
-        let problem = findings.iter().find(|finding| finding.level == Level::Problem).unwrap();
+        let problem = findings.iter().find(|finding| finding.what.starts_with("cannot write to /proc")).unwrap();
+        assert_eq!(problem.level, Level::Problem);
         assert!(
             problem.subject.contains("/proc/littoral") && problem.remedy.contains("'edge.data_dir'"),
             "{problem:?}"
