@@ -81,10 +81,7 @@ impl Authenticator {
             let config = self.config.clone();
             let generation = self.rules.load().generation + 1;
             let checked = tokio::task::spawn_blocking(move || {
-                let mut changed = false;
-                for file in &mut watched {
-                    changed |= file.has_changed();
-                }
+                let changed = WatchedFile::any_changed(&mut watched);
                 (watched, changed.then(|| files(&config).read(generation)))
             });
             // Reading does not panic; a runtime that shuts down ends this task.

@@ -105,8 +105,7 @@ pub(crate) fn is_request(record: &Record<'_>, own: Region) -> bool {
 
 /// Returns whether a region's catalogue changes are accepted here. The home's always are. The home itself accepts any
 /// region's if its own catalogue is empty, for example because its log was recreated, or if its log was rolled back and
-/// it has requested the region's complete snapshot. It then receives back the catalogue that the region replicated from
-/// it.
+/// it has requested the region's complete snapshot. It then receives back its own catalogue.
 #[must_use]
 pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &LogState) -> bool {
     home == Some(region) || (home == Some(own) && (ours.catalogue.is_blank() || ours.asks_for_all(region)))

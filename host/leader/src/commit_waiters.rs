@@ -5,8 +5,7 @@
 //! visible.
 //!
 //! A batch that is already committed when it is added keeps its rows and is applied from memory. Any other batch drops
-//! its rows, and its records are read back from the log, because until they are committed another leader may replace
-//! them.
+//! its rows: another leader may replace its records until they are committed, so they are read back from the log.
 
 use crate::{anti_entropy::Task, write_path::Responder};
 use littoral_leader_core::{Durable, Head, Records};

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod metrics;
 pub mod per_thread;
 pub mod reactors;
+mod replace_file;
 pub mod shutdown;
 pub mod supervisor;
 pub mod task_kind;
@@ -21,6 +22,7 @@ mod watched_file;
 pub mod workers;
 
 pub use draining::Draining;
+pub use replace_file::replace_file;
 pub use shutdown::{Signals, StopReason};
 pub use supervisor::Supervisor;
 pub use task_kind::TaskKind;

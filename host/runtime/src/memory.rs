@@ -1,4 +1,4 @@
-//! The resident memory of processes.
+//! The memory of processes and of the host.
 
 /// Returns the resident memory of this process in bytes; `None` on systems other than Linux.
 #[must_use]
@@ -12,8 +12,19 @@ pub fn resident_bytes_of(pid: u32) -> Option<u64> {
     resident_in(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
+/// Returns the memory of the host in bytes; `None` on systems other than Linux.
+#[must_use]
+pub fn host_bytes() -> Option<u64> {
+    bytes_of("MemTotal:", &std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
 fn resident_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    bytes_of("VmRSS:", status)
+}
+
+/// Returns the value of a field that the kernel reports in kibibytes.
+fn bytes_of(field: &str, text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1_024)
 }

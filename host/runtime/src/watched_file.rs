@@ -45,12 +45,6 @@ impl WatchedFile {
         Self { path, last, reported: Some(last) }
     }
 
-    /// Returns the path of the file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Checks the file and returns whether it must be read: it has changed since this method last returned true, and is
     /// unchanged since the previous check. A file that appears, disappears or becomes unreadable has changed. Blocks
     /// for the disk.
@@ -63,6 +57,16 @@ impl WatchedFile {
             self.reported = Some(now);
         }
         changed
+    }
+
+    /// Checks all files, and returns whether one of them [has changed](Self::has_changed). Blocks for the disk.
+    pub fn any_changed(files: &mut [Self]) -> bool {
+        let mut any = false;
+        // Every file is checked, so that each is compared with its own last check.
+        for file in files {
+            any |= file.has_changed();
+        }
+        any
     }
 }
 

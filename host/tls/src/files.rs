@@ -1,14 +1,13 @@
 //! Reads a certificate, its key and the trusted roots from files, as one consistent state; and writes them.
 
 use crate::{Config, Error, PeerCertificate, ca::Issued};
+use littoral_runtime::replace_file;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
     sign::CertifiedKey,
 };
 use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -165,28 +164,11 @@ pub(crate) fn next_key(key: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Replaces a file as a whole: writes it under another name, syncs it, and renames it.
+/// Replaces a file in one step.
 pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
-    let failed = |error: std::io::Error| {
-        Error::new(
-            path,
-            format!("it cannot be written: {error}"),
-            "check the permissions and the space of its directory",
-        )
-    };
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".tmp{}", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let _ = std::fs::remove_file(&temporary);
-    let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
-    let written = open.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        failed(error)
+    replace_file(path, text.as_bytes(), mode).map_err(|error| {
+        let what = format!("it cannot be written: {error}");
+        Error::new(path, what, "check the permissions and the space of its directory")
     })
 }
 

@@ -143,8 +143,8 @@ impl Tls {
             };
             let tls = self.clone();
             let checked = tokio::task::spawn_blocking(move || {
-                let changed = files.iter_mut().fold(is_forced, |changed, file| file.has_changed() || changed);
-                (files, if changed { tls.reload() } else { Ok(false) })
+                let changed = WatchedFile::any_changed(&mut files);
+                (files, if changed || is_forced { tls.reload() } else { Ok(false) })
             });
             // Loading does not panic; a runtime that shuts down ends this task.
             let Ok((checked, reloaded)) = checked.await else { return };

@@ -288,8 +288,7 @@ fn edit(path: &Path, name: Name, role: Role, weight: u8) -> Result<(), Failure> 
     }
     let text = document.to_string();
     Topology::parse(&text).map_err(|error| cannot(&error))?;
-    let beside = path.with_extension("toml.new");
-    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| cannot(&error))
+    littoral_runtime::replace_file(path, text.as_bytes(), 0o644).map_err(|error| cannot(&error))
 }
 
 /// Sets a value and keeps the surrounding whitespace and comments.

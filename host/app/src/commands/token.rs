@@ -9,10 +9,11 @@ use littoral_auth::{
     tokens::{self, Token, Tokens},
 };
 use littoral_model::event_time::EventTime;
+use littoral_runtime::replace_file;
 use serde::Serialize;
 use std::{
     fs,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -102,7 +103,9 @@ fn create(new: &New, now: EventTime) -> Result<Created, Failure> {
     let separator = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
     let text = format!("{before}{separator}{entry}");
     Tokens::parse(&new.file, &text).map_err(Failure::usage)?;
-    replace(&new.file, &text)?;
+    // In one step, so that a node never reads half of it.
+    let replaced = replace_file(&new.file, text.as_bytes(), 0o600);
+    replaced.map_err(|error| Failure::usage(format!("cannot write {}: {error}; set --file", new.file.display())))?;
     Ok(Created { name: new.name.clone(), token: secret.secret, expires, file: new.file.display().to_string() })
 }
 
@@ -112,17 +115,6 @@ fn read(file: &Path) -> Result<String, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(Failure::usage(format!("cannot read {}: {error}; set --file", file.display()))),
     }
-}
-
-/// Replaces the file in one step, so that a node never reads half of it.
-fn replace(file: &Path, text: &str) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}; set --file", file.display()));
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-    new.write_all(text.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
-    new.persist(file).map_err(|error| failed(error.error))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -413,6 +413,5 @@ fn clock_file(dir: &Path, name: Name) -> PathBuf {
 fn write(path: &Path, topology: &Topology) -> Result<(), Failure> {
     let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot write {}: {error}", path.display()));
     let text = toml::to_string(topology).map_err(|error| cannot(&error))?;
-    let new = path.with_extension("new");
-    std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path)).map_err(|error| cannot(&error))
+    littoral_runtime::replace_file(path, text.as_bytes(), 0o644).map_err(|error| cannot(&error))
 }

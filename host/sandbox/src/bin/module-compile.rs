@@ -1,5 +1,4 @@
-//! The compiling process as its own program, for processes whose binary has no such command; set `compile_command` to
-//! it.
+//! The compiling process as a program of its own, for binaries without such a command. Set `compile_command` to its path.
 
 #![warn(clippy::unwrap_used)]
 

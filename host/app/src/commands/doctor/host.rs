@@ -2,7 +2,10 @@
 
 use super::finding::Finding;
 use crate::output::text;
-use littoral_runtime::descriptors::{self, Needs};
+use littoral_runtime::{
+    descriptors::{self, Needs},
+    memory,
+};
 use littoral_tls::{Tls, expires_in};
 use std::{
     fs, io,
@@ -34,7 +37,7 @@ pub fn listener(key: &str, address: SocketAddr) -> Finding {
 
 /// Checks that the host has the memory that rows may take.
 pub fn memory(keys: &str, rows: u64) -> Finding {
-    let limits = [cgroup_limit(), host_memory()].into_iter().flatten().min();
+    let limits = [cgroup_limit(), memory::host_bytes()].into_iter().flatten().min();
     let Some(limit) = limits else {
         return Finding::warning("memory", "this host does not report its memory", "compare it with the configuration");
     };
@@ -51,13 +54,6 @@ pub fn memory(keys: &str, rows: u64) -> Finding {
 fn cgroup_limit() -> Option<u64> {
     let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
-}
-
-/// Returns the host's memory.
-fn host_memory() -> Option<u64> {
-    let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
 /// Checks that the node's certificate is valid for at least a fifth of its lifetime.
