@@ -73,6 +73,8 @@ impl Authenticator {
     }
 
     async fn reload(&self) {
+        let validity = metrics::gauge!("littoral_auth_rules_valid");
+        validity.set(1.0);
         let mut watched = self.files.clone();
         let mut interval = tokio::time::interval(Duration::from_millis(self.config.reload_ms.max(1)));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -99,7 +101,7 @@ impl Authenticator {
                     tracing::error!(error, "the tokens or the policy cannot be used; the last valid ones stay in force")
                 }
             }
-            metrics::gauge!("littoral_auth_rules_valid").set(f64::from(u8::from(valid)));
+            validity.set(f64::from(u8::from(valid)));
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Config {
     pub write_timeout_ms: u64,
     /// The longest wait that a read may demand, in milliseconds. Longer ones are shortened to it. Default 30,000.
     pub wait_max_ms: u64,
+    /// Whether `/metrics` also has the counts of Feast's feature server under its names, for existing dashboards. Default false.
+    pub feast_metrics: bool,
     /// How long running requests may continue after shutdown begins, in milliseconds. Default 5,000.
     pub drain_ms: u64,
 }
@@ -83,6 +85,7 @@ impl Default for Config {
             body_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
             wait_max_ms: 30_000,
+            feast_metrics: false,
             drain_ms: 5_000,
         }
     }

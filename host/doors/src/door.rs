@@ -107,7 +107,7 @@ impl Handler for Service {
     }
 
     fn panicked(&self) -> Answer {
-        metrics::counter!("littoral_gateway_panics_total").increment(1);
+        metrics::counter!("littoral_door_panics_total").increment(1);
         Failure::internal().as_problem()
     }
 

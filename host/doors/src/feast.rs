@@ -19,6 +19,7 @@ use littoral_read::{
     cell::{Cell, Columns, Text},
     coerce, python,
 };
+use littoral_runtime::metrics::label;
 use named::{Door, Named};
 use serde::Deserialize;
 
@@ -43,11 +44,19 @@ struct Write<'a> {
 /// Answers `POST /push`: rows for every view of a push source, written all or none.
 pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
     let (catalogue, config) = (state.node.catalogue(), state.config.clone());
-    let rows = offload::run(body.len(), move || pushed_rows(&catalogue, &config, &body)).await?;
-    commit(state, headers, rows, Bytes::new()).await
+    let (rows, labels) = offload::run(body.len(), move || pushed_rows(&catalogue, &config, &body)).await?;
+    let answer = commit(state, headers, rows, Bytes::new()).await?;
+    if let Some(labels) = labels {
+        metrics::counter!("feast_push_request_total", &labels).increment(1);
+    }
+    Ok(answer)
 }
 
-fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
+/// The labels under which Feast counts a push.
+type PushLabels = [(&'static str, String); 2];
+
+/// Returns the rows of a push, and its labels if Feast's metrics are switched on.
+fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(RowBatch, Option<PushLabels>), Failure> {
     let body = python::json(body);
     let push: Push<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["push_source_name", "df"]))?;
@@ -73,7 +82,11 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Ro
         let named = Named::new(catalogue, view, &push.df, Door::Push)?;
         append(&mut rows, view, &push.df, &named)?;
     }
-    Ok(rows.finish())
+    let labels = config.feast_metrics.then(|| {
+        let mode = push.to.as_ref().map_or("online", |to| &to.0);
+        [("push_source", label(name)), ("mode", mode.to_owned())]
+    });
+    Ok((rows.finish(), labels))
 }
 
 /// Answers `POST /write-to-online-store`: rows for one view.

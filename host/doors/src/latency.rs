@@ -1,31 +1,57 @@
-//! Latencies of requests. Keeps the handles of the histograms, as a search by labels costs more than recording.
+//! Durations of requests. Keeps the handles of the metrics, as a search by labels costs more than recording.
 
 use crate::routes::Endpoint;
 use http::StatusCode;
-use metrics::Histogram;
+use metrics::{Counter, Histogram, counter, histogram};
 use std::time::Duration;
 
-/// The endpoints that are called often enough for a meaningful latency.
-const NAMES: [&str; 4] = ["feast_read", "read", "feast_write", "write"];
+/// The endpoints that are distinguished.
+const NAMES: [&str; 6] = ["feast_read", "read", "feast_push", "feast_write", "write", "other"];
 
-/// Latencies by endpoint and outcome.
-pub(crate) struct Latency([[Histogram; 2]; NAMES.len()]);
+/// The paths of Feast's endpoints among them, under which Feast counts requests.
+const FEAST_PATHS: [(usize, &str); 3] = [(0, "/get-online-features"), (2, "/push"), (3, "/write-to-online-store")];
+
+/// Durations by endpoint and outcome.
+pub(crate) struct Latency {
+    seconds: [[Histogram; 3]; NAMES.len()],
+    /// By endpoint: errors and successes under Feast's names, if they are switched on.
+    feast: Option<[Option<[Counter; 2]>; NAMES.len()]>,
+}
 
 impl Latency {
-    pub(crate) fn new() -> Self {
-        let histogram = |name: &'static str, outcome: &'static str| metrics::histogram!("littoral_gateway_request_seconds", "endpoint" => name, "outcome" => outcome);
-        Self(NAMES.map(|name| [histogram(name, "failed"), histogram(name, "ok")]))
+    pub(crate) fn new(feast: bool) -> Self {
+        let seconds = NAMES.map(|name| {
+            ["ok", "rejected", "failed"]
+                .map(|outcome| histogram!("littoral_door_request_seconds", "endpoint" => name, "outcome" => outcome))
+        });
+        let counters = |path: &'static str| {
+            ["error", "success"]
+                .map(|status| counter!("feast_feature_server_request_total", "endpoint" => path, "status" => status))
+        };
+        let feast = feast.then(|| {
+            std::array::from_fn(|kind| FEAST_PATHS.iter().find(|(at, _)| *at == kind).map(|(_, path)| counters(path)))
+        });
+        Self { seconds, feast }
     }
 
-    /// Records the latency of a request.
+    /// Records the duration of a request.
     pub(crate) fn record(&self, endpoint: Endpoint, status: StatusCode, took: Duration) {
         let kind = match endpoint {
             Endpoint::FeastRead => 0,
             Endpoint::Read => 1,
-            Endpoint::FeastPush | Endpoint::FeastWrite => 2,
-            Endpoint::WriteRows | Endpoint::WriteViews => 3,
-            _ => return,
+            Endpoint::FeastPush => 2,
+            Endpoint::FeastWrite => 3,
+            Endpoint::WriteRows | Endpoint::WriteViews => 4,
+            _ => 5,
         };
-        self.0[kind][usize::from(status.is_success())].record(took.as_secs_f64());
+        let outcome = match status {
+            _ if status.is_success() => 0,
+            _ if status.is_client_error() => 1,
+            _ => 2,
+        };
+        self.seconds[kind][outcome].record(took.as_secs_f64());
+        if let Some(counters) = self.feast.as_ref().and_then(|feast| feast[kind].as_ref()) {
+            counters[usize::from(status.is_success())].increment(1);
+        }
     }
 }

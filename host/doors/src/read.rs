@@ -5,6 +5,7 @@ mod body;
 mod demand;
 mod freshness;
 mod json;
+mod meter;
 mod rendered;
 
 use crate::{
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use littoral_api::headers::MODULE_DIGEST;
 use littoral_read::{Input, Read, python};
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Instant};
 
 pub(crate) use freshness::insert_position;
 pub(crate) use rendered::Rendered;
@@ -39,6 +40,7 @@ pub(crate) async fn read(
     body: Bytes,
     dialect: Dialect,
     values_max: usize,
+    started: Instant,
 ) -> Result<Option<Answer>, Failure> {
     let as_python;
     let parsed = match body::parse(&body, dialect) {
@@ -62,9 +64,9 @@ pub(crate) async fn read(
     let body = match dialect {
         Dialect::Feast => {
             answer.reject_unknown()?;
-            json::feast(&answer, &input, parsed.view_metadata, state.config.answer_bytes_max)?
+            json::feast(&answer, &input, parsed.view_metadata, &state.config)?
         }
-        Dialect::Native => json::native(&answer, &input, state.config.answer_bytes_max)?,
+        Dialect::Native => json::native(&answer, &input, &state.config)?,
     };
     let rendered = &answer.prepared().extra;
     rendered.answered(body.len());
@@ -74,6 +76,7 @@ pub(crate) async fn read(
     if let Some(digests) = &rendered.digests {
         headers.insert(MODULE_DIGEST, digests.clone());
     }
+    rendered.meter.took(started.elapsed(), state.config.feast_metrics && dialect == Dialect::Feast);
     answer.recycle();
     Ok(Some(response))
 }

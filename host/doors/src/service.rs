@@ -112,10 +112,14 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
     };
     let answer = match endpoint {
         Endpoint::FeastRead => {
-            read::read(state, &mut slot, &parts.headers, body, read::Dialect::Feast, values_max).await.transpose()?
+            read::read(state, &mut slot, &parts.headers, body, read::Dialect::Feast, values_max, started)
+                .await
+                .transpose()?
         }
         Endpoint::Read => {
-            read::read(state, &mut slot, &parts.headers, body, read::Dialect::Native, values_max).await.transpose()?
+            read::read(state, &mut slot, &parts.headers, body, read::Dialect::Native, values_max, started)
+                .await
+                .transpose()?
         }
         Endpoint::FeastPush => feast::push(state, &parts.headers, body).await,
         Endpoint::FeastWrite => feast::write(state, &parts.headers, body).await,
@@ -142,7 +146,7 @@ fn admit(state: &State, answer: Answer) -> Result<Answer, Failure> {
 
 /// Returns the answer to a failed request, and counts it.
 pub(crate) fn failed(failure: Failure, feast: bool) -> Answer {
-    metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
+    metrics::counter!("littoral_door_errors_total", "code" => failure.code).increment(1);
     if feast { failure.as_feast() } else { failure.as_problem() }
 }
 

@@ -73,7 +73,7 @@ impl Wait for RequestSlot<'_> {
                 biased;
                 result = future => result,
                 () = client.closed() => {
-                    metrics::counter!("littoral_gateway_clients_left_total").increment(1);
+                    metrics::counter!("littoral_door_clients_disconnected_total").increment(1);
                     return Err(Failure::client_left());
                 }
             },

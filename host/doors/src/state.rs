@@ -51,7 +51,7 @@ impl State {
         let limits = Limits { rows_max: config.read_rows_max, values_max: config.read_values_max };
         let reader = Reader::new(node.clone(), modules, limits, littoral_runtime::clock::wall);
         let slots = Slots::new(config);
-        let (latency, workers) = (Latency::new(), Handle::current());
+        let (latency, workers) = (Latency::new(config.feast_metrics), Handle::current());
         Self { resources, node, reader, slots, latency, workers }
     }
 }

@@ -102,12 +102,12 @@ impl Driver {
                 Compared::Equal => {
                     shared.anti_entropy.equal_lsn.store(checkpoint.lsn.0, Relaxed);
                     shared.anti_entropy.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
-                    metrics::gauge!("littoral_edge_proven_lsn").set(checkpoint.lsn.0 as f64);
+                    metrics::gauge!("littoral_edge_verified_lsn").set(checkpoint.lsn.0 as f64);
                 }
                 Compared::Nothing => {}
                 Compared::Differs => {
                     differs = true;
-                    metrics::counter!("littoral_edge_digest_mismatch_total").increment(1);
+                    metrics::counter!("littoral_edge_digest_mismatches_total").increment(1);
                     tracing::warn!(lsn = checkpoint.lsn.0, "rows differ from the leader's; they will be repaired");
                 }
             }
@@ -129,7 +129,7 @@ impl Driver {
             Event::Scrubbed(replica, round, scrub) if is_served(&replica) => {
                 let (buckets, step) = anti_entropy::scrubbed(&mut self.shared.anti_entropy.rounds.lock(), round, scrub);
                 if !buckets.is_empty() {
-                    metrics::counter!("littoral_edge_buckets_spoilt_total").increment(buckets.len() as u64);
+                    metrics::counter!("littoral_edge_buckets_corrupted_total").increment(buckets.len() as u64);
                     tracing::error!(
                         ?buckets,
                         "rows changed in this edge's memory without a write: check the host's memory"

@@ -331,7 +331,7 @@ impl Driver {
             let OtherLog { region, log, head, .. } = **other;
             let reason = other.reason().to_owned();
             self.shared.offered.store(Some(Arc::new(OfferedLog { region, log, head, reason })));
-            metrics::counter!("littoral_edge_other_logs_refused_total").increment(1);
+            metrics::counter!("littoral_edge_other_logs_rejected_total").increment(1);
         } else if matches!(ended, Ended::Violation(_)) {
             metrics::counter!("littoral_edge_feed_violations_total").increment(1);
         }

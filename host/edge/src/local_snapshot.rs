@@ -229,6 +229,8 @@ pub(crate) async fn save(shared: &Arc<Shared>) {
     match tokio::task::spawn_blocking(move || write(&replica, &path)).await {
         Ok(Ok(rows)) => {
             metrics::counter!("littoral_edge_local_snapshots_total").increment(1);
+            metrics::gauge!("littoral_edge_local_snapshot_timestamp_seconds")
+                .set(littoral_runtime::clock::wall_ms() as f64 / 1e3);
             tracing::debug!(rows, %position, ms = begun.elapsed().as_millis() as u64, "local snapshot written");
         }
         Ok(Err(error)) => {
@@ -250,7 +252,7 @@ pub(crate) fn load(config: &Config) -> Option<Replica> {
         }
         Ok(None) => None,
         Err(error) => {
-            metrics::counter!("littoral_edge_local_snapshots_refused_total").increment(1);
+            metrics::counter!("littoral_edge_local_snapshots_rejected_total").increment(1);
             tracing::warn!(%error, "the local snapshot is damaged and rejected; starting with a snapshot from the leader");
             None
         }

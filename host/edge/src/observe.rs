@@ -13,6 +13,8 @@ use littoral_model::{
     token::Watermark,
 };
 use littoral_protocol::readiness;
+use littoral_runtime::metrics::ViewGauges;
+use metrics::{counter, gauge};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -114,29 +116,53 @@ fn views(replica: &Replica) -> Vec<ViewStatus> {
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let status = status(&shared);
-        let fresh = shortfalls(&shared).not_fresh.is_none();
-        metrics::gauge!("littoral_edge_ready").set(f64::from(u8::from(status.ready)));
-        metrics::gauge!("littoral_edge_fresh").set(f64::from(u8::from(fresh)));
-        metrics::gauge!("littoral_edge_leader_connected").set(f64::from(u8::from(status.writable)));
-        metrics::gauge!("littoral_edge_position").set(status.position.lsn.0 as f64);
-        metrics::gauge!("littoral_edge_head").set(status.head.lsn.0 as f64);
+    let mut gauges = Gauges { home: shared.config.region, ..Gauges::default() };
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        gauges.set(&shared);
+    }
+}
+
+/// What the gauges need to know from one update to the next.
+#[derive(Default)]
+struct Gauges {
+    /// The configured region, or else the first one whose log the edge followed.
+    home: Option<Region>,
+    views: ViewGauges,
+}
+
+impl Gauges {
+    fn set(&mut self, shared: &Shared) {
+        let status = status(shared);
+        gauge!("littoral_edge_ready").set(flag(status.ready));
+        gauge!("littoral_edge_fresh").set(flag(shortfalls(shared).not_fresh.is_none()));
+        gauge!("littoral_edge_leader_connected").set(flag(status.writable));
+        gauge!("littoral_edge_epoch").set(status.epoch.0 as f64);
+        gauge!("littoral_edge_position_lsn").set(status.position.lsn.0 as f64);
+        gauge!("littoral_edge_head_lsn").set(status.head.lsn.0 as f64);
+        gauge!("littoral_edge_lag_records").set(status.gauges.get("lag_records").copied().unwrap_or_default());
         if let Some(ms) = status.staleness_ms {
-            metrics::gauge!("littoral_edge_staleness_ms").set(ms as f64);
+            gauge!("littoral_edge_staleness_seconds").set(ms as f64 / 1e3);
         }
         if let Some((_, age)) = shared.anti_entropy.verified(shared.now()) {
-            metrics::gauge!("littoral_edge_proven_age_seconds").set(age.as_secs_f64());
+            gauge!("littoral_edge_verified_age_seconds").set(age.as_secs_f64());
         }
-        metrics::gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);
-        for view in status.views {
-            let labels = [("view", view.name), ("residency", view.residency)];
-            metrics::gauge!("littoral_edge_view_rows", &labels).set(view.rows as f64);
-            metrics::gauge!("littoral_edge_view_bytes", &labels).set(view.bytes as f64);
+        gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);
+        counter!("littoral_edge_evictions_total").absolute(littoral_replica::evictions());
+        let region = shared.replica.load().as_ref().map(|replica| replica.point.load().region);
+        self.home = self.home.or(region);
+        gauge!("littoral_edge_away_from_home").set(flag(region.is_some() && region != self.home));
+        let degraded = status.degraded.map(Degraded::as_str);
+        for reason in Degraded::ALL.map(Degraded::as_str) {
+            gauge!("littoral_edge_degraded", "reason" => reason).set(flag(degraded == Some(reason)));
         }
+        let config = &shared.config;
+        for (residency, bytes_max) in [("full", config.full_bytes_max), ("resident", config.resident_bytes_max)] {
+            gauge!("littoral_edge_view_budget_bytes", "residency" => residency).set(bytes_max as f64);
+        }
+        self.views.set(status.views.iter().map(|view| (&*view.name, &*view.residency, view.rows, view.bytes)));
     }
+}
+
+fn flag(is_set: bool) -> f64 {
+    f64::from(u8::from(is_set))
 }

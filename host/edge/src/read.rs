@@ -16,8 +16,14 @@ use littoral_model::{
     region::Region,
     row::Row,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
+
+/// The keys that the edge held. Kept, as a search by name would cost more than the count.
+static HITS: LazyLock<metrics::Counter> = LazyLock::new(|| metrics::counter!("littoral_edge_hits_total"));
 
 /// How many times a read is attempted if a snapshot replaces the replica each time.
 const REPLACED_MAX: usize = 3;
@@ -34,7 +40,20 @@ pub(crate) fn local(shared: &Shared, request: &ReadRequest, answer: &mut ReadAns
     let mut misses = Vec::new();
     answer.unknown.clear();
     answer.freshness = held(shared, replica, &point, staleness, request, &mut answer.rows, &mut misses);
+    // With misses, the read begins again, and counts then.
+    if misses.is_empty() {
+        count(request, 0);
+    }
     misses.is_empty()
+}
+
+/// Counts hits and misses.
+fn count(request: &ReadRequest, misses: usize) {
+    let keys: usize = request.reads.iter().map(|read| read.keys.len()).sum();
+    HITS.increment(keys.saturating_sub(misses) as u64);
+    if misses > 0 {
+        metrics::counter!("littoral_edge_misses_total").increment(misses as u64);
+    }
 }
 
 /// See [`littoral_model::ports::FeatureReader::read`].
@@ -210,6 +229,7 @@ async fn read_and_fill(
     let mut answer = ReadAnswer::default();
     let mut misses = Vec::new();
     answer.freshness = held(shared, replica, point, staleness, request, &mut answer.rows, &mut misses);
+    count(request, misses.len());
     if !misses.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;

@@ -4,6 +4,10 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use littoral_wire::Decoder;
+use std::sync::LazyLock;
+
+/// Counts the bytes of all streams.
+static RECEIVED: LazyLock<metrics::Counter> = LazyLock::new(|| metrics::counter!("littoral_peer_received_bytes_total"));
 
 /// Reads one stream's frames. Holds at most one frame and what HTTP/2's window allows.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ impl Inbox {
                 Some(Ok(frame)) => {
                     self.heard += 1;
                     if let Ok(data) = frame.into_data() {
+                        RECEIVED.increment(data.len() as u64);
                         self.decoder.push(data);
                     }
                 }

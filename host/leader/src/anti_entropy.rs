@@ -98,7 +98,7 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
         Task::FinishScrub(slot) => {
             let Some(scrub) = slot.lock().take() else { return };
             for corrupted in scrub.finish(Finding::Keep) {
-                metrics::gauge!("littoral_leader_rows_spoilt").set(1.0);
+                metrics::gauge!("littoral_leader_rows_corrupted").set(1.0);
                 if state.add_suspect(corrupted.view) {
                     tracing::error!(
                         view = corrupted.view.0,

@@ -200,7 +200,7 @@ fn waits_for_commit(command: &LogCommand) -> bool {
 }
 
 fn reject(responder: Responder, error: WriteError) {
-    metrics::counter!("littoral_leader_writes_refused_total").increment(1);
+    metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
     // The writer may have stopped waiting.
     let _ = responder.send(Err(error));
 }

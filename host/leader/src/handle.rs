@@ -77,7 +77,7 @@ impl Handle {
     async fn append(&self, command: LogCommand, bytes: usize) -> WriteResult {
         self.shared.affiliation.may_write(&self.shared).map_err(WriteError::NotLeader)?;
         let submitted = self.shared.writes.submit(Job::Append(command), bytes).inspect_err(|_| {
-            metrics::counter!("littoral_leader_writes_refused_total").increment(1);
+            metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
         });
         result(submitted?.await)
     }
@@ -89,7 +89,7 @@ impl Handle {
         }
         let catalogue = shared.applied.load().catalogue.clone();
         ingest::check(&shared.limits(), &catalogue, &request, shared.now_ms()).inspect_err(|_| {
-            metrics::counter!("littoral_leader_writes_refused_total").increment(1);
+            metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
         })?;
         if request.rows.is_empty() {
             return Ok(shared.empty_receipt());

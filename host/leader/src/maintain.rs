@@ -182,6 +182,7 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
             shared.snapshots.newest.store(as_of.0, Relaxed);
             metrics::histogram!("littoral_leader_snapshot_seconds").record(begun.elapsed().as_secs_f64());
             metrics::gauge!("littoral_leader_snapshot_bytes").set(written.bytes as f64);
+            metrics::gauge!("littoral_leader_snapshot_timestamp_seconds").set(shared.now_ms() as f64 / 1e3);
             let ms = begun.elapsed().as_millis() as u64;
             tracing::info!(rows = written.rows, bytes = written.bytes, as_of = as_of.0, ms, "snapshot written");
             collect_modules(shared);

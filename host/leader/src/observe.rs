@@ -6,6 +6,8 @@ use littoral_model::{
     position::Lsn,
     status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus},
 };
+use littoral_runtime::metrics::ViewGauges;
+use metrics::gauge;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -101,9 +103,34 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut views = ViewGauges::default();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let Shortfalls { not_fresh, not_writable } = shortfalls(&shared);
-        metrics::gauge!("littoral_leader_fresh").set(f64::from(u8::from(not_fresh.is_none())));
-        metrics::gauge!("littoral_leader_writable").set(f64::from(u8::from(not_writable.is_none())));
+        gauge!("littoral_leader_fresh").set(flag(not_fresh.is_none()));
+        gauge!("littoral_leader_writable").set(flag(not_writable.is_none()));
+        let status = status(&shared);
+        gauge!("littoral_leader_leading").set(flag(status.role == Role::Leader));
+        gauge!("littoral_leader_epoch").set(status.epoch.0 as f64);
+        gauge!("littoral_leader_head_lsn").set(status.head.lsn.0 as f64);
+        gauge!("littoral_leader_log_size_bytes").set(shared.log.bytes() as f64);
+        gauge!("littoral_leader_log_oldest_lsn").set(shared.log.bounds().oldest.0 as f64);
+        for region in &status.regions {
+            let name = region.region.to_string();
+            gauge!("littoral_leader_region_connected", "region" => name.clone()).set(flag(region.connected));
+            let missing = match region.head.incarnation == region.applied.incarnation {
+                true => region.head.lsn.0.saturating_sub(region.applied.lsn.0),
+                false => region.head.lsn.0,
+            };
+            gauge!("littoral_leader_region_lag_records", "region" => name.clone()).set(missing as f64);
+            if let Some(ms) = region.behind_ms {
+                gauge!("littoral_leader_region_lag_seconds", "region" => name).set(ms as f64 / 1e3);
+            }
+        }
+        views.set(status.views.iter().map(|view| (&*view.name, &*view.residency, view.rows, view.bytes)));
+        shared.replication.record_metrics();
     }
+}
+
+fn flag(is_set: bool) -> f64 {
+    f64::from(u8::from(is_set))
 }

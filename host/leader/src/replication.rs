@@ -47,6 +47,9 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
 
     /// Returns gauges for the node's status.
     fn gauges(&self) -> Vec<(String, f64)>;
+
+    /// Sets the metrics of its own.
+    fn record_metrics(&self) {}
 }
 
 /// How fresh a node's rows are.

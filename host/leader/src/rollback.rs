@@ -63,7 +63,7 @@ pub(crate) fn begin_new_life(shared: &Shared) {
         "a subscriber has records of this log that the log lacks: it was restored from an older copy while this process ran, and \
          continues as another life"
     );
-    metrics::counter!("littoral_leader_put_back_total").increment(1);
+    metrics::counter!("littoral_leader_rollbacks_total").increment(1);
     // If the record is not appended, the subscriber connects again and sends its position again.
     let _ = shared.writes.submit(Job::Append(LogCommand::Begin { life, rolled_back: true }), 0);
 }

@@ -324,10 +324,10 @@ impl Service {
                     Err(StoreError::Unavailable { at: name, reason: "earlier requests are still pending".into() })
                 }
             };
-            metrics::histogram!("littoral_lease_store_seconds", "request" => kind)
+            metrics::histogram!("littoral_lease_request_seconds", "request" => kind)
                 .record(begun.elapsed().as_secs_f64());
             if result.is_err() {
-                metrics::counter!("littoral_lease_store_errors_total").increment(1);
+                metrics::counter!("littoral_lease_request_errors_total").increment(1);
             }
             let (result, state) = match result {
                 Ok(result) => (Some(result), StoreState::Answers),

@@ -75,7 +75,7 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: E
         Ok(()) => {
             let ms = begun.elapsed().as_millis() as u64;
             tracing::info!(%epoch, ms, "this member leads the region");
-            metrics::histogram!("littoral_members_take_over_seconds").record(begun.elapsed().as_secs_f64());
+            metrics::histogram!("littoral_members_promotion_seconds").record(begun.elapsed().as_secs_f64());
             let why = until_ended(membership, epoch).await;
             membership.step_down(why);
             None

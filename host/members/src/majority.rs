@@ -46,6 +46,16 @@ impl Replication for Membership {
         self.watch_role()
     }
 
+    fn record_metrics(&self) {
+        // Empty unless this member leads.
+        let followers = self.followers(HEARD_WITHIN);
+        for member in self.members.iter().filter(|member| member.name != self.me) {
+            let is_heard = followers.iter().any(|follower| follower.name == member.name && follower.is_heard);
+            metrics::gauge!("littoral_members_reachable", "member" => member.name.clone())
+                .set(f64::from(u8::from(is_heard)));
+        }
+    }
+
     fn gauges(&self) -> Vec<(String, f64)> {
         let is_lost = matches!(*self.lease.store().borrow(), StoreState::Lost(_));
         let mut gauges = vec![

@@ -55,6 +55,25 @@ pub enum Degraded {
     OtherLog,
 }
 
+impl Degraded {
+    /// All reasons.
+    pub const ALL: [Self; 6] =
+        [Self::LeaderLost, Self::DemandUnmet, Self::Incomplete, Self::OverBudget, Self::Bootstrapping, Self::OtherLog];
+
+    /// Returns the name that serde uses too.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LeaderLost => "leader_lost",
+            Self::DemandUnmet => "demand_unmet",
+            Self::Incomplete => "incomplete",
+            Self::OverBudget => "over_budget",
+            Self::Bootstrapping => "bootstrapping",
+            Self::OtherLog => "other_log",
+        }
+    }
+}
+
 /// Which node may answer a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

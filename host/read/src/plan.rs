@@ -62,12 +62,12 @@ pub struct Prepared<X> {
 
 /// What a door derives once from each plan: names in its own format, for instance.
 pub trait Extra: Send + Sync + 'static {
-    /// Derives it.
-    fn derive(plan: &Plan) -> Self;
+    /// Derives it from a plan and the catalogue that the plan refers to.
+    fn derive(plan: &Plan, catalogue: &Catalogue) -> Self;
 }
 
 impl Extra for () {
-    fn derive(_: &Plan) -> Self {}
+    fn derive(_: &Plan, _: &Catalogue) -> Self {}
 }
 
 /// Rows of one view.

@@ -19,6 +19,7 @@ mod table;
 mod view;
 
 pub use digest::{Corrupted, Finding, Hurried, Scrub};
+pub use policy::evictions;
 pub use rebase::Generation;
 pub use repair::{BucketChunk, Repaired};
 pub use scan::Chunks;

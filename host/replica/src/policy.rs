@@ -10,7 +10,10 @@ use littoral_model::view::ViewId;
 use moka::{notification::RemovalCause, sync::Cache};
 use std::{
     cell::Cell,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// One in this many reads notifies the policy.
@@ -28,6 +31,15 @@ pub(crate) struct PolicyKey {
 #[derive(Debug)]
 pub(crate) struct Policy {
     cache: Cache<PolicyKey, u32, RandomState>,
+}
+
+/// The evictions of all tables of the process.
+static EVICTIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how many rows the tables of this process have evicted because their budgets were used up.
+#[must_use]
+pub fn evictions() -> u64 {
+    EVICTIONS.load(Relaxed)
 }
 
 thread_local! {
@@ -48,6 +60,9 @@ impl Policy {
                     && let Some(core) = core.upgrade()
                 {
                     core.evict(key.view, key.hash);
+                    if cause == RemovalCause::Size {
+                        EVICTIONS.fetch_add(1, Relaxed);
+                    }
                 }
             })
             .build_with_hasher(RandomState::default());

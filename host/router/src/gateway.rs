@@ -13,6 +13,7 @@ mod failure;
 mod head;
 mod headers;
 mod hedged_attempts;
+mod latency;
 pub mod outgoing;
 mod own;
 mod pool;

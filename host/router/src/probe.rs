@@ -98,7 +98,7 @@ async fn probe_door(router: Router, door: Arc<Door>) {
             }
         };
         router.probed(door.id, finding, took);
-        metrics::counter!("littoral_router_probes_total", "good" => if matches!(finding, Finding::Good { .. }) { "yes" } else { "no" })
+        metrics::counter!("littoral_router_probes_total", "result" => if matches!(finding, Finding::Good { .. }) { "good" } else { "bad" })
             .increment(1);
         // An unhealthy door is probed sooner: it may soon be the only one left.
         let every = if matches!(finding, Finding::Good { .. }) { 1.0 } else { 1.0 / UNHEALTHY_FACTOR };

@@ -22,7 +22,7 @@ use ipnet::IpNet;
 use littoral_tls::Tls;
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     sync::{
         Arc,
@@ -217,7 +217,7 @@ impl Router {
     /// Records a problem with the topology's file; the last valid topology stays.
     pub fn reject_topology(&self, problem: String) {
         tracing::error!(problem, "rejected the topology file; the last valid topology stays in effect");
-        metrics::counter!("littoral_router_topology_refused_total").increment(1);
+        metrics::counter!("littoral_router_topology_rejected_total").increment(1);
         self.0.topology_problem.store(Arc::new(Some(problem)));
     }
 
@@ -265,6 +265,7 @@ impl Router {
     pub async fn keep_up(self) {
         let mut tick = tokio::time::interval(VIEW_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut known = BTreeSet::new();
         loop {
             tick.tick().await;
             let events = {
@@ -274,9 +275,26 @@ impl Router {
                 events
             };
             events.iter().for_each(log_event);
-            let usable = self.board().view.members.iter().filter(|member| member.usable).count();
-            metrics::gauge!("littoral_router_doors_usable").set(usable as f64);
+            self.record_metrics(&mut known);
         }
+    }
+
+    /// Sets the gauges of the topology. Regions that left it have no doors.
+    fn record_metrics(&self, known: &mut BTreeSet<String>) {
+        let board = self.board();
+        let mut doors: BTreeMap<String, (u32, u32)> = known.iter().map(|region| (region.clone(), (0, 0))).collect();
+        for member in &board.view.members {
+            let (all, usable) = doors.entry(member.door.region.to_string()).or_default();
+            *all += 1;
+            *usable += u32::from(member.usable);
+        }
+        for (region, (all, usable)) in doors {
+            metrics::gauge!("littoral_router_doors", "region" => region.clone()).set(all);
+            metrics::gauge!("littoral_router_doors_usable", "region" => region.clone()).set(usable);
+            known.insert(region);
+        }
+        let invalid = self.0.topology_problem.load().is_some();
+        metrics::gauge!("littoral_router_topology_invalid").set(u8::from(invalid));
     }
 
     /// Counts a request in the budgets.
@@ -355,7 +373,7 @@ fn log_event(event: &Event) {
         }
         Event::RegionEjected { region, lasts } => {
             tracing::warn!(%region, ?lasts, "ejected a region because requests to too many of its doors fail");
-            metrics::counter!("littoral_router_regions_left_total").increment(1);
+            metrics::counter!("littoral_router_region_ejections_total").increment(1);
         }
         Event::RegionRetried { region } => {
             tracing::info!(%region, "trying an ejected region again; it returns slowly");

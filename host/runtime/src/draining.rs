@@ -4,7 +4,7 @@
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -16,6 +16,9 @@ pub const HEADER: HeaderName = HeaderName::from_static("littoral-draining");
 
 /// A process without a connection for this long has no client to notify, and skips the notice.
 const UNUSED_AFTER: Duration = Duration::from_secs(10);
+
+/// The open connections of clients.
+static CONNECTIONS: LazyLock<metrics::Gauge> = LazyLock::new(|| metrics::gauge!("littoral_http_connections"));
 
 /// Whether the process is draining. Clones share the state; the default never drains.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,7 @@ impl Draining {
     #[must_use]
     pub fn connected(&self) -> Connected {
         self.0.open.fetch_add(1, Relaxed);
+        CONNECTIONS.increment(1.0);
         self.0.is_used_now();
         Connected(self.clone())
     }
@@ -99,6 +103,7 @@ impl Drop for Connected {
     fn drop(&mut self) {
         self.0.0.is_used_now();
         self.0.0.open.fetch_sub(1, Relaxed);
+        CONNECTIONS.decrement(1.0);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The base of every Littoral process: worker threads and reactors, logs, metrics, supervised tasks, draining and shutdown.
 //!
-//! Invariant: nothing here depends on the role of the process.
+//! Invariant: nothing here depends on the role of the process, except which metrics [`metrics::table`] lists for it.
 
 #![warn(clippy::unwrap_used)]
 

@@ -1,22 +1,32 @@
-//! Metrics: the one recorder of a process, and the metrics of the process itself.
+//! Metrics: the recorder of a process, the table of all metrics, and the metrics of the process itself.
 
-use crate::memory;
-use metrics::{Unit, describe_gauge, gauge};
+mod label;
+mod process;
+pub mod table;
+
+pub use label::{ViewGauges, label};
+pub(crate) use process::count_tasks_of;
+pub use process::watch_disk;
+
+use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Bucket bounds of latency histograms, in seconds: 10 us to 10 s.
+/// Bucket bounds of durations, in seconds: 10 us to 10 s.
 const SECONDS_BUCKETS: [f64; 19] = [
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
     0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// How often histograms are drained and the process's own metrics are recorded. Undrained histograms would grow.
+/// Bucket bounds of counts of records.
+const RECORDS_BUCKETS: [f64; 14] =
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 100_000.0];
+
+/// The bucket bounds of Feast's latency histogram, in seconds.
+const FEAST_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// How often histograms are drained and the disk is measured. Undrained histograms would grow.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the recorder could not be installed.
@@ -38,19 +48,24 @@ pub struct Handle(PrometheusHandle);
 #[derive(Clone)]
 pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
 
-/// Installs the process's recorder, and records the build in `littoral_build_info`.
+/// Installs the recorder of a process with this role, describes all metrics of [`table`], sets the role's counters without labels
+/// to zero so that their first increment is visible, and records the build in `littoral_build_info`.
 ///
 /// # Errors
 /// [`Error`].
-pub fn install(build: &'static str) -> Result<Handle, Error> {
+pub fn install(build: &'static str, role: table::Role) -> Result<Handle, Error> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), &RECORDS_BUCKETS)?
+        .set_buckets_for_metric(
+            Matcher::Full("feast_feature_server_request_latency_seconds".to_owned()),
+            &FEAST_BUCKETS,
+        )?
         .build_recorder();
     let handle = Handle(recorder.handle());
     metrics::set_global_recorder(recorder).map_err(|_| Error::Installed)?;
-    describe_gauge!("littoral_process_resident_bytes", Unit::Bytes, "Resident memory of the process");
-    describe_gauge!("littoral_process_tasks", Unit::Count, "Tasks of the process's threads that have not ended");
-    describe_gauge!("littoral_build_info", "Always 1; its label `version` is the build of the process");
+    table::describe(role);
+    process::start();
     gauge!("littoral_build_info", "version" => build).set(1.0);
     Ok(handle)
 }
@@ -61,16 +76,16 @@ impl Handle {
     /// Renders the metrics in Prometheus's text format.
     #[must_use]
     pub fn render(&self) -> String {
-        record_process();
+        process::record();
         self.0.render()
     }
 
-    /// Drains the histograms until cancelled.
+    /// Drains the histograms, and measures the disk, until cancelled.
     pub async fn upkeep(self, cancel: CancellationToken) {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
         while cancel.run_until_cancelled(interval.tick()).await.is_some() {
             self.0.run_upkeep();
-            record_process();
+            process::record_disk();
         }
     }
 }
@@ -101,21 +116,4 @@ impl PartialEq for Metrics {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
-}
-
-/// The runtimes whose tasks count as the process's.
-static RUNTIMES: Mutex<Vec<tokio::runtime::Handle>> = Mutex::new(Vec::new());
-
-/// Counts a runtime's tasks as the process's.
-pub(crate) fn count_tasks_of(runtime: &tokio::runtime::Handle) {
-    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(runtime.clone());
-}
-
-fn record_process() {
-    if let Some(bytes) = memory::resident_bytes() {
-        gauge!("littoral_process_resident_bytes").set(bytes as f64);
-    }
-    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let tasks: usize = runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum();
-    gauge!("littoral_process_tasks").set(tasks as f64);
 }

@@ -204,8 +204,7 @@ impl Release {
 
     /// Records a call's duration.
     pub(crate) fn observe(&self, name: &Arc<str>, seconds: f64) {
-        let histogram =
-            |name: &Arc<str>| metrics::histogram!("littoral_module_call_seconds", "module" => name.to_string());
+        let histogram = |name: &Arc<str>| metrics::histogram!("littoral_module_call_seconds", "module" => littoral_runtime::metrics::label(name));
         let (first, known) = self.seconds.get_or_init(|| (name.clone(), histogram(name)));
         if first == name { known.record(seconds) } else { histogram(name).record(seconds) }
     }

@@ -223,7 +223,7 @@ impl ModuleRuntime for Runtime {
 
 fn counted<T>(module: &str, made: Result<T, ModuleError>) -> Result<T, ModuleError> {
     if let Err(error) = &made {
-        metrics::counter!("littoral_module_faults_total", "module" => module.to_owned(), "kind" => kind(error))
+        metrics::counter!("littoral_module_faults_total", "module" => littoral_runtime::metrics::label(module), "kind" => kind(error))
             .increment(1);
     }
     made

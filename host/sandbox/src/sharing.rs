@@ -67,7 +67,7 @@ async fn run(calls: Arc<Calls>, release: Arc<Release>, slot: usize) {
     let apart = shared && made.as_ref().is_ok_and(|made| made.bounded);
     if shared {
         queue.lock().ended(made.is_ok() && !apart);
-        let module = shared_call.call().name.to_string();
+        let module = littoral_runtime::metrics::label(&shared_call.call().name);
         metrics::counter!("littoral_module_shared_calls_total", "module" => module.clone()).increment(1);
         metrics::counter!("littoral_module_shared_requests_total", "module" => module)
             .increment(shared_call.requests() as u64);

@@ -167,7 +167,7 @@ impl Tls {
 
     fn publish(&self) {
         let not_after = self.0.state.load().own.not_after_s;
-        metrics::gauge!("littoral_tls_certificate_not_after_seconds").set(not_after as f64);
+        metrics::gauge!("littoral_tls_certificate_expiry_timestamp_seconds").set(not_after as f64);
     }
 
     /// Performs the handshake of a client at the door. Returns its certificate if it presented one.

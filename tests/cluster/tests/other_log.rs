@@ -46,7 +46,7 @@ fn reports_the_problem(edge: &Node, other: &Node) {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("degraded: other_log"), "{shown}");
     let metrics = edge.client().get("/metrics").unwrap().text();
-    let refused = metrics.lines().find(|line| line.starts_with("littoral_edge_other_logs_refused_total"));
+    let refused = metrics.lines().find(|line| line.starts_with("littoral_edge_other_logs_rejected_total"));
     assert!(refused.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
     let logged = std::fs::read_to_string(edge.data_dir().with_file_name("edge-1.log")).unwrap();
     let logged = logged.lines().find(|line| line.contains("this address serves log")).expect("it is logged");

@@ -212,7 +212,7 @@ fn rows_that_only_a_lost_region_had_neither_revert_nor_count_as_differences() {
     // Checkpoints are taken in the meantime.
     std::thread::sleep(Duration::from_millis(1_000));
     assert_eq!(accounts::must_read(&mut world.edge.client(), &[1]), [Some(2)], "a replica never goes back");
-    assert_eq!(metric(&world.edge, "littoral_edge_digest_mismatch_total"), 0.0);
+    assert_eq!(metric(&world.edge, "littoral_edge_digest_mismatches_total"), 0.0);
     world.east.restart().unwrap();
     eventually("west has the missing records", WAIT_MAX, || {
         accounts::must_read(&mut world.west.client(), &[1]) == [Some(2)]

@@ -2,11 +2,12 @@
 
 pub(crate) mod process {
     use crate::config::sections::Shutdown;
-    use littoral_runtime::{descriptors::Needs, logging, workers};
+    use littoral_runtime::{descriptors::Needs, logging, metrics::table::Role, workers};
 
     /// The settings of every node's process, as in the command.
     #[allow(dead_code, reason = "no process is started")]
     pub struct Common {
+        pub role: Role,
         pub name: String,
         pub logging: logging::Config,
         pub workers: workers::Config,

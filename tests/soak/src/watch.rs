@@ -28,7 +28,7 @@ pub(crate) fn held(pid: u32, node: &mut littoral_provision::http::Client, second
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|text| text.parse::<f64>().ok()).map(|number| number as u64)
     };
-    let (resident_bytes, tasks) = (number("littoral_process_resident_bytes")?, number("littoral_process_tasks")?);
+    let (resident_bytes, tasks) = (number("process_resident_memory_bytes")?, number("littoral_process_tasks")?);
     Some(Held { second, resident_bytes, files, threads, tasks })
 }
 

@@ -8,7 +8,7 @@ use crate::{
     node::process::Common,
 };
 use littoral_feed::server as feed;
-use littoral_runtime::{descriptors::Needs, logging, workers};
+use littoral_runtime::{descriptors::Needs, logging, metrics::table::Role, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -94,6 +94,7 @@ impl File {
     /// Returns the process's settings.
     pub fn common(&self) -> Common {
         Common {
+            role: Role::Edge,
             name: self.edge.name.clone(),
             logging: self.logging.clone(),
             workers: self.workers.clone(),

@@ -11,7 +11,7 @@ use crate::{
 use littoral_feed::server as feed;
 use littoral_leader::{MemberAddress, OtherRegion};
 use littoral_model::region::Region;
-use littoral_runtime::{descriptors::Needs, logging, workers};
+use littoral_runtime::{descriptors::Needs, logging, metrics::table::Role, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -133,6 +133,7 @@ impl File {
     /// Returns the process's settings.
     pub fn common(&self) -> Common {
         Common {
+            role: Role::Leader,
             name: self.leader.name.clone(),
             logging: self.logging.clone(),
             workers: self.workers.clone(),

@@ -9,7 +9,9 @@ use crate::{
 };
 use littoral_runtime::{
     descriptors::{Bound, Needs},
-    logging, workers,
+    logging,
+    metrics::table::Role,
+    workers,
 };
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -94,6 +96,7 @@ impl File {
     pub fn common(&self) -> Common {
         let gateway = &self.router.gateway;
         Common {
+            role: Role::Router,
             name: self.router.name.clone(),
             logging: self.logging.clone(),
             workers: self.workers.clone(),

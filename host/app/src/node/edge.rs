@@ -14,7 +14,7 @@ use crate::{
     ready::Ready,
 };
 use littoral_feed::server::{Shared, serve_shared};
-use littoral_runtime::{Supervisor, TaskKind};
+use littoral_runtime::{Supervisor, TaskKind, metrics};
 use littoral_tls::Role;
 use std::{convert::Infallible, sync::Arc};
 
@@ -47,6 +47,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     }
     if let Some(path) = &config.edge.data_dir {
         data_dir::check(path, "edge.data_dir")?;
+        metrics::watch_disk(path);
     }
     let opener = front.serve(&mut tasks, || "the local snapshot is being read".to_owned());
     let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;

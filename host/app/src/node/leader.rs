@@ -20,7 +20,7 @@ use littoral_leader::{Environment, Handle};
 use littoral_lease::store::open;
 use littoral_members::{Election, Member};
 use littoral_model::ports::{ModuleRuntime, Node};
-use littoral_runtime::{Supervisor, TaskKind};
+use littoral_runtime::{Supervisor, TaskKind, metrics};
 use littoral_tls::Role;
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
@@ -56,6 +56,7 @@ pub async fn start(
     let authenticator = front.guard.authenticator.clone();
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
     data_dir::check(&leader.data_dir, "leader.data_dir")?;
+    metrics::watch_disk(&leader.data_dir);
     let mut environment = Environment::of(&leader).map_err(Failure::usage)?;
     environment.tls = tasks.tls.clone();
     let progress = environment.progress.clone();

@@ -9,7 +9,8 @@ use crate::{
 use littoral_runtime::{
     Signals, Supervisor, TaskKind,
     descriptors::{self, Needs},
-    logging, metrics,
+    logging,
+    metrics::{self, table::Role},
     reactors::Reactors,
     workers,
 };
@@ -19,6 +20,8 @@ use std::process::ExitCode;
 /// Settings of every node's process.
 #[derive(Clone, Debug)]
 pub struct Common {
+    /// What it is.
+    pub role: Role,
     /// Its name.
     pub name: String,
     /// Logs.
@@ -75,7 +78,7 @@ where
 {
     logging::install(&common.logging);
     descriptors::prepare(&common.descriptors).map_err(Failure::usage)?;
-    let handle = metrics::install(BUILD).map_err(Failure::refused)?;
+    let handle = metrics::install(BUILD, common.role).map_err(Failure::refused)?;
     let tls = tls::load(&common.tls)?;
     let main = |reactors| async {
         let mut signals = Signals::listen()

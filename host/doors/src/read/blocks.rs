@@ -4,7 +4,7 @@ use super::Dialect;
 use crate::json::push_int;
 use littoral_model::{column::Status, event_time::EventTime, read::age};
 use littoral_read::Answer;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The number of rows for which memory is kept. More is returned to the system.
 const ROWS_KEPT_MAX: usize = 1_024;
@@ -21,6 +21,11 @@ pub(super) struct Block {
     pub(super) timestamps: Vec<u8>,
     /// How long ago that was, in milliseconds. Native only.
     pub(super) ages: Vec<u8>,
+    /// The number of rows with each status.
+    rows: [u64; Self::STATUSES],
+    /// The number of values that are null in a present row.
+    nulls: Cell<u64>,
+    newest: Option<EventTime>,
 }
 
 thread_local! {
@@ -48,10 +53,34 @@ pub(super) fn with<X, T>(answer: &Answer<X>, lookups: usize, dialect: Dialect, w
 }
 
 impl Block {
+    /// The number of statuses.
+    pub(super) const STATUSES: usize = 5;
+
+    /// Counts nulls of a column.
+    pub(super) fn add_nulls(&self, nulls: u64) {
+        self.nulls.set(self.nulls.get() + nulls);
+    }
+
+    /// Returns the number of values with each status, in the order of [`Status`], if the answer has this number of the lookup's columns.
+    pub(super) fn counts(&self, columns: u64) -> [u64; Self::STATUSES] {
+        let nulls = self.nulls.get();
+        let mut counts = self.rows.map(|rows| rows * columns);
+        counts[Status::Present as usize] = counts[Status::Present as usize].saturating_sub(nulls);
+        counts[Status::NullValue as usize] += nulls;
+        counts
+    }
+
+    /// Returns the newest event time.
+    pub(super) fn newest(&self) -> Option<EventTime> {
+        self.newest
+    }
+
     fn clear(&mut self) {
         self.statuses.clear();
         self.timestamps.clear();
         self.ages.clear();
+        (self.rows, self.newest) = ([0; Self::STATUSES], None);
+        self.nulls.set(0);
     }
 
     fn push(&mut self, event_time: Option<EventTime>, status: Status, now: EventTime, dialect: Dialect) {
@@ -61,6 +90,8 @@ impl Block {
             self.ages.push(b',');
         }
         push_status(&mut self.statuses, status);
+        self.rows[status as usize] += 1;
+        self.newest = self.newest.max(event_time);
         match event_time {
             None if dialect == Dialect::Native => self.timestamps.extend_from_slice(b"null"),
             time => push_time(&mut self.timestamps, time.unwrap_or(EventTime::EPOCH)),

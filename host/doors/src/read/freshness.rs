@@ -4,7 +4,7 @@ use crate::json::{push_int, push_text};
 use http::{HeaderMap, HeaderValue};
 use littoral_api::headers::{DEGRADED, POSITION, REGIONS, SOURCE, STALENESS_MS, TOKEN};
 use littoral_model::{
-    freshness::{Degraded, Freshness, Source},
+    freshness::{Freshness, Source},
     position::Position,
     region::Region,
     token::Watermark,
@@ -56,7 +56,7 @@ pub(super) fn insert(headers: &mut HeaderMap, freshness: &Freshness) {
         headers.insert(REGIONS, regions);
     }
     if let Some(reason) = freshness.degraded {
-        headers.insert(DEGRADED, HeaderValue::from_static(degraded(reason)));
+        headers.insert(DEGRADED, HeaderValue::from_static(reason.as_str()));
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn push_json(out: &mut Vec<u8>, freshness: &Freshness) {
     }
     out.extend_from_slice(b",\"degraded\":");
     match freshness.degraded {
-        Some(reason) => push_text(out, degraded(reason)),
+        Some(reason) => push_text(out, reason.as_str()),
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
@@ -109,20 +109,10 @@ const fn source(source: Source) -> &'static str {
     }
 }
 
-const fn degraded(degraded: Degraded) -> &'static str {
-    match degraded {
-        Degraded::LeaderLost => "leader_lost",
-        Degraded::DemandUnmet => "demand_unmet",
-        Degraded::Incomplete => "incomplete",
-        Degraded::OverBudget => "over_budget",
-        Degraded::Bootstrapping => "bootstrapping",
-        Degraded::OtherLog => "other_log",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use littoral_model::freshness::Degraded;
 
     #[test]
     fn staleness_is_never_understated() {
@@ -134,15 +124,8 @@ mod tests {
         for source_ in [Source::Replica, Source::Leader, Source::Quorum] {
             assert_eq!(serde_json::to_value(source_).unwrap(), source(source_));
         }
-        for reason in [
-            Degraded::LeaderLost,
-            Degraded::DemandUnmet,
-            Degraded::Incomplete,
-            Degraded::OverBudget,
-            Degraded::Bootstrapping,
-            Degraded::OtherLog,
-        ] {
-            assert_eq!(serde_json::to_value(reason).unwrap(), degraded(reason));
+        for reason in Degraded::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     freshness,
 };
 use crate::{
+    Config,
     failure::Failure,
     json::{push_owned, push_text, push_value},
 };
@@ -36,18 +37,24 @@ pub(super) fn feast(
     answer: &Answer<Rendered>,
     input: &Input<'_>,
     view_metadata: bool,
-    bytes_max: usize,
+    config: &Config,
 ) -> Result<Vec<u8>, Failure> {
     let lookups = answer.prepared().plan.lookups.len();
     blocks::with(answer, lookups, Dialect::Feast, |blocks| {
-        Writing { answer, input, blocks }.feast(view_metadata, bytes_max)
+        let written = Writing { answer, input, blocks }.feast(view_metadata, config.answer_bytes_max)?;
+        answer.prepared().extra.meter.count(blocks, answer.now(), config.feast_metrics);
+        Ok(written)
     })
 }
 
 /// Writes the answer of `/v1/read`.
-pub(super) fn native(answer: &Answer<Rendered>, input: &Input<'_>, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+pub(super) fn native(answer: &Answer<Rendered>, input: &Input<'_>, config: &Config) -> Result<Vec<u8>, Failure> {
     let lookups = answer.prepared().plan.lookups.len();
-    blocks::with(answer, lookups, Dialect::Native, |blocks| Writing { answer, input, blocks }.native(bytes_max))
+    blocks::with(answer, lookups, Dialect::Native, |blocks| {
+        let written = Writing { answer, input, blocks }.native(config.answer_bytes_max)?;
+        answer.prepared().extra.meter.count(blocks, answer.now(), false);
+        Ok(written)
+    })
 }
 
 impl Writing<'_> {
@@ -166,7 +173,7 @@ impl Writing<'_> {
     }
 
     fn feature_values(&self, out: &mut Vec<u8>, cell: FeatureRef) -> bool {
-        let mut nulls = false;
+        let mut nulls = 0;
         for (at, (_, row)) in self.answer.present(cell.lookup).enumerate() {
             if at > 0 {
                 out.push(b',');
@@ -174,13 +181,14 @@ impl Writing<'_> {
             match row {
                 Some(row) => {
                     let value = cell.value_in(row);
-                    nulls |= matches!(value, ValueRef::Null);
+                    nulls += u64::from(matches!(value, ValueRef::Null));
                     push_value(out, value);
                 }
                 None => out.extend_from_slice(b"null"),
             }
         }
-        nulls
+        self.blocks[cell.lookup].add_nulls(nulls);
+        nulls > 0
     }
 
     fn statuses(&self, out: &mut Vec<u8>, output: Output, nulls: bool) {

@@ -1,7 +1,9 @@
 //! What the doors derive once from a plan.
 
+use super::meter::Meter;
 use crate::json::push_text;
 use http::HeaderValue;
+use littoral_model::catalogue::Catalogue;
 use littoral_read::{Extra, Plan};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -13,18 +15,21 @@ pub(crate) struct Rendered {
     pub(super) views: Vec<u8>,
     /// `name=digest` of each module that runs. `None` if none does.
     pub(super) digests: Option<HeaderValue>,
+    /// Metrics of the reads.
+    pub(super) meter: Meter,
     /// The length of the longest answer and an eighth of it, in bytes: the initial capacity of the next answer.
     answer_len: AtomicUsize,
 }
 
 impl Extra for Rendered {
-    fn derive(plan: &Plan) -> Self {
+    fn derive(plan: &Plan, catalogue: &Catalogue) -> Self {
         let views = plan.views.iter().map(|view| serde_json::json!({ "name": view })).collect();
         let digests: Vec<String> = plan.calls.iter().map(|call| format!("{}={}", call.name, call.digest)).collect();
         Self {
             names: list(&plan.names),
             views: serde_json::Value::Array(views).to_string().into_bytes(),
             digests: if digests.is_empty() { None } else { HeaderValue::from_str(&digests.join(",")).ok() },
+            meter: Meter::new(plan, catalogue),
             answer_len: AtomicUsize::new(0),
         }
     }

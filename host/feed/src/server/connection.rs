@@ -139,7 +139,7 @@ fn answer(
     }
     let is_feed = path == FEED_PATH;
     if let Err(reason) = if is_feed { rights.may_subscribe() } else { rights.may_connect() } {
-        metrics::counter!("littoral_feed_refused_total", "reason" => "role").increment(1);
+        metrics::counter!("littoral_feed_rejected_total", "reason" => "role").increment(1);
         tracing::warn!(%peer, reason, "rejected a peer's stream");
         return reject(StatusCode::FORBIDDEN, format!("{reason}\n"));
     }
@@ -147,7 +147,7 @@ fn answer(
     let incoming = request.into_body();
     let body = if is_feed {
         let Ok(permit) = shared.subscribers.clone().try_acquire_owned() else {
-            metrics::counter!("littoral_feed_refused_total", "reason" => "subscribers").increment(1);
+            metrics::counter!("littoral_feed_rejected_total", "reason" => "subscribers").increment(1);
             let max = shared.config.subscribers_max;
             return reject(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -39,12 +39,12 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
             tracing::warn!(%peer, max = shared.config.connections_max, "too many peer connections; closing this one. Raise connections_max to allow more");
-            metrics::counter!("littoral_feed_refused_total", "reason" => "connections").increment(1);
+            metrics::counter!("littoral_feed_rejected_total", "reason" => "connections").increment(1);
             continue;
         };
         if !descriptors::leaves_room(&socket, Side::Peer) {
             tracing::warn!(%peer, "closing a peer's connection: the last file descriptors are reserved for the log");
-            metrics::counter!("littoral_feed_refused_total", "reason" => "descriptors").increment(1);
+            metrics::counter!("littoral_feed_rejected_total", "reason" => "descriptors").increment(1);
             drop(socket);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;

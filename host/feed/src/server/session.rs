@@ -57,7 +57,6 @@ enum End {
 struct Session<'a> {
     /// The number of the session in this process.
     number: u64,
-    name: String,
     shared: &'a Shared,
     outbox: &'a Outbox,
     state: Mutex<publisher::Session>,
@@ -135,7 +134,7 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, rights: &P
     let resumed = state.applied();
     let (state, pinged) = (Mutex::new(state), Notify::new());
     let number = SESSIONS.fetch_add(1, Relaxed);
-    let session = Session { number, name: name.clone(), shared, outbox, state, pinged, for_region };
+    let session = Session { number, shared, outbox, state, pinged, for_region };
     // A subscriber that resumes may still lack modules, so the position at which it resumes does not count as served.
     // It reports what it serves once it has received further records.
     session.note_applied(if for_region.is_some() { resumed } else { Lsn::NONE });
@@ -302,11 +301,6 @@ impl Session<'_> {
         &*self.shared.source
     }
 
-    /// Returns the last record of the log that may be sent.
-    fn head(&self) -> Position {
-        *self.source().head().borrow()
-    }
-
     /// Processes the subscriber's messages.
     async fn listen(&self, inbox: &mut Inbox) -> Result<Never, End> {
         loop {
@@ -321,8 +315,6 @@ impl Session<'_> {
             }
             if matches!(message, Upstream::Applied { .. }) {
                 self.note_applied(applied);
-                let behind = self.head().lsn.0.saturating_sub(applied.0);
-                metrics::gauge!("littoral_feed_records_behind", "subscriber" => self.name.clone()).set(behind as f64);
             }
         }
     }

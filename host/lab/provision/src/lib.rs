@@ -21,6 +21,7 @@ pub mod node;
 pub mod oidc;
 pub mod oidc_provider;
 pub mod project;
+pub mod prometheus;
 pub mod redis;
 pub mod router;
 

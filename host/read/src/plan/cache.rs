@@ -54,7 +54,7 @@ impl<X: Extra> Cache<X> {
                 }
             }
             let plan = resolve::resolve(catalogue, shape)?;
-            let (extra, outputs) = (X::derive(&plan), plan.outputs.len());
+            let (extra, outputs) = (X::derive(&plan, catalogue), plan.outputs.len());
             let plan = Arc::new(Prepared { plan, extra, catalogue: catalogue.clone() });
             if key.len() <= SHAPE_LEN_MAX {
                 let mut inner = self.0.write();

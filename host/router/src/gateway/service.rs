@@ -14,7 +14,9 @@ use crate::{
         body::{self, RequestBody},
         failure::Failure,
         head::{Head, Sender, is_feast},
-        headers, own,
+        headers,
+        latency::Latency,
+        own,
         pool::Pool,
         request_driver::{RequestDriver, RoutedAnswer},
         stream,
@@ -31,13 +33,17 @@ use littoral_http::{
 };
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 use tokio::sync::Semaphore;
 
 /// The number of candidates beyond the doors that a request may be sent to, as doors that refuse the connection do not count.
 const DOORS_TO_SPARE: usize = 5;
+
+/// The requests that a door answered. Kept, as a search by labels costs more than the count.
+static ANSWERED: LazyLock<metrics::Counter> =
+    LazyLock::new(|| metrics::counter!("littoral_router_requests_total", "outcome" => "answered"));
 
 /// Answers requests. Clones share it.
 #[derive(Clone)]
@@ -64,6 +70,7 @@ struct Inner {
     process: Process,
     doors: Doors,
     requests: Arc<Semaphore>,
+    latency: Latency,
 }
 
 impl Service {
@@ -76,7 +83,13 @@ impl Service {
         let budget = BodyBudget::new(config.held_bytes_max, config.read_bytes_max);
         let pool = Arc::new(Pool::new(config.idle_connections_max, config.idle()));
         let requests = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        let inner = Arc::new(Inner { trust, process, doors: Doors { router, pool, budget }, requests });
+        let inner = Arc::new(Inner {
+            trust,
+            process,
+            doors: Doors { router, pool, budget },
+            requests,
+            latency: Latency::default(),
+        });
         Self { inner, browsers, own: if has_admin { Own::Health } else { Own::All } }
     }
 
@@ -86,9 +99,10 @@ impl Service {
         Self { browsers, own: Own::Only, ..self }
     }
 
-    /// Closes kept connections that are no longer needed.
+    /// Closes kept connections that are no longer needed, and forgets doors that have left the topology.
     pub(crate) fn sweep(&self) {
         let board = self.inner.doors.router.board();
+        self.inner.latency.sweep(|door| board.view.members.iter().any(|member| member.door.id == door));
         // A draining node waits for its connections to end.
         let is_kept = |member: &MemberView| member.state != State::Draining;
         self.inner
@@ -191,7 +205,11 @@ impl Service {
         if head.purpose == Purpose::Read && found.answer.response.status().is_success() {
             router.read_took(head.began.elapsed());
         }
-        count("answered");
+        ANSWERED.increment(1);
+        let candidate = found.decision.candidates.get(found.answer.candidate);
+        if let Some(member) = candidate.and_then(|candidate| found.board.view.members.get(candidate.member)) {
+            self.inner.latency.record(&member.door, head.began.elapsed());
+        }
         Ok(finish(found, &head))
     }
 }
