@@ -22,6 +22,7 @@ pub mod oidc;
 pub mod oidc_provider;
 pub mod project;
 pub mod prometheus;
+pub mod python;
 pub mod redis;
 pub mod router;
 
