@@ -163,6 +163,9 @@ codes! {
     INVALID_PLACE = "invalid_place", [400],
         "The coordinates are invalid.",
         "Send `LATITUDE,LONGITUDE` in degrees.";
+    INVALID_PROJECT = "invalid_project", [400],
+        "The name of a project is invalid.",
+        "Use 1 to 128 letters, digits, `_` or `-`.";
     INVALID_PUSH_MODE = "invalid_push_mode", [422],
         "The push's `to` is invalid.",
         "Push to `online`.";
@@ -280,9 +283,20 @@ codes! {
     ORIGIN_NOT_ALLOWED = "origin_not_allowed", [403],
         "Pages of the request's `Origin` may not use the door.",
         "Add the web site to `door.origins` if its pages may use this door.";
+    OUTSIDE_REGIONS = "outside_regions", [421],
+        "The project's rows may not be in the region of the node.",
+        "Send the request to a node in the regions that `littoral project show PROJECT` lists. Set `[edge] region` of \
+         an edge in one of them.";
+    OVER_QUOTA = "over_quota", [429],
+        "The project has used up a quota.",
+        "Retry after the time in `retry-after`, or raise the quota with `littoral project apply`.";
     OVERLOADED = "overloaded", [503],
         "The node is at one of its bounds.",
         "Retry after the time in `retry-after`. If it continues, add nodes or raise the limit that the message names.";
+    PROJECT_CONFLICT = "project_conflict", [400, 403],
+        "The request names several projects (400), or its credential is for another one (403).",
+        "Name the project once: in the path, in the header `littoral-project`, or by the credential. Use a credential \
+         for that project.";
     QUORUM_NOT_REACHED = "quorum_not_reached", [503],
         "Too few regions answered a read of a quorum.",
         "Retry, or read with another consistency. Check the regions that the message names.";
@@ -352,6 +366,9 @@ codes! {
     UNKNOWN_PATH = "unknown_path", [404],
         "There is no such path.",
         "Compare the path with /v1/openapi.json.";
+    UNKNOWN_PROJECT = "unknown_project", [404],
+        "There is no such project.",
+        "Create it with `littoral project apply`, or list the projects with `littoral project list`.";
     UNKNOWN_PUSH_SOURCE = "unknown_push_source", [404, 422],
         "There is no such push source.",
         "List the push sources with `littoral push-source list`.";

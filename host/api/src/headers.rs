@@ -8,6 +8,8 @@ pub const CONCERN: HeaderName = HeaderName::from_static("littoral-concern");
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Request: the region whose part of the rows is written, in a view whose merge policy combines parts.
 pub const PART: HeaderName = HeaderName::from_static("littoral-part");
+/// Request: the project whose definitions it names.
+pub const PROJECT: HeaderName = HeaderName::from_static("littoral-project");
 /// Request: how long to wait for freshness or durability, in milliseconds.
 pub const WAIT_MS: HeaderName = HeaderName::from_static("littoral-wait-ms");
 

@@ -15,6 +15,7 @@ pub mod names;
 pub mod node;
 mod position;
 pub mod problem;
+pub mod projects;
 pub mod read;
 pub mod receipt;
 pub mod routes;

@@ -42,6 +42,8 @@ pub enum Command {
     Service(commands::definitions::Args),
     /// Manage push sources: list, show, apply, drop.
     PushSource(commands::definitions::Args),
+    /// Manage projects, namespaces of definitions with quotas: list, show, apply, drop.
+    Project(commands::definitions::Args),
     /// Manage modules: build, inspect, test, push, list, drop.
     Module(commands::module::Args),
     /// Load rows.

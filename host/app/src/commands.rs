@@ -18,6 +18,7 @@ pub mod module;
 pub mod module_compile;
 pub mod node;
 pub mod pairs;
+pub mod project;
 pub mod push_source;
 pub mod read;
 pub mod region;
@@ -55,6 +56,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::View(args) => definitions::run::<view::Views>(&args, json),
         Command::Service(args) => definitions::run::<service::Services>(&args, json),
         Command::PushSource(args) => definitions::run::<push_source::PushSources>(&args, json),
+        Command::Project(args) => definitions::run::<project::Projects>(&args, json),
         Command::Module(args) => module::run(&args, json),
         Command::Ingest(args) => ingest::run(&args, json),
         Command::Read(args) => read::run(&args, json),

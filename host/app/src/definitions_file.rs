@@ -1,20 +1,24 @@
-//! Files that define feature views, feature services and push sources, in TOML.
+//! Files that define projects, feature views, feature services and push sources, in TOML.
 
 use crate::config::{Problem, places::Places, problem::Place};
 use littoral_model::{
     details::{About, PushSourceDefinition, ServiceDefinition, ViewDefinition},
     document::ViewDocument,
+    project::{Project, Quotas},
+    region::Region,
     service::{FeatureService, PushSource},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
 /// The keys by which such a file is recognised.
-const KINDS: [&str; 3] = ["view", "service", "push_source"];
+const KINDS: [&str; 4] = ["project", "view", "service", "push_source"];
 
 /// What a file defines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
+    /// Projects.
+    pub projects: Vec<Project>,
     /// Feature views.
     pub views: Vec<ViewDefinition>,
     /// Feature services.
@@ -27,11 +31,25 @@ pub struct Definitions {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
+    project: Vec<ProjectEntry>,
+    #[serde(default)]
     view: Vec<ViewDocument>,
     #[serde(default)]
     service: Vec<Service>,
     #[serde(default)]
     push_source: Vec<Push>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProjectEntry {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    regions: Vec<Region>,
+    #[serde(default)]
+    quotas: Quotas,
 }
 
 #[derive(Deserialize)]
@@ -105,7 +123,14 @@ pub fn parse(path: &Path, text: &str) -> Result<Definitions, Problem> {
             Err(error) => Err(bad(error.to_string())),
         }
     });
+    let project = |ProjectEntry { name, description, regions, quotas }: ProjectEntry| Project {
+        name,
+        description,
+        regions,
+        quotas,
+    };
     Ok(Definitions {
+        projects: file.project.into_iter().map(project).collect(),
         views: views.collect::<Result<_, _>>()?,
         services: file.service.into_iter().map(Service::into_model).collect(),
         push_sources: file.push_source.into_iter().map(Push::into_model).collect(),
@@ -142,6 +167,7 @@ impl Definitions {
             _ => Some(format!("{number} {many}")),
         };
         let parts = [
+            count(self.projects.len(), "project", "projects"),
             count(self.views.len(), "feature view", "feature views"),
             count(self.services.len(), "feature service", "feature services"),
             count(self.push_sources.len(), "push source", "push sources"),

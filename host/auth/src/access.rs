@@ -1,6 +1,7 @@
 //! The decision about a credential: who presents it, and what that caller may do.
 
 use crate::scope::{Grant, Scope};
+use littoral_model::project::ProjectName;
 use std::{fmt, sync::Arc};
 
 /// The kind of a credential.
@@ -28,7 +29,7 @@ pub struct Identity {
     /// The grants that the credential itself contains.
     pub grants: Vec<Grant>,
     /// The project that the credential names.
-    pub project: Option<String>,
+    pub project: Option<ProjectName>,
     /// When the credential expires, in seconds since 1970.
     pub expires_s: u64,
 }
@@ -50,7 +51,9 @@ pub struct Access {
     /// The caller, as `token:NAME`, `subject:SUBJECT` or `certificate:NAME`.
     pub who: Arc<str>,
     /// The project that its credential names.
-    pub project: Option<Arc<str>>,
+    pub project: Option<ProjectName>,
+    /// The only project that its grants name. `None` if they name several.
+    pub only_project: Option<ProjectName>,
     /// When the credential expires, in seconds since 1970.
     pub expires_s: u64,
     grants: Box<[Grant]>,
@@ -62,7 +65,8 @@ impl Access {
     pub fn new(identity: &Identity, grants: Vec<Grant>) -> Self {
         Self {
             who: identity.to_string().into(),
-            project: identity.project.as_deref().map(Into::into),
+            project: identity.project.clone(),
+            only_project: only_project(&grants),
             expires_s: identity.expires_s,
             grants: grants.into(),
         }
@@ -82,9 +86,39 @@ impl Access {
         self.grants.iter().any(|grant| grant.scopes.contains(scope) && grant.project.matches(project))
     }
 
+    /// Returns whether the caller has any scope for any name of a project.
+    #[must_use]
+    pub fn may_enter(&self, project: &str) -> bool {
+        self.grants.iter().any(|grant| grant.project.matches(project))
+    }
+
     /// Returns whether the caller has a scope in every project.
     #[must_use]
     pub fn may_everywhere(&self, scope: Scope) -> bool {
         self.grants.iter().any(|grant| grant.scopes.contains(scope) && grant.project.is_any() && grant.names.is_any())
+    }
+}
+
+/// Returns the project of all grants. `None` if there are several, or if a pattern stands for several.
+fn only_project(grants: &[Grant]) -> Option<ProjectName> {
+    let (first, others) = grants.split_first()?;
+    others.iter().all(|grant| grant.project == first.project).then(|| first.project.literal()?.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_only_project_of_a_credential_is_the_one_that_all_its_grants_name() {
+        let only = |grants: &[&str]| {
+            let grants: Vec<_> = grants.iter().map(|grant| Grant::parse(grant, "default").unwrap()).collect();
+            only_project(&grants).map(|project| project.to_string())
+        };
+        assert_eq!(only(&["read:a/x", "write:a"]).as_deref(), Some("a"));
+        assert_eq!(only(&["read"]).as_deref(), Some("default"));
+        for several in [&["read:a", "read:b"][..], &["read:a*"], &["read:*"], &[]] {
+            assert_eq!(only(several), None, "{several:?}");
+        }
     }
 }

@@ -3,13 +3,11 @@
 use crate::{Access, Scope, scope::shown};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    project::split,
     view::ViewId,
     write::RowBatch,
 };
 use std::sync::Arc;
-
-/// The project of names without one.
-pub const DEFAULT_PROJECT: &str = "default";
 
 /// The caller lacks a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,12 +16,6 @@ pub struct Forbidden {
     who: Arc<str>,
     scope: Scope,
     what: String,
-}
-
-/// Returns the project and the name within it of a name that may be qualified as `PROJECT/NAME`.
-#[must_use]
-pub fn split(name: &str) -> (&str, &str) {
-    name.split_once('/').unwrap_or((DEFAULT_PROJECT, name))
 }
 
 impl Access {
@@ -49,6 +41,17 @@ impl Access {
         Err(self.forbidden(scope, format!("anything in project '{}'", shown(project))))
     }
 
+    /// Checks that the caller has some scope in a project.
+    ///
+    /// # Errors
+    /// [`Forbidden`].
+    pub fn require_entry(&self, project: &str) -> Result<(), Forbidden> {
+        if self.may_enter(project) {
+            return Ok(());
+        }
+        Err(self.forbidden(Scope::Read, format!("anything in project '{}'", shown(project))))
+    }
+
     /// Checks that the caller has a scope in every project.
     ///
     /// # Errors
@@ -61,15 +64,15 @@ impl Access {
         }
     }
 
-    /// Checks that the caller has a scope for views of a catalogue, by id. Only a grant for every project and name
-    /// covers an unknown id.
+    /// Checks that the caller has a scope for views, by id. `named` returns the project of a view and its name in the
+    /// project. Only a grant for every project and name covers a view that it does not know.
     ///
     /// # Errors
     /// [`Forbidden`].
-    pub fn require_views(
+    pub fn require_views<'a>(
         &self,
         scope: Scope,
-        catalogue: &Catalogue,
+        named: impl Fn(ViewId) -> Option<(&'a str, &'a str)>,
         views: impl IntoIterator<Item = ViewId>,
     ) -> Result<(), Forbidden> {
         let mut last = None;
@@ -78,18 +81,19 @@ impl Access {
             if last.replace(view) == Some(view) {
                 continue;
             }
-            let (project, name) = catalogue.view_by_id(view).map_or(("", ""), |view| split(&view.name));
+            let (project, name) = named(view).unwrap_or_default();
             self.require(scope, project, name)?;
         }
         Ok(())
     }
 
-    /// Checks that the caller may write these rows.
+    /// Checks that the caller may write these rows. The catalogue is the node's, with stored names.
     ///
     /// # Errors
     /// [`Forbidden`].
     pub fn require_rows(&self, catalogue: &Catalogue, rows: &RowBatch) -> Result<(), Forbidden> {
-        self.require_views(Scope::Write, catalogue, rows.pieces().map(|row| row.view))
+        let named = |view| catalogue.view_by_id(view).map(|view| split(&view.name));
+        self.require_views(Scope::Write, named, rows.pieces().map(|row| row.view))
     }
 
     /// Checks that the caller may make a change of the catalogue.
@@ -109,7 +113,11 @@ impl Access {
             CatalogueChange::DefinePushSource(definition) => (Scope::Define, &definition.push_source.name),
             CatalogueChange::PutModule(release) => (Scope::Module, &release.name),
             CatalogueChange::DropModule(name) => (Scope::Module, name),
-            CatalogueChange::NumberedBelow(_) => return self.require_everywhere(Scope::Admin),
+            // The record of a project contains its limits, so the project's own definers must not change it.
+            CatalogueChange::NumberedBelow(_)
+            | CatalogueChange::PutProject(_)
+            | CatalogueChange::DropProject(_)
+            | CatalogueChange::Restrict(_) => return self.require_everywhere(Scope::Admin),
         };
         let (project, name) = split(name);
         self.require(scope, project, name)

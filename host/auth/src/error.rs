@@ -26,6 +26,12 @@ pub enum Rejected {
     /// The token lacks a claim.
     #[error("the token has no valid claim '{0}'; configure its issuer to add it")]
     Claim(&'static str),
+    /// The claim with the project is not the name of one.
+    #[error(
+        "the claim of the token that 'auth.issuers.project_claim' names is not a project's name; configure its issuer \
+         to use 1 to 128 letters, digits, '_' or '-'"
+    )]
+    Project,
     /// The token has expired.
     #[error("the token expired {0} s ago; request a new one")]
     Expired(u64),
@@ -73,7 +79,7 @@ impl Rejected {
             Self::TooLong(_) => code::TOKEN_TOO_LONG,
             Self::Unknown => code::TOKEN_UNKNOWN,
             Self::Malformed(_) => code::TOKEN_MALFORMED,
-            Self::Claim(_) => code::TOKEN_CLAIM_MISSING,
+            Self::Claim(_) | Self::Project => code::TOKEN_CLAIM_MISSING,
             Self::Expired(_) => code::TOKEN_EXPIRED,
             Self::NotYetValid(_) => code::TOKEN_NOT_YET_VALID,
             Self::Algorithm(_) => code::TOKEN_ALGORITHM,

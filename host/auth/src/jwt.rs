@@ -12,6 +12,7 @@ use crate::{
     scope::{Grant, shown},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use littoral_model::project::{self, ProjectName};
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -180,7 +181,10 @@ impl Unverified<'_> {
         }
         let subject = at(claims, &issuer.subject_claim).and_then(Value::as_str).filter(|subject| !subject.is_empty());
         let subject = subject.ok_or(Rejected::Claim("sub"))?.chars().take(256).filter(|c| !c.is_control()).collect();
-        let project = issuer.project_claim.as_deref().and_then(|claim| at(claims, claim)).and_then(Value::as_str);
+        let project =
+            issuer.project_claim.as_deref().and_then(|claim| at(claims, claim)).filter(|value| !value.is_null());
+        let project = project.map(|value| value.as_str().and_then(|name| name.parse::<ProjectName>().ok()));
+        let project = project.map(|name| name.ok_or(Rejected::Project)).transpose()?;
         let roles = issuer.roles_claims.iter().filter_map(|claim| at(claims, claim)).flat_map(texts);
         let grants = issuer.scopes_claim.iter().filter_map(|claim| at(claims, claim)).flat_map(texts);
         let grants = grants.flat_map(str::split_whitespace);
@@ -190,8 +194,12 @@ impl Unverified<'_> {
             issuer: issuer.issuer.clone(),
             roles: roles.take(ROLES_MAX).map(str::to_owned).collect(),
             // Other words, as "openid", are for other services.
-            grants: grants.filter_map(|text| Grant::parse(text, project.unwrap_or("default")).ok()).collect(),
-            project: project.map(str::to_owned),
+            grants: grants
+                .filter_map(|text| {
+                    Grant::parse(text, project.as_ref().map_or(project::DEFAULT, ProjectName::as_str)).ok()
+                })
+                .collect(),
+            project,
             expires_s,
         })
     }

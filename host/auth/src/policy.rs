@@ -3,9 +3,9 @@
 use crate::{
     access::{Identity, Kind},
     located,
-    scope::{Grant, Pattern, Scope, Scopes, shown},
+    scope::{self, Grant, Pattern, Scope, Scopes, shown},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use std::path::Path;
 
 /// The policy of a file.
@@ -25,9 +25,9 @@ struct Rule {
     #[serde(default)]
     issuer: Option<String>,
     scopes: Vec<Scope>,
-    #[serde(default = "default_project")]
+    #[serde(default = "default_project", deserialize_with = "projects")]
     project: Pattern,
-    #[serde(default = "any_name")]
+    #[serde(default = "any_name", deserialize_with = "names")]
     names: Vec<Pattern>,
 }
 
@@ -37,6 +37,19 @@ fn default_project() -> Pattern {
 
 fn any_name() -> Vec<Pattern> {
     vec![Pattern::any()]
+}
+
+fn projects<'de, D: Deserializer<'de>>(from: D) -> Result<Pattern, D::Error> {
+    scope::projects(&String::deserialize(from)?).map_err(D::Error::custom)
+}
+
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Pattern>, D::Error> {
+    let names = Vec::<String>::deserialize(from)?;
+    if let Some(name) = names.iter().find(|name| name.contains('/')) {
+        let message = format!("'{}' has a '/', which no name contains; name the project in 'project'", shown(name));
+        return Err(D::Error::custom(message));
+    }
+    Ok(names.into_iter().map(Pattern::new).collect())
 }
 
 /// Callers.
@@ -148,6 +161,10 @@ mod tests {
         assert!(text.starts_with("policy.toml:2: 'user:me' names no caller; use \"role:NAME\""), "{text}");
         let text = rejected("[[grants]]\nto = [\"anyone\"]\nscopes = []\nveiws = [\"a\"]\n");
         assert!(text.starts_with("policy.toml:4: ") && text.contains("names"), "{text}");
+        let text = rejected("[[grants]]\nto = [\"anyone\"]\nscopes = []\nproject = \"a/b\"\n");
+        assert!(text.starts_with("policy.toml:4: 'a/b' stands for no project; use letters"), "{text}");
+        let text = rejected("[[grants]]\nto = [\"anyone\"]\nscopes = []\nnames = [\"a/b\"]\n");
+        assert!(text.starts_with("policy.toml:4: 'a/b' has a '/'") && text.contains("name the project"), "{text}");
         assert!(rejected("[[grants]\n").starts_with("policy.toml:1: "));
     }
 }

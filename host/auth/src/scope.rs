@@ -91,6 +91,15 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
+/// Creates a pattern of projects.
+///
+/// # Errors
+/// [`InvalidProjects`] if no project's name can match it.
+pub(crate) fn projects(text: &str) -> Result<Pattern, InvalidProjects> {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'*');
+    if !text.is_empty() && text.bytes().all(valid) { Ok(Pattern::new(text)) } else { Err(InvalidProjects(shown(text))) }
+}
+
 /// Scopes for the names of a project that match a pattern.
 ///
 /// In text form `SCOPE`, `SCOPE:PROJECT` or `SCOPE:PROJECT/PATTERN`, for one scope.
@@ -115,7 +124,21 @@ pub enum InvalidGrant {
         "the grant '{0}' has an empty part; write SCOPE, SCOPE:PROJECT or SCOPE:PROJECT/PATTERN, as read:default/driver_*"
     )]
     Empty(String),
+    /// It names no project.
+    #[error("the grant '{0}': {1}")]
+    Project(String, InvalidProjects),
+    /// Its pattern of names contains a slash, which no name has.
+    #[error(
+        "the grant '{0}' has a second '/', which no name contains; \
+         write SCOPE:PROJECT/PATTERN, as read:default/driver_*"
+    )]
+    Slash(String),
 }
+
+/// The error for a text that stands for no project.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' stands for no project; use letters, digits, '_' and '-', and '*' for any characters")]
+pub struct InvalidProjects(String);
 
 impl Grant {
     /// Every scope for every name.
@@ -138,7 +161,11 @@ impl Grant {
         if project.is_empty() || names.is_empty() {
             return Err(InvalidGrant::Empty(shown(text)));
         }
-        Ok(Self { scopes, project: Pattern::new(project), names: Pattern::new(names) })
+        if names.contains('/') {
+            return Err(InvalidGrant::Slash(shown(text)));
+        }
+        let project = projects(project).map_err(|error| InvalidGrant::Project(shown(text), error))?;
+        Ok(Self { scopes, project, names: Pattern::new(names) })
     }
 }
 
@@ -160,6 +187,8 @@ mod tests {
         assert!(Grant::parse("raed", "p").unwrap_err().to_string().contains("use read, write, define"));
         assert!(matches!(Grant::parse("read:", "p"), Err(InvalidGrant::Empty(_))));
         assert!(matches!(Grant::parse("read:a/", "p"), Err(InvalidGrant::Empty(_))));
+        assert!(matches!(Grant::parse("read:a/b/c", "p"), Err(InvalidGrant::Slash(_))));
+        assert!(Grant::parse("read:a b", "p").unwrap_err().to_string().contains("'a b' stands for no project"));
         assert!(Scope::ALL.into_iter().all(|scope| Scopes::ALL.contains(scope)));
     }
 }

@@ -9,7 +9,10 @@ use crate::{
     scope::{Grant, InvalidGrant},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use littoral_model::event_time::EventTime;
+use littoral_model::{
+    event_time::EventTime,
+    project::{self, ProjectName},
+};
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom as _, SystemRandom},
@@ -53,7 +56,7 @@ pub struct Token {
     pub scopes: Vec<String>,
     /// The project of requests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<String>,
+    pub project: Option<ProjectName>,
 }
 
 /// A SHA-256 hash. In text form 64 hexadecimal digits.
@@ -135,7 +138,7 @@ impl Tokens {
 
 impl Token {
     fn grant(&self, text: &str) -> Result<Grant, InvalidGrant> {
-        Grant::parse(text, self.project.as_deref().unwrap_or("default"))
+        Grant::parse(text, self.project.as_ref().map_or(project::DEFAULT, ProjectName::as_str))
     }
 
     fn expires_s(&self) -> u64 {
@@ -256,6 +259,8 @@ mod tests {
         assert!(text.starts_with("tokens.toml:3: ") && !text.contains(&created.secret), "{text}");
         let text = rejected(&file(&created, "expires = \"2027-01-01T00:00:00Z\"\nscopes = [\"raed\"]\n"));
         assert!(text.contains("token 'ci'") && text.contains("use read, write"), "{text}");
+        let text = rejected(&file(&created, "expires = \"2027-01-01T00:00:00Z\"\nproject = \"a/b\"\n"));
+        assert!(text.starts_with("tokens.toml:5: 'a/b' is not a project name"), "{text}");
         let whole = file(&created, "expires = \"2027-01-01T00:00:00Z\"\n");
         let text = rejected(&format!("{whole}{whole}"));
         assert!(text.contains("two tokens"), "{text}");

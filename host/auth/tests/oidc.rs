@@ -1,6 +1,7 @@
 //! Tokens of a real issuer: what is accepted, what is rejected and with which code, rotation, and issuers that misbehave.
 
 use littoral_auth::{Access, Authenticator, Config, IssuerConfig, Rejected, Scope, issuer::Issuer as Fetched};
+use littoral_model::project::ProjectName;
 use littoral_provision::{
     Issuer,
     missing::require,
@@ -206,7 +207,11 @@ async fn roles_and_service_accounts_get_scopes_from_a_policy_that_is_reloaded() 
     let access = verify(&authenticator, &real.token(Algorithm::Rs256, &scoped)).await.unwrap();
     assert!(access.may(Scope::Read, "fraud", "driver_x") && !access.may(Scope::Read, "fraud", "x"));
     assert!(access.may(Scope::Define, "fraud", "x") && !access.may(Scope::Define, "default", "x"));
-    assert_eq!(access.project.as_deref(), Some("fraud"));
+    assert_eq!(access.project.as_ref().map(ProjectName::as_str), Some("fraud"));
+    for invalid in [json!("a/b"), json!(""), json!("..\u{e9}"), json!("x".repeat(300)), json!(["fraud"])] {
+        let token = real.token(Algorithm::Rs256, &claims(json!({ "scope": "read", "project": invalid })));
+        assert_eq!(verify(&authenticator, &token).await.err(), Some(Rejected::Project), "{invalid}");
+    }
 
     // A bad policy changes nothing; a good one takes effect although decisions were kept.
     fs::write(&policy, grant("role:reader", "raed")).unwrap();

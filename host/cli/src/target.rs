@@ -1,7 +1,7 @@
 //! The node to which a command is sent, and how its errors end the command.
 
 use crate::Failure;
-use littoral_client::{Client, ClientFiles, Config, Credential, Error};
+use littoral_client::{Client, ClientFiles, Config, Credential, Error, ProjectName};
 use std::{
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -13,6 +13,9 @@ pub struct Target {
     /// The URL of the node's door: a leader, or an edge, which forwards writes to its leader.
     #[arg(long, value_name = "URL", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
     pub to: String,
+    /// The project of the definitions [default: that of the token, otherwise `default`].
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<ProjectName>,
 }
 
 impl Target {
@@ -21,7 +24,15 @@ impl Target {
     /// # Errors
     /// If the address is invalid.
     pub fn client(&self) -> Result<Client, Failure> {
-        client(&self.to)
+        self.client_with(config()?)
+    }
+
+    /// Returns a client of the node with these settings, for the project.
+    ///
+    /// # Errors
+    /// If the address is invalid.
+    pub fn client_with(&self, config: Config) -> Result<Client, Failure> {
+        Client::new(&self.to, Config { project: self.project.clone(), ..config }).map_err(failed)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The client of a node: its address, its settings, and its pool of connections.
 
-use crate::{Config, Error, address::Address};
+use crate::{Config, Error, ProjectName, address::Address};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -54,6 +54,20 @@ impl Client {
             .pool_max_idle_per_host(16)
             .build(connector);
         Ok(Self { inner: Arc::new(Inner { address, config, pool }) })
+    }
+
+    /// Returns a client of the same node, for the definitions of this project.
+    #[must_use]
+    pub fn in_project(&self, project: ProjectName) -> Self {
+        let Inner { address, config, pool } = &*self.inner;
+        let config = Config { project: Some(project), ..config.clone() };
+        Self { inner: Arc::new(Inner { address: address.clone(), config, pool: pool.clone() }) }
+    }
+
+    /// Returns the project of the calls, if one is configured.
+    #[must_use]
+    pub fn project_name(&self) -> Option<&ProjectName> {
+        self.inner.config.project.as_ref()
     }
 
     /// Returns the address of the node.

@@ -1,6 +1,6 @@
 //! The settings of a client.
 
-use littoral_model::{caller::Credential, write::WriteConcern};
+use littoral_model::{caller::Credential, project::ProjectName, write::WriteConcern};
 use littoral_tls::ClientFiles;
 use serde::Deserialize;
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub token: Option<Credential>,
     /// The trusted roots, and the client's certificate, for addresses with https.
     pub tls: ClientFiles,
+    /// The project of all calls. Default: none, which nodes treat as `default`.
+    pub project: Option<ProjectName>,
 }
 
 impl Default for Config {
@@ -40,6 +42,7 @@ impl Default for Config {
             concern_wait_ms: 0,
             token: None,
             tls: ClientFiles::default(),
+            project: None,
         }
     }
 }

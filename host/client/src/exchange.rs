@@ -4,6 +4,7 @@ use crate::{Client, Error, Problem, call::Call};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use littoral_api::headers;
 use serde::de::DeserializeOwned;
 use std::{error::Error as StdError, time::Duration};
 
@@ -73,6 +74,9 @@ impl Client {
                 value.map_err(|_| Error::Request("the token contains characters that no token has".to_owned()))?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(project) = &self.inner.config.project {
+            request = request.header(headers::PROJECT, project.as_str());
         }
         let request = request.body(Full::new(call.body.clone())).map_err(|error| Error::Request(error.to_string()))?;
         let response = self.inner.pool.request(request).await.map_err(|error| {

@@ -25,6 +25,7 @@ mod exchange;
 mod feast;
 mod modules;
 mod node;
+mod projects;
 mod push_sources;
 mod read;
 mod routes;
@@ -41,13 +42,17 @@ pub use littoral_api::{
     conflicts::{Conflict, ConflictSide, Conflicts},
     feast::{FeastAnswer, FeastColumn, FeastMetadata},
     modules::{Edges, ModuleInfo, ModulePut},
+    projects::{Project, ProjectBody},
     read::{Demand, Freshness, Read, ReadAnswer, ReadColumn},
     receipt::{Outranked, RowPlace},
     routes::{Routed, RoutedDoor, RoutedRegion, Routes},
     rows::{HeldRow, RowDelete, RowDocument, RowPage, ViewRows},
     tails::{Tail, TailPage, TailRecord},
 };
-pub use littoral_model::caller::Credential;
+pub use littoral_model::{
+    caller::Credential,
+    project::{InvalidProject, ProjectName},
+};
 pub use littoral_tls::ClientFiles;
 pub use node::{Catalogue, Readiness};
 pub use views::ViewPut;

@@ -1,17 +1,15 @@
 //! Who sends a request, and whether it may: one check when the head of the request has arrived, and checks of the views
 //! that the body names.
 
-use crate::{failure::Failure, routes::Endpoint};
+use crate::{failure::Failure, project::Named, routes::Endpoint};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use littoral_api::{code, headers};
-use littoral_auth::{
-    Access, Authenticator, Certificate, Rejected, Scope, Trust,
-    authorize::{Forbidden, split},
-};
+use littoral_auth::{Access, Authenticator, Certificate, Rejected, Scope, Trust, authorize::Forbidden};
 use littoral_http::Client;
 use littoral_model::{
     caller::{Caller, Credential},
     catalogue::Catalogue,
+    project::ProjectName,
     view::ViewId,
     write::RowBatch,
 };
@@ -38,6 +36,8 @@ pub struct Guard {
 struct Rights {
     /// `None` without a credential.
     access: Option<Arc<Access>>,
+    /// The project of the request.
+    project: ProjectName,
     /// Whether it may administer the node without a credential.
     is_operator: bool,
 }
@@ -92,6 +92,8 @@ fn need(endpoint: Endpoint) -> Need {
             Need::Named(Scope::Define)
         }
         E::PutModule | E::DropModule => Need::Named(Scope::Module),
+        E::ListProjects | E::GetProject => Need::Credential,
+        E::PutProject | E::DropProject => Need::Admin,
         E::Metrics | E::Verify | E::Adopt => Need::Admin,
         E::ListConflicts | E::ReplayConflict | E::ListTails | E::ShowTail | E::MergeTail | E::DropTail => Need::Admin,
     }
@@ -107,7 +109,9 @@ fn observes(endpoint: Endpoint) -> bool {
 
 /// Whether the listener for administration has an endpoint.
 pub(crate) fn is_for_admins(endpoint: Endpoint) -> bool {
-    observes(endpoint) || need(endpoint) == Need::Admin
+    observes(endpoint)
+        || need(endpoint) == Need::Admin
+        || matches!(endpoint, Endpoint::ListProjects | Endpoint::GetProject)
 }
 
 impl Guard {
@@ -117,15 +121,15 @@ impl Guard {
         Self { authenticator: None, trust: Trust::everyone(), is_open: true }
     }
 
-    /// Admits a request, before its body is read.
+    /// Admits a request, before its body is read. `named` is the project that its path or its header names.
     ///
     /// # Errors
     /// Why the credential is rejected, which scope the client lacks, or which header it may not send.
     pub(crate) async fn admit(
         &self,
         side: Side,
-        endpoint: Endpoint,
-        name: &str,
+        (endpoint, name): (Endpoint, &str),
+        named: Option<Named>,
         parts: &Parts,
         client: &Client,
     ) -> Result<Admitted, Failure> {
@@ -138,12 +142,15 @@ impl Guard {
             _ => None,
         };
         let access = verified.as_ref().map(|(access, _)| access);
+        let project = match endpoint.is_in_project() {
+            true => project_of(named, access.map(|access| &**access))?,
+            false => ProjectName::default(),
+        };
         if let Some(access) = access {
-            let (project, name) = split(name);
             match need {
                 Need::Nothing | Need::Credential => Ok(()),
-                Need::Named(scope) => access.require(scope, project, name),
-                Need::Some(scope) => access.require_some(scope, access.project.as_deref().unwrap_or(project)),
+                Need::Named(scope) => access.require(scope, project.as_str(), name),
+                Need::Some(scope) => access.require_some(scope, project.as_str()),
                 Need::Admin => access.require_everywhere(Scope::Admin),
             }?;
         }
@@ -162,7 +169,7 @@ impl Guard {
                     from: Some(client.address),
                     credential: verified.as_ref().and_then(|(_, token)| token.map(Credential::new)),
                 });
-        Ok(Admitted { rights: Rights { access: access.cloned(), is_operator }, caller })
+        Ok(Admitted { rights: Rights { access: access.cloned(), project, is_operator }, caller })
     }
 
     /// Rejects headers that influence placement, unless the client is trusted. They are not ignored, because the client
@@ -174,6 +181,29 @@ impl Guard {
         let connection = client.identity.as_deref().map(|presented| format!("certificate:{}", name_of(presented)));
         let is_believed = [who, connection.as_deref()].into_iter().any(|it| self.trust.believes(client.address, it));
         if is_believed { Ok(()) } else { Err(untrusted(&name)) }
+    }
+}
+
+/// Returns the project of a request: the one that it names, otherwise the one of its credential, otherwise `default`.
+/// The checks of scopes decide whether the client may use it.
+///
+/// # Errors
+/// If the credential names another project, and grants nothing in the one that the request names.
+fn project_of(named: Option<Named>, access: Option<&Access>) -> Result<ProjectName, Failure> {
+    let Some(Named { place, project }) = named else {
+        let of_credential = access.and_then(|access| access.project.as_ref().or(access.only_project.as_ref()));
+        return Ok(of_credential.cloned().unwrap_or_default());
+    };
+    match access.and_then(|access| Some((access, access.project.as_ref()?))) {
+        Some((access, other)) if *other != project && !access.may_enter(project.as_str()) => {
+            let message = format!(
+                "{place} names project '{project}', and the credential of '{}' is for project '{other}'; name that \
+                 project, or use a credential for '{project}'",
+                access.who
+            );
+            Err(Failure::new(StatusCode::FORBIDDEN, code::PROJECT_CONFLICT, message))
+        }
+        _ => Ok(project),
     }
 }
 
@@ -236,6 +266,11 @@ fn bearer(parts: &Parts) -> Result<&str, Rejected> {
 }
 
 impl Admitted {
+    /// Returns the project of the request: `default` for what concerns no project.
+    pub(crate) fn project(&self) -> &ProjectName {
+        &self.rights.project
+    }
+
     /// Runs the request's work on behalf of its client.
     pub(crate) async fn scope<F: Future>(&self, work: F) -> F::Output {
         let rights = self.rights.clone();
@@ -252,11 +287,12 @@ pub(crate) fn is_audited(endpoint: Endpoint) -> bool {
         || need(endpoint) == Need::Admin && !observes(endpoint)
 }
 
-/// Logs who made the running request, from where, what it was, and its result.
-pub(crate) fn audit(parts: &Parts, status: StatusCode) {
+/// Logs who made the running request, from where, in which project, what it was, and its result.
+pub(crate) fn audit(parts: &Parts, project: &ProjectName, status: StatusCode) {
     let Some(Caller { who, from, .. }) = littoral_runtime::caller::current() else { return };
-    let (who, from) = (&*who, from.map(tracing::field::display));
-    tracing::info!(target: "littoral_audit", who, from, method = %parts.method, path = parts.uri.path(), status = status.as_u16());
+    let (who, from, project) = (&*who, from.map(tracing::field::display), project.as_str());
+    let (path, status) = (parts.uri.path(), status.as_u16());
+    tracing::info!(target: "littoral_audit", who, from, project, method = %parts.method, path, status);
 }
 
 /// Logs a request that was rejected before it ran.
@@ -265,32 +301,43 @@ pub(crate) fn audit_rejected(parts: &Parts, client: &Client, failure: &Failure) 
     tracing::info!(target: "littoral_audit", from = %client.address, method = %parts.method, path = parts.uri.path(), status, reason);
 }
 
-/// Checks what the client of the running request may do.
-fn check(check: impl FnOnce(&Access) -> Result<(), Forbidden>) -> Result<(), Failure> {
-    let checked = RIGHTS.try_with(|rights| rights.access.as_deref().map_or(Ok(()), check));
+/// Checks what the client of the running request may do in the project of the request.
+fn check(check: impl FnOnce(&Access, &str) -> Result<(), Forbidden>) -> Result<(), Failure> {
+    let check_rights = |rights: &Rights| match &rights.access {
+        Some(access) => check(access, rights.project.as_str()),
+        None => Ok(()),
+    };
+    let checked = RIGHTS.try_with(check_rights);
     // Work outside a request is the node's own.
     checked.unwrap_or(Ok(())).map_err(Failure::from)
 }
 
-/// Checks that the client may read these views.
+/// Checks that the client may read these views of the request's project, whose catalogue this is.
 pub(crate) fn require_views(catalogue: &Catalogue, views: impl IntoIterator<Item = ViewId>) -> Result<(), Failure> {
-    check(|access| access.require_views(Scope::Read, catalogue, views))
+    check(|access, project| {
+        let named = |view| catalogue.view_by_id(view).map(|view| (project, view.name.as_str()));
+        access.require_views(Scope::Read, named, views)
+    })
 }
 
-/// Checks that the client may read what a name of the catalogue stands for.
+/// Checks that the client may read what a name of the request's project stands for.
 pub(crate) fn require_name(name: &str) -> Result<(), Failure> {
-    let (project, name) = split(name);
-    check(|access| access.require(Scope::Read, project, name))
+    check(|access, project| access.require(Scope::Read, project, name))
 }
 
-/// Checks that the client may write these rows.
+/// Checks that the client may write these rows. The catalogue is the node's.
 pub(crate) fn require_rows(catalogue: &Catalogue, rows: &RowBatch) -> Result<(), Failure> {
-    check(|access| access.require_rows(catalogue, rows))
+    check(|access, _| access.require_rows(catalogue, rows))
 }
 
-/// Whether the client sees a definition of this name in lists.
+/// Whether the client sees a definition of this name of the request's project in lists.
 pub(crate) fn sees(name: &str) -> bool {
     require_name(name).is_ok()
+}
+
+/// Checks that the client may know a project: it has some scope in it.
+pub(crate) fn require_project(name: &str) -> Result<(), Failure> {
+    check(|access, _| access.require_entry(name))
 }
 
 /// Whether the client sees the whole state of the node.

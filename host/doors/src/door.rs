@@ -5,13 +5,14 @@ use crate::{
     access::{Guard, Side},
     answer::Answer,
     failure::Failure,
+    project::Projects,
     routes, service,
-    state::{Resources, State},
+    state::{DoorState, Resources},
     v1,
 };
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use littoral_api::code;
+use littoral_api::{code, projects::split_path};
 use littoral_http::{Client, Handler, Process, Sending, Watched, Whole, browsers::Browsers};
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::{Arc, OnceLock};
@@ -41,7 +42,7 @@ struct Shared {
     resources: Arc<Resources>,
     /// Describes the progress of the start.
     starting: Box<dyn Fn() -> String + Send + Sync>,
-    state: OnceLock<Arc<State>>,
+    state: OnceLock<Arc<Projects>>,
 }
 
 impl Door {
@@ -92,7 +93,8 @@ impl Opener {
     /// Connects the door to its node. Large requests are answered on the runtime of the caller.
     pub fn open(&self, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) {
         let Shared { resources, state, .. } = &*self.0.shared;
-        if state.set(Arc::new(State::new(resources.clone(), node, modules))).is_err() {
+        let door = Arc::new(DoorState::new(resources.clone(), node, modules));
+        if state.set(Arc::new(Projects::new(door))).is_err() {
             tracing::debug!("a door was opened twice; it continues to answer from its first node");
         }
     }
@@ -123,7 +125,8 @@ pub(crate) fn full() -> Answer {
 
 async fn answer(service: Service, request: Request<Incoming>, client: Client) -> Answer {
     let Service { shared, side, browsers } = service;
-    let feast = routes::is_feast_path(request.uri().path());
+    let path = split_path(request.uri().path()).1;
+    let feast = routes::is_feast_path(path);
     if let Err(rejected) = browsers.check(request.uri(), request.headers()) {
         return service::failed(Failure::new(StatusCode::FORBIDDEN, rejected.code, rejected.message), feast);
     }
@@ -132,7 +135,7 @@ async fn answer(service: Service, request: Request<Incoming>, client: Client) ->
     }
     // Metrics are available from the start, for operators who watch it.
     let is_open = shared.resources.guard.authenticator.is_none() || side == Side::Admin { is_open: true };
-    if request.uri().path() == "/metrics"
+    if path == "/metrics"
         && is_open
         && let Some(metrics) = &shared.resources.process.metrics
     {

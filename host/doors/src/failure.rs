@@ -4,15 +4,16 @@ use crate::{
     access,
     answer::{Answer, typed},
 };
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use littoral_api::{
     code,
     problem::{self, Problem},
 };
 use littoral_http::{Full, body};
-use littoral_model::{ports::ModuleError, read::ReadError, write::WriteError};
+use littoral_model::{ports::ModuleError, project::ProjectName, read::ReadError, write::WriteError};
 use littoral_read::{self as read, Kind};
 use serde_json::json;
+use std::time::Duration;
 
 /// Why a request failed.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The index of the invalid row in the write, if one row is invalid.
     row: Option<u32>,
+    /// When a retry may succeed, if that is not in a second.
+    retry_after_s: Option<u16>,
     /// The form at Feast's doors.
     feast: Feast,
 }
@@ -43,7 +46,8 @@ enum Feast {
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         debug_assert!(code::accompanies(code, status.as_u16()), "the table of codes lists {code} without {status}");
-        Self { status, code, message: message.into(), row: None, feast: Feast::Class("FeastError") }
+        let feast = Feast::Class("FeastError");
+        Self { status, code, message: message.into(), row: None, retry_after_s: None, feast }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -56,6 +60,26 @@ impl Failure {
 
     pub(crate) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// Sets the time after which a retry may succeed, rounded up to seconds.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after_s = Some(u16::try_from(seconds).unwrap_or(u16::MAX));
+        self
+    }
+
+    /// Names definitions as requests of this project do, and names the project where Feast does.
+    #[must_use]
+    pub(crate) fn within(mut self, project: &ProjectName) -> Self {
+        if !project.is_default() {
+            self.message = project.plain(&self.message).into_owned();
+            if self.message.ends_with(" does not exist") {
+                self.message.push_str(&format!(" in project {project}"));
+            }
+        }
+        self
     }
 
     /// Sets the class that Feast's SDK raises.
@@ -127,6 +151,9 @@ impl Failure {
         problem::set_headers(response.headers_mut(), status, self.code);
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, access::challenge(self.code));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -227,6 +254,7 @@ impl From<ReadError> for Failure {
             ReadError::TooManyWaiting(_) => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_WAITING),
             ReadError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, code::READ_TOO_LARGE),
             ReadError::QuorumNotReached { .. } => (StatusCode::SERVICE_UNAVAILABLE, code::QUORUM_NOT_REACHED),
+            ReadError::OutsideRegions(_) => (StatusCode::MISDIRECTED_REQUEST, code::OUTSIDE_REGIONS),
         };
         Self::new(status, code, error.to_string())
     }
@@ -252,6 +280,8 @@ impl From<WriteError> for Failure {
             }
             WriteError::Forbidden(_) => return Self::forbidden(message),
             WriteError::NotLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, code::NOT_LEADER),
+            WriteError::OverQuota(_) => (StatusCode::TOO_MANY_REQUESTS, code::OVER_QUOTA),
+            WriteError::OutsideRegions(_) => (StatusCode::MISDIRECTED_REQUEST, code::OUTSIDE_REGIONS),
         };
         Self { row, ..Self::new(status, code, message) }
     }

@@ -3,7 +3,7 @@
 mod named;
 
 use crate::{
-    Config, access,
+    Config,
     answer::{self, Answer},
     diagnose,
     failure::Failure,
@@ -43,7 +43,7 @@ struct Write<'a> {
 
 /// Answers `POST /push`: rows for every view of a push source, written all or none.
 pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config) = (state.node.catalogue(), state.config.clone());
+    let (catalogue, config) = (state.catalogue(), state.config.clone());
     let (rows, labels) = offload::run(body.len(), move || pushed_rows(&catalogue, &config, &body)).await?;
     let answer = commit(state, headers, rows, Bytes::new()).await?;
     if let Some(labels) = labels {
@@ -84,14 +84,14 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(R
     }
     let labels = config.feast_metrics.then(|| {
         let mode = push.to.as_ref().map_or("online", |to| &to.0);
-        [("push_source", label(name)), ("mode", mode.to_owned())]
+        [("push_source", label(&catalogue.stored_name(name))), ("mode", mode.to_owned())]
     });
     Ok((rows.finish(), labels))
 }
 
 /// Answers `POST /write-to-online-store`: rows for one view.
 pub(crate) async fn write(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config) = (state.node.catalogue(), state.config.clone());
+    let (catalogue, config) = (state.catalogue(), state.config.clone());
     let rows = offload::run(body.len(), move || written_rows(&catalogue, &config, &body)).await?;
     commit(state, headers, rows, Bytes::from_static(b"null")).await
 }
@@ -164,9 +164,8 @@ fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Fa
 
 async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
     let mut response = if body.is_empty() { answer::empty() } else { answer::json(body) };
-    access::require_rows(&state.node.catalogue(), &rows)?;
     if !rows.is_empty() {
-        let receipt = state.node.write(receipt::request(rows, headers)?).await?;
+        let receipt = receipt::write(state, receipt::request(rows, headers)?).await?;
         receipt::insert_reached(response.headers_mut(), &receipt);
         crate::read::insert_position(response.headers_mut(), receipt.position, &receipt.token);
     }

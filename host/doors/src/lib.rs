@@ -22,6 +22,7 @@ mod json;
 mod latency;
 mod offload;
 mod openapi;
+mod project;
 mod read;
 mod receipt;
 mod routes;

@@ -1,6 +1,6 @@
 //! Writes: what the headers of a request demand, and the receipt.
 
-use crate::failure::Failure;
+use crate::{access, failure::Failure, project::Rate, state::State};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use littoral_api::{
     RowsReceipt, code,
@@ -8,6 +8,7 @@ use littoral_api::{
     receipt::{Outranked, RowPlace},
 };
 use littoral_model::write::{IDEMPOTENCY_KEY_LEN_MAX, RowBatch, WriteConcern, WriteReceipt, WriteRequest};
+use std::time::Instant;
 
 /// Returns the idempotency key of a request.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
@@ -35,6 +36,15 @@ pub(crate) fn request(rows: RowBatch, headers: &HeaderMap) -> Result<WriteReques
     let part = text(PART).map(str::parse).transpose();
     let part = part.map_err(|error| Failure::bad_request(code::INVALID_PART, format!("{PART}: {error}")))?;
     Ok(WriteRequest { rows, idempotency_key, concern, concern_wait_ms, part })
+}
+
+/// Writes rows that the client may write, within the quotas of the project.
+pub(crate) async fn write(state: &State, mut request: WriteRequest) -> Result<WriteReceipt, Failure> {
+    access::require_rows(&state.node.catalogue(), &request.rows)?;
+    request.idempotency_key = request.idempotency_key.map(|key| state.project.qualify_key(key));
+    state.check_rate(Rate::RowsWritten, Instant::now())?;
+    state.charge(Rate::RowsWritten, request.rows.len() as u64);
+    state.node.write(request).await.map_err(|error| state.rejected(error, "stored"))
 }
 
 /// Sets the headers of an answer: the concern that was reached, and how many rows changed nothing.

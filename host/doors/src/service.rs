@@ -5,7 +5,9 @@ use crate::{
     answer::{self, Answer},
     body,
     failure::Failure,
-    feast, read,
+    feast,
+    project::{self, Projects, Running},
+    read,
     routes::{self, Endpoint, Found},
     state::State,
     v1, weight,
@@ -13,7 +15,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use littoral_api::{code, headers::CONCERN};
+use littoral_api::{code, headers::CONCERN, projects::split_path};
 use littoral_http::{COUNTED_FROM, Client, Held, Peer};
 use littoral_model::{
     read::{ReadAnswer, ReadRequest},
@@ -42,20 +44,27 @@ struct Received {
     client: Option<Peer>,
     /// The memory of the body.
     _held: Held,
+    /// Counts the request among its project's.
+    _running: Option<Running>,
 }
 
 /// Answers a request.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client: Client, side: Side) -> Answer {
+pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, client: Client, side: Side) -> Answer {
     let (parts, incoming) = request.into_parts();
-    let (endpoint, name) = match routes::find(&parts.method, parts.uri.path()) {
+    let (named, path) = split_path(parts.uri.path());
+    let (endpoint, name) = match routes::find(&parts.method, path) {
         Found::Endpoint(endpoint, name) => (endpoint, name.into_owned()),
-        Found::Methods(methods) => return wrong_method(parts.uri.path(), &methods),
-        Found::Nothing => return unknown_path(parts.uri.path()),
+        Found::Methods(methods) => return wrong_method(path, &methods),
+        Found::Nothing => return unknown_path(path),
     };
     if side != Side::Door && !access::is_for_admins(endpoint) {
-        return unknown_path(parts.uri.path());
+        return unknown_path(path);
     }
-    let admitted = match state.guard.admit(side, endpoint, &name, &parts, &client).await {
+    let admitted = match project::named(named, &parts.headers) {
+        Ok(named) => projects.default().guard.admit(side, (endpoint, &name), named, &parts, &client).await,
+        Err(failure) => Err(failure),
+    };
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(failure) => {
             if access::is_audited(endpoint) {
@@ -63,6 +72,11 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
             }
             return failed(failure, endpoint.is_feast());
         }
+    };
+    // After the scopes: a client cannot find out which projects exist.
+    let state = match projects.get(admitted.project(), matches!(endpoint, Endpoint::FeastRead | Endpoint::Read)) {
+        Ok(state) => state,
+        Err(failure) => return failed(or_not_ready(projects.default(), failure).await, endpoint.is_feast()),
     };
     let started = Instant::now();
     // The body first: clients that send their body slowly must not hold slots in the meantime.
@@ -77,7 +91,15 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
     if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
         return failed(failure, endpoint.is_feast());
     }
-    let whole = Received { endpoint, name, parts, body, admitted, client: client.peer, _held: held };
+    let running = match endpoint.is_in_project() {
+        true => project::admit(&state, endpoint.concerns_rows(), started),
+        false => Ok(None),
+    };
+    let running = match running {
+        Ok(running) => running,
+        Err(failure) => return failed(failure, endpoint.is_feast()),
+    };
+    let whole = Received { endpoint, name, parts, body, admitted, client: client.peer, _held: held, _running: running };
     if endpoint.is_short()
         && whole.body.len() <= INLINE_BYTES_MAX
         && let Some(answer) = whole.admitted.scope(answer_whole(&state, &whole, started, INLINE_VALUES_MAX)).await
@@ -128,11 +150,11 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
     };
     let answer = match answer {
         Ok(answer) => admit(state, answer),
-        Err(failure) => Err(or_not_ready(state, failure).await),
+        Err(failure) => Err(state.or_unknown_project(or_not_ready(state, failure).await).within(&state.project)),
     };
     let answer = answer.unwrap_or_else(|failure| failed(failure, endpoint.is_feast()));
     if access::is_audited(endpoint) {
-        access::audit(parts, answer.status());
+        access::audit(parts, &state.project, answer.status());
     }
     state.latency.record(endpoint, answer.status(), started.elapsed());
     Some(answer)

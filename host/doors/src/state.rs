@@ -1,9 +1,12 @@
 //! What requests share.
 
-use crate::{Config, access::Guard, latency::Latency, read::Rendered, slot::Slots};
+use crate::{Config, access::Guard, latency::Latency, project, read::Rendered, slot::Slots};
 use littoral_http::{BodyBudget, Process};
-use littoral_model::ports::{ModuleRuntime, Node};
-use littoral_read::{Limits, Reader};
+use littoral_model::{
+    ports::{ModuleRuntime, Node},
+    project::ProjectName,
+};
+use littoral_read::{Limits, ProjectReader, Reader};
 use std::{ops::Deref, sync::Arc};
 use tokio::runtime::Handle;
 
@@ -18,11 +21,21 @@ pub(crate) struct Resources {
     pub(crate) answers: BodyBudget,
 }
 
-/// What the requests of an open door share.
+/// What the requests of one project share at an open door.
 pub(crate) struct State {
+    pub(crate) door: Arc<DoorState>,
+    pub(crate) project: ProjectName,
+    /// The project's definitions.
+    pub(crate) names: Arc<ProjectReader>,
+    pub(crate) reader: Reader<Rendered>,
+    pub(crate) usage: project::Usage,
+}
+
+/// What the requests of an open door share.
+pub(crate) struct DoorState {
     resources: Arc<Resources>,
     pub(crate) node: Arc<dyn Node>,
-    pub(crate) reader: Reader<Rendered>,
+    pub(crate) modules: Arc<dyn ModuleRuntime>,
     /// Slots of requests.
     pub(crate) slots: Slots,
     pub(crate) latency: Latency,
@@ -38,6 +51,14 @@ impl Resources {
 }
 
 impl Deref for State {
+    type Target = DoorState;
+
+    fn deref(&self) -> &DoorState {
+        &self.door
+    }
+}
+
+impl Deref for DoorState {
     type Target = Resources;
 
     fn deref(&self) -> &Resources {
@@ -45,13 +66,15 @@ impl Deref for State {
     }
 }
 
-impl State {
+impl DoorState {
     pub(crate) fn new(resources: Arc<Resources>, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) -> Self {
-        let config = &resources.config;
-        let limits = Limits { rows_max: config.read_rows_max, values_max: config.read_values_max };
-        let reader = Reader::new(node.clone(), modules, limits, littoral_runtime::clock::wall);
-        let slots = Slots::new(config);
-        let (latency, workers) = (Latency::new(config.feast_metrics), Handle::current());
-        Self { resources, node, reader, slots, latency, workers }
+        let slots = Slots::new(&resources.config);
+        let (latency, workers) = (Latency::new(resources.config.feast_metrics), Handle::current());
+        Self { resources, node, modules, slots, latency, workers }
+    }
+
+    /// Returns the bounds of one read.
+    pub(crate) fn read_limits(&self) -> Limits {
+        Limits { rows_max: self.config.read_rows_max, values_max: self.config.read_values_max }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod conflicts;
 pub(crate) mod names;
 mod node;
 mod one_write;
+mod projects;
 pub(crate) mod rows;
 pub(crate) mod tails;
 mod views;
@@ -70,6 +71,10 @@ pub(crate) async fn answer(
         Endpoint::GetPushSource => names::get_push_source(state, name),
         Endpoint::PutPushSource => names::put_push_source(state, name, &body).await,
         Endpoint::DropPushSource => names::drop_push_source(state, name).await,
+        Endpoint::ListProjects => projects::list(state),
+        Endpoint::GetProject => projects::get(state, name),
+        Endpoint::PutProject => projects::put(state, name, &body).await,
+        Endpoint::DropProject => projects::drop(state, name).await,
         // The service answers these itself. One that arrives here is a fault of the doors.
         Endpoint::FeastRead | Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::Health | Endpoint::Read => {
             Err(Failure::internal())

@@ -176,6 +176,8 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             }
             // Only a future leader needs receipts, and a replica that answers reads never leads.
             Payload::Receipt { .. } => {}
+            // This node may not hold the row.
+            Payload::Withheld => {}
             // The publisher's hello states its affiliation once it is reliable.
             Payload::BeginUnnamed | Payload::Begin { .. } | Payload::Belongs(_) => {}
             Payload::Through { incarnation, .. } => {

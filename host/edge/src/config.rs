@@ -13,7 +13,9 @@ pub struct Config {
     /// The edge's name, in status, logs, and at its leader. Default: `edge`.
     pub name: String,
     /// The region in which the edge is located, which its status reports even while it follows
-    /// another region's leader. Default: the region of the leader that it follows.
+    /// another region's leader. The edge states it to its publishers, which send rows of a project
+    /// with `regions` only to nodes in these. Default: the region of the leader that it follows;
+    /// such an edge receives no row of a project with `regions`.
     pub region: Option<Region>,
     /// The directory for local snapshots and module components, with which a restart is warm and
     /// works without a leader. Default: none; every start requests a snapshot from the leader.

@@ -8,6 +8,7 @@ use littoral_model::{
     digest::Verification,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, Node, Rollout, Tails},
     position::Incarnation,
+    project::Receiver,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     status::{NodeStatus, Shortfalls},
@@ -140,6 +141,10 @@ impl FeatureWriter for Handle {
 impl Node for Handle {
     fn status(&self) -> NodeStatus {
         observe::status(&self.shared)
+    }
+
+    fn held_in(&self) -> Receiver {
+        self.shared.held_in()
     }
 
     fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use littoral_edge_core::relay;
 use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_model::{
+    catalogue::Catalogue,
     cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
     lineage::RegionLineages,
@@ -20,12 +21,17 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt},
 };
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The number of rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
 
 impl FeedLog for Handle {
+    fn applied_catalogue(&self) -> Arc<Catalogue> {
+        self.shared.replica.load().as_ref().map(|replica| replica.point.load().catalogue.clone()).unwrap_or_default()
+    }
+
     fn region(&self) -> Region {
         self.shared.replica.load().as_ref().map_or(Region::NONE, |replica| replica.point.load().region)
     }

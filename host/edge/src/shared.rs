@@ -14,6 +14,7 @@ use littoral_model::{
     hlc::Hlc,
     ports::ModuleRuntime,
     position::{Incarnation, Position},
+    project::Receiver,
     region::Region,
 };
 use parking_lot::Mutex;
@@ -163,6 +164,13 @@ impl Shared {
     /// Notes whether the followed relay reports that it has lost the leader.
     pub(crate) fn heard_beyond_lost(&self, lost: bool) {
         self.beyond_lost.store(lost, Relaxed);
+    }
+
+    /// Returns where the rows are held, for the residency rules of projects.
+    pub(crate) fn held_in(&self) -> Receiver {
+        let log = self.replica.load().as_ref().map(|replica| replica.point.load().region);
+        // An edge whose configuration names no region may be anywhere.
+        self.config.region.map_or(Receiver::Unknown, |region| Receiver::new(None, Some(region), log))
     }
 
     /// Returns whether the leader has missed too many heartbeats, here or at the followed relay.

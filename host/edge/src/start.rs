@@ -42,11 +42,12 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]. A leader that does not answer and a damaged local snapshot are not errors.
 pub async fn start(
-    config: Config,
+    mut config: Config,
     runtime: Arc<dyn ModuleRuntime>,
     stop: CancellationToken,
 ) -> Result<Handle, StartError> {
     config.check()?;
+    config.leader.region = config.region;
     let stop = stop.child_token();
     let data_dir = config.data_dir.as_deref().map(DataDir::lock).transpose()?;
     let shared = Arc::new(Shared::new(config, runtime));

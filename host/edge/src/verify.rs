@@ -46,7 +46,9 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     let verified = shared.anti_entropy.rounds.lock().verified().clone();
     let mut views = Vec::new();
     let catalogue = replica.point.load().catalogue.clone();
-    for view in catalogue.views() {
+    // Others have no rows here.
+    let held_in = shared.held_in();
+    for view in catalogue.views().filter(|view| held_in.may_hold(catalogue.regions_of(view.id))) {
         views.push(match replica.routes.load().get(&view.id).map(|route| route.holding) {
             Some(Holding::Full) => full(&replica, view, &found, &last),
             Some(Holding::Resident) => resident(shared, &replica, &calls, view).await?,

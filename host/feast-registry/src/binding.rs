@@ -7,6 +7,7 @@ use crate::{
     report::Kind,
     types::value_type,
 };
+use littoral_client::ProjectName;
 use littoral_model::module::{Field, Input, ModuleManifest};
 use serde::Serialize;
 
@@ -26,8 +27,9 @@ pub struct Binding {
 impl Binding {
     /// Returns the command that uploads the module, with a placeholder for its file.
     #[must_use]
-    pub fn command(&self, leader: &str) -> String {
-        format!("littoral module push COMPONENT.wasm --name {} --release 1.0.0 --to {leader}", self.name)
+    pub fn command(&self, leader: &str, project: Option<&ProjectName>) -> String {
+        let project = project.map(|project| format!(" --project {project}")).unwrap_or_default();
+        format!("littoral module push COMPONENT.wasm --name {} --release 1.0.0 --to {leader}{project}", self.name)
     }
 
     /// Returns what an uploaded module lacks to replace the on-demand view; `None` when it lacks nothing.

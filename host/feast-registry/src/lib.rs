@@ -22,6 +22,6 @@ mod views;
 
 pub use binding::Binding;
 pub use error::Error;
-pub use import::import;
+pub use import::{import, is_in_default};
 pub use plan::{Note, Plan};
 pub use report::{ImportReport, Item, Kind, Outcome};

@@ -22,6 +22,8 @@ pub enum Kind {
     Module,
     /// A feature service.
     Service,
+    /// A project.
+    Project,
     /// An object without a counterpart here.
     Other,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Kind {
             Self::Entity => "entity",
             Self::Module => "module",
             Self::Service => "feature service",
+            Self::Project => "project",
             Self::Other => "other",
         })
     }
@@ -84,6 +87,9 @@ pub struct Item {
 pub struct ImportReport {
     /// Feast's project.
     pub project: String,
+    /// The project into which the definitions are imported. `None` for the project of the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
     /// The definitions, in the order in which they were applied.
     pub items: Vec<Item>,
     /// Notes on what was left out or differs, with reasons.

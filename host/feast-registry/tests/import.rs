@@ -72,11 +72,11 @@ async fn a_second_run_changes_nothing_and_a_module_completes_what_waited() {
     let (server, client, node) = node().await;
     let plan = Plan::read(ANCHOR, None).unwrap();
 
-    let dry = import(&plan, &client, true).await.unwrap();
+    let dry = import(&plan, &client, None, true).await.unwrap();
     assert_eq!(outcome(&dry, Kind::View, "driver_types"), &Outcome::Planned);
     assert!(node.lock().unwrap().changes.is_empty());
 
-    let first = import(&plan, &client, false).await.unwrap();
+    let first = import(&plan, &client, None, false).await.unwrap();
     assert!(!first.is_complete());
     let Outcome::Pending { reason, command } = outcome(&first, Kind::Service, "driver_activity_v1") else {
         panic!("{first:?}")
@@ -90,7 +90,7 @@ async fn a_second_run_changes_nothing_and_a_module_completes_what_waited() {
     assert!(changes[last_view + 1..].iter().all(|change| !change.starts_with("views")), "{changes:?}");
     assert_eq!(first.token.as_deref(), Some("t10"));
 
-    let second = import(&plan, &client, false).await.unwrap();
+    let second = import(&plan, &client, None, false).await.unwrap();
     assert_eq!(node.lock().unwrap().changes.len(), 10);
     assert_eq!(outcome(&second, Kind::View, "driver_types"), &Outcome::Unchanged);
     assert_eq!(second.token, None);
@@ -100,7 +100,7 @@ async fn a_second_run_changes_nothing_and_a_module_completes_what_waited() {
         modules[&binding.name] = json!({"digest": "00", "manifest": binding.manifest});
     }
     node.lock().unwrap().held.insert("modules".into(), modules);
-    let third = import(&plan, &client, false).await.unwrap();
+    let third = import(&plan, &client, None, false).await.unwrap();
     assert_eq!(outcome(&third, Kind::Service, "driver_activity_v1"), &Outcome::Created);
     assert!(third.is_complete());
 }
@@ -109,7 +109,7 @@ async fn a_second_run_changes_nothing_and_a_module_completes_what_waited() {
 async fn a_refusal_is_told_and_the_rest_goes_on() {
     let (_server, client, node) = node().await;
     node.lock().unwrap().refuse = Some("driver_hourly_stats_fresh");
-    let report = import(&Plan::read(ANCHOR, None).unwrap(), &client, false).await.unwrap();
+    let report = import(&Plan::read(ANCHOR, None).unwrap(), &client, None, false).await.unwrap();
     let Outcome::Refused { reason } = outcome(&report, Kind::View, "driver_hourly_stats_fresh") else {
         panic!("{report:?}")
     };

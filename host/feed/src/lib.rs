@@ -26,5 +26,7 @@ pub const FEED_PATH: &str = "/peer/v2/feed";
 /// The path of version 3 of the feed, which publishers of older releases serve. The number in a path is not the version
 /// of the feed.
 pub const FEED_PATH_V3: &str = "/peer/v1/feed";
+/// The request header in which a peer states its region, on both streams.
+pub const PEER_REGION: http::HeaderName = http::HeaderName::from_static("littoral-peer-region");
 /// The path of calls.
 pub const CALL_PATH: &str = "/peer/v1/call";

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use littoral_model::{
+    catalogue::Catalogue,
     cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
     lineage::RegionLineages,
@@ -18,7 +19,7 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Everything that the feed's server needs.
@@ -64,6 +65,10 @@ pub trait FeedLog: Send + Sync + 'static {
     /// # Errors
     /// [`FeedReadError::NotHeld`] at a relay that does not hold all rows.
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
+
+    /// Returns the catalogue as of the last record that is applied, or of a later one. A relay may serve reads with an
+    /// older one.
+    fn applied_catalogue(&self) -> Arc<Catalogue>;
 
     /// Returns a module's component.
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;

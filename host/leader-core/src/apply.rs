@@ -152,7 +152,7 @@ impl State {
                 return self.merge((table, regional.ledger), has_lsn, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
-            Payload::Receipt { .. } | Payload::BeginUnnamed => {}
+            Payload::Receipt { .. } | Payload::BeginUnnamed | Payload::Withheld => {}
             Payload::Belongs(belongs) => self.known.belong(*belongs),
             Payload::Begin { .. } => {
                 if let Some(start) = record.begins() {

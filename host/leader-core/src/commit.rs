@@ -6,7 +6,7 @@ mod records;
 
 pub use command::{Durable, LogCommand};
 
-use crate::{import::Imports, ingest::Limits, log_state::LogState, receipts::Receipts};
+use crate::{import::Imports, ingest::Limits, log_state::LogState, projects, receipts::Receipts};
 use littoral_model::{
     hlc::{Hlc, HlcClock},
     lineage::RegionLineages,
@@ -52,6 +52,8 @@ pub struct Building {
     pub(crate) batch: Batch,
     pub(crate) pending: Pending,
     pub(crate) now_ms: u64,
+    /// What its writes add to projects that have quotas.
+    added: projects::Added,
 }
 
 /// The changes that take effect when a batch becomes durable, and what to undo otherwise.
@@ -140,7 +142,8 @@ impl Sequencer {
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
         let pending = Pending { known: self.known.clone(), begun: false, keys: Vec::new() };
-        Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms }
+        let (batch, added) = (Batch::within(buffer, bounds, self.epoch, bytes), projects::Added::default());
+        Building { batch, pending, now_ms, added }
     }
 
     /// Adds a command to the batch.

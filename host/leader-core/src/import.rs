@@ -298,6 +298,13 @@ impl Sequencer {
         gives_catalogue: bool,
     ) -> Result<bool, WriteError> {
         match &record.payload {
+            // A publisher does not send such a row. One that does, as a node from before projects existed, is not
+            // believed: the row is not stored.
+            Payload::Row { view, .. } | Payload::Tombstone { view, .. }
+                if !building.pending.known.catalogue.may_hold(*view, self.region) =>
+            {
+                Ok(false)
+            }
             Payload::Row { view, body, .. } => fits(&building.pending.known.catalogue, *view, Some(body), region),
             Payload::Tombstone { view, .. } => fits(&building.pending.known.catalogue, *view, None, region),
             Payload::Catalogue(change) if gives_catalogue => {

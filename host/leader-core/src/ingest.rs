@@ -5,6 +5,7 @@ use littoral_model::{
     entity_key,
     event_time::EventTime,
     parts,
+    project::plain_key,
     row_body::ValueRef,
     view::FeatureView,
     write::{IDEMPOTENCY_KEY_LEN_MAX, NamedRow, WriteError, WriteRequest},
@@ -40,7 +41,7 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
             limits.request_bytes_max
         ));
     }
-    match &request.idempotency_key {
+    match request.idempotency_key.as_deref().map(plain_key) {
         Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX => {
             return invalid(format!(
                 "the idempotency key has {} bytes; it must have 1 to {IDEMPOTENCY_KEY_LEN_MAX}",

@@ -89,8 +89,9 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
     match task {
         Task::Checkpoint => {
             let at = Hlc::new(shared.now_ms(), 0);
-            let suspects = |view| state.suspects(view);
-            let checkpoint = littoral_leader_core::anti_entropy::checkpoint(table, catalogue, lsn, at, suspects);
+            // Rows that this region may not hold are at edges of other regions.
+            let excludes = |view| state.suspects(view) || !catalogue.may_hold(view, shared.identity.region);
+            let checkpoint = littoral_leader_core::anti_entropy::checkpoint(table, catalogue, lsn, at, excludes);
             state.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
             metrics::counter!("littoral_leader_checkpoints_total").increment(1);
         }

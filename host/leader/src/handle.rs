@@ -10,12 +10,13 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
-use littoral_leader_core::{LogCommand, ingest, receipts::content_hash};
+use littoral_leader_core::{AllowedRegions, LogCommand, ingest, receipts::content_hash};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     conflict::Conflict,
     module::{ModuleDigest, ModuleRelease},
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleError, ModulePut, Node, Rollout},
+    project::Receiver,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     status::{NodeStatus, Shortfalls},
@@ -95,20 +96,29 @@ impl Handle {
             return Ok(shared.empty_receipt());
         }
         let (concern, wait) = (request.concern, shared.concern_wait(request.concern_wait_ms));
-        shared.check_concern(concern)?;
+        let allowed = AllowedRegions::of(&catalogue, request.rows.iter().map(|row| row.view));
+        shared.check_concern(concern, &allowed)?;
         let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
         let write = LogCommand::Write { request, content, generation: catalogue.generation };
         let receipt = self.append(write, bytes).await?;
-        self.reach(receipt, concern, wait).await
+        self.reach(receipt, &allowed, concern, wait).await
     }
 
     /// Waits until a write that is durable here reaches its concern.
-    async fn reach(&self, receipt: WriteReceipt, wanted: WriteConcern, wait: Duration) -> WriteResult {
+    async fn reach(
+        &self,
+        receipt: WriteReceipt,
+        allowed: &AllowedRegions,
+        wanted: WriteConcern,
+        wait: Duration,
+    ) -> WriteResult {
         let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
         // Where members keep the log, other regions receive a record only once a majority here has it.
         let (shared, position) = (&self.shared, receipt.position);
-        let includes = |has| shared.applied.load().lives.reaches(shared.identity.region, has, position);
+        // A region that may not hold the rows passes their position without them.
+        let has_all = |has| shared.applied.load().lives.reaches(shared.identity.region, has, position);
+        let includes = |region, has| allowed.contains(region) && has_all(has);
         match self.shared.cross_region.replicated.reached(includes, count, wait).await {
             Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),
             Err(have) => {
@@ -256,6 +266,10 @@ impl Node for Handle {
 
     fn shortfalls(&self) -> Shortfalls {
         observe::shortfalls(&self.shared)
+    }
+
+    fn held_in(&self) -> Receiver {
+        Receiver::In(self.shared.identity.region)
     }
 
     fn conflicts(&self) -> Option<Vec<Conflict>> {

@@ -1,7 +1,10 @@
 //! Reads from a majority of the regions' leaders, including this one. [`littoral_leader_core::quorum`] decides which answers count.
 
 use crate::shared::Shared;
-use littoral_leader_core::quorum::{QuorumCollector, RegionAnswer};
+use littoral_leader_core::{
+    AllowedRegions,
+    quorum::{QuorumCollector, RegionAnswer},
+};
 use littoral_model::{
     freshness::{Freshness, Source},
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
@@ -40,12 +43,15 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
     let own = held(shared, &request.reads);
     let position = own.freshness.position;
     let catalogue = shared.applied.load().catalogue.clone();
+    // A region that may not hold the rows has none, and does not count.
+    let allowed = AllowedRegions::of(&catalogue, request.reads.iter().map(|read| read.view));
+    let regions = || shared.cross_region.regions().filter(|region| allowed.contains(*region));
     let policy = |read: &ViewRead| catalogue.view_by_id(read.view).map(|view| view.merge).unwrap_or_default();
     let policies = request.reads.iter().map(policy).collect();
     let own = RegionAnswer { region: shared.identity.region, rows: own.rows, watermark: own.freshness.watermark };
-    let mut collector = QuorumCollector::new(shared.cross_region.regions(), policies, own);
+    let mut collector = QuorumCollector::new(regions(), policies, own);
     let mut calls = JoinSet::new();
-    for region in shared.cross_region.regions() {
+    for region in regions() {
         let Some(link) = shared.cross_region.link(region) else { continue };
         match link.calls() {
             Some(leader) => {

@@ -25,7 +25,7 @@ use crate::{
     rollout::Edges,
     write_path::WritePath,
 };
-use littoral_leader_core::{Limits, Published, Records, published};
+use littoral_leader_core::{AllowedRegions, Limits, Published, Records, published};
 use littoral_log::{Identity, Log};
 use littoral_model::{
     position::{Epoch, Incarnation, Position},
@@ -101,11 +101,16 @@ impl Shared {
     }
 
     /// Rejects a concern that can never be reached here.
-    pub(crate) fn check_concern(&self, wanted: WriteConcern) -> Result<(), WriteError> {
+    pub(crate) fn check_concern(&self, wanted: WriteConcern, allowed: &AllowedRegions) -> Result<(), WriteError> {
         let known = self.cross_region.len();
+        let allowed = self.cross_region.regions().filter(|region| allowed.contains(*region)).count();
         match wanted {
             WriteConcern::Regions(count) if usize::from(count) > known => Err(WriteError::Invalid(format!(
                 "{wanted} was requested, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
+            ))),
+            WriteConcern::Regions(count) if usize::from(count) > allowed => Err(WriteError::Invalid(format!(
+                "{wanted} was requested, and only {allowed} other regions may hold all rows of the write; request at \
+                 most that many (`littoral project show` lists the regions)"
             ))),
             // One node that keeps its log alone is a majority.
             WriteConcern::Quorum | WriteConcern::Local | WriteConcern::Regions(_) => Ok(()),

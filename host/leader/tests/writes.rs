@@ -10,6 +10,7 @@ use littoral_model::{
     merge::MergePolicy,
     ports::{FeatureReader, FeatureWriter, Node},
     position::Lsn,
+    project::{Project, Quotas},
     read::ReadAnswer,
     view::{FeatureView, ViewId},
     write::{RowBatch, RowWrite, WriteError, WriteRequest},
@@ -223,4 +224,34 @@ async fn the_queue_is_bounded_and_a_stopping_leader_rejects_writes() {
     let error = leader.write(write(view, &[(1, Some(1))], 1_000)).await.unwrap_err();
     assert!(matches!(error, WriteError::NotLeader(_)), "{error}");
     assert!(leader.status().ready, "reads continue");
+}
+
+#[tokio::test]
+async fn a_project_is_held_to_its_quota_of_rows_and_its_regions_also_after_a_restart() {
+    let node = start(config()).await;
+    let put = async |node: &support::Running, project: Project| {
+        node.leader.change(CatalogueChange::PutProject(Box::new(project))).await
+    };
+    let quotas = Quotas { rows: Some(3), ..Quotas::default() };
+    put(&node, Project { name: "fraud".into(), quotas, ..Project::default() }).await.unwrap();
+    let view = node.view("fraud/a").await;
+    let other = node.view("a").await;
+    node.leader.write(write(view, &[(1, Some(1)), (2, Some(2))], 1_000)).await.unwrap();
+    let node = node.after_power_loss(config(), 1).await;
+    let rejected = node.leader.write(write(view, &[(3, Some(3)), (4, Some(4))], 1_000)).await.unwrap_err();
+    assert!(matches!(&rejected, WriteError::OverQuota(why) if why.contains("has 2 rows of at most 3")), "{rejected}");
+    node.put(view, 3, 3, 1_000).await.unwrap();
+    assert!(matches!(node.put(view, 4, 4, 1_000).await, Err(WriteError::OverQuota(_))));
+    node.put(view, 3, 5, 2_000).await.unwrap();
+    node.put(other, 4, 4, 1_000).await.unwrap();
+    node.leader.write(write(view, &[(1, None)], 3_000)).await.unwrap();
+    node.put(view, 4, 4, 1_000).await.unwrap();
+    // The project is not part of the key's length.
+    let key = format!("fraud\u{1f}{}", "k".repeat(256));
+    node.leader.write(with_key(write(view, &[(4, Some(5))], 2_000), &key)).await.unwrap();
+    let elsewhere = Project { name: "far".into(), regions: vec!["elsewhere".parse().unwrap()], ..Project::default() };
+    put(&node, elsewhere).await.unwrap();
+    let far = node.view("far/a").await;
+    assert!(matches!(node.put(far, 1, 1, 1_000).await, Err(WriteError::OutsideRegions(_))));
+    node.stop().await;
 }

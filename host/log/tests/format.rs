@@ -11,6 +11,7 @@ use littoral_log::{
 use littoral_model::{
     catalogue::Catalogue,
     position::{Epoch, Incarnation, Lsn},
+    project::ProjectName,
     record::Payload,
 };
 use littoral_protocol::members::EpochHistory;
@@ -113,4 +114,6 @@ fn a_catalogue_of_format_1_is_read_and_its_ttl_of_zero_means_no_limit() {
     assert!(from_log.view_details("old_stats").is_none());
     assert_eq!(from_log.service("old_model").unwrap().projections[0].join_key_map[0].1, "who");
     assert_eq!(from_log.push_source("old_push").unwrap().views, ["old_stats"]);
+    assert!(!from_log.has_projects(), "from before projects existed");
+    assert_eq!(from_log.within(&ProjectName::default()), from_log, "all of it belongs to `default`");
 }

@@ -156,11 +156,11 @@ async fn gather_promises(
 ) -> Result<(), PromotionError> {
     let mut requests = JoinSet::new();
     for other in membership.members.iter().filter(|other| other.name != membership.me).cloned() {
-        let (member, tls) = (membership.me.clone(), membership.tls.clone());
+        let (member, region, tls) = (membership.me.clone(), local.identity().region, membership.tls.clone());
         requests.spawn(async move {
             loop {
-                let reply =
-                    peers::call_once(&other, tls.clone(), Request::Prepare { member: member.clone(), epoch }).await;
+                let request = Request::Prepare { member: member.clone(), epoch };
+                let reply = peers::call_once(&other, region, tls.clone(), request).await;
                 match reply {
                     Ok(Reply::Promised(log)) => return PromiseReply { member: other.name, log: Ok(log) },
                     Err(CallError::Rejected(Rejection::StaleEpoch { promised, .. })) => {
@@ -226,7 +226,8 @@ async fn fetch(
     );
     let (own, of) = (membership.clone(), local.clone());
     tokio::task::spawn_blocking(move || own.begin(&of, start)).await??;
-    let calls = peers::connect(&other.peer, membership.tls.clone()).await.map_err(|error| failed(&error))?;
+    let (region, tls) = (local.identity().region, membership.tls.clone());
+    let calls = peers::connect(&other.peer, region, tls).await.map_err(|error| failed(&error))?;
     loop {
         let from = local.log().bounds().tail.next();
         if from > until {

@@ -18,6 +18,7 @@ use littoral_model::{
     conflict::Conflict,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Rollout, Tails},
     position::Incarnation,
+    project::Receiver,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     status::{NodeStatus, Shortfalls},
@@ -321,6 +322,10 @@ impl Node for Member {
 
     fn conflicts(&self) -> Option<Vec<Conflict>> {
         self.handle().conflicts()
+    }
+
+    fn held_in(&self) -> Receiver {
+        self.handle().held_in()
     }
 
     fn tails(&self) -> Option<Arc<dyn Tails>> {

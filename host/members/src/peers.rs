@@ -2,6 +2,7 @@
 
 use littoral_feed::client::{self, CallClient, Config};
 use littoral_leader::MemberAddress;
+use littoral_model::region::Region;
 use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use littoral_tls::Tls;
 use std::time::Duration;
@@ -23,14 +24,15 @@ pub(crate) enum CallError {
     Other,
 }
 
-/// Connects to a member's peer listener.
-pub(crate) async fn connect(peer: &str, tls: Option<Tls>) -> Result<CallClient, client::Error> {
+/// Connects to a member's peer listener. `region` is the one of both.
+pub(crate) async fn connect(peer: &str, region: Region, tls: Option<Tls>) -> Result<CallClient, client::Error> {
     let timeout_ms = CALL_TIMEOUT.as_millis() as u64;
     let config = Config {
         leader: vec![peer.to_owned()],
         connect_timeout_ms: timeout_ms,
         // Writes that a follower forwards over this connection may wait for other regions.
         call_timeout_ms: 5 * timeout_ms,
+        region: Some(region),
         tls,
         ..Config::default()
     };
@@ -43,6 +45,11 @@ pub(crate) async fn call(calls: &CallClient, request: Request) -> Result<Reply, 
 }
 
 /// Sends a request over a connection of its own.
-pub(crate) async fn call_once(member: &MemberAddress, tls: Option<Tls>, request: Request) -> Result<Reply, CallError> {
-    call(&connect(&member.peer, tls).await?, request).await
+pub(crate) async fn call_once(
+    member: &MemberAddress,
+    region: Region,
+    tls: Option<Tls>,
+    request: Request,
+) -> Result<Reply, CallError> {
+    call(&connect(&member.peer, region, tls).await?, request).await
 }

@@ -1,16 +1,20 @@
-//! The catalogue: all views, modules, feature services and push sources.
+//! The catalogue: the projects, and every view, module, service and push source of each.
 //!
 //! It changes only through log records, so every replica holds the catalogue of its own position.
 
 mod definitions;
 mod encoding;
+mod projects;
 
 use crate::{
     details::{Details, PushSourceDefinition, ServiceDefinition, ViewDefinition},
     module::ModuleRelease,
+    project::{self, Project, ProjectName},
+    region::Region,
     service::{FeatureService, PushSource},
     view::{self, FeatureView, InvalidView, ViewId},
 };
+use projects::Projects;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +47,14 @@ pub enum CatalogueChange {
     DefineService(Box<ServiceDefinition>),
     /// Creates or replaces a push source with details.
     DefinePushSource(Box<PushSourceDefinition>),
+    /// Creates or replaces a project's record. Nodes from before projects existed cannot read this and
+    /// the following changes.
+    PutProject(Box<Project>),
+    /// Drops a project's record.
+    DropProject(String),
+    /// Names the only regions that may hold rows of these views. Sent with a whole catalogue, because
+    /// some of the views may have been dropped.
+    Restrict(Vec<(ViewId, Vec<Region>)>),
 }
 
 /// Why a catalogue change is rejected. The catalogue is unchanged.
@@ -57,7 +69,7 @@ pub enum InvalidChange {
     /// The item to drop or refer to does not exist.
     #[error("there is no {kind} named '{name}'")]
     Unknown {
-        /// The kind of item: view, module, service or push source.
+        /// The kind of item: view, module, service, push source or project.
         kind: &'static str,
         /// Its name.
         name: String,
@@ -103,9 +115,27 @@ pub enum InvalidChange {
         /// The item that uses it.
         user: String,
     },
+    /// The project's record is invalid, or cannot change in this way.
+    #[error("project '{project}': {reason}")]
+    Project {
+        /// The project.
+        project: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The change would exceed a quota of the project.
+    #[error("project '{project}' has a quota of {max} {what}; drop some, or raise the quota")]
+    OverQuota {
+        /// The project.
+        project: String,
+        /// What the quota limits.
+        what: &'static str,
+        /// The quota.
+        max: u64,
+    },
 }
 
-/// All views, modules, services and push sources, by name.
+/// All projects, views, modules, services and push sources, by stored name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// The number of changes applied. Two catalogues of one log with equal generations are equal.
@@ -116,6 +146,9 @@ pub struct Catalogue {
     push_sources: BTreeMap<String, PushSource>,
     next_view: u32,
     details: Details,
+    projects: Projects,
+    /// The project to which this catalogue is reduced; `default` for a whole one, whose names are the stored ones.
+    scope: ProjectName,
 }
 
 impl Catalogue {
@@ -235,7 +268,14 @@ impl Catalogue {
                 known(&self.push_sources, "push source", &name)?;
                 CatalogueChange::DropPushSource(name)
             }
-            CatalogueChange::NumberedBelow(_) => return Ok(None),
+            CatalogueChange::PutProject(project) => {
+                CatalogueChange::PutProject(Box::new(self.prepare_project(*project)?))
+            }
+            CatalogueChange::DropProject(name) => {
+                self.check_project_unused(&name)?;
+                CatalogueChange::DropProject(name)
+            }
+            CatalogueChange::NumberedBelow(_) | CatalogueChange::Restrict(_) => return Ok(None),
         };
         let mut after = self.clone();
         after.apply(&prepared);
@@ -261,6 +301,11 @@ impl Catalogue {
             CatalogueChange::DefinePushSource(definition) => self.insert_push_source(&definition.push_source),
             CatalogueChange::DropPushSource(name) => drop(self.push_sources.remove(name)),
             CatalogueChange::NumberedBelow(next) => self.next_view = self.next_view.max(*next),
+            CatalogueChange::PutProject(project) => self.projects.put(project),
+            CatalogueChange::DropProject(name) => self.projects.drop_record(name),
+            CatalogueChange::Restrict(views) => {
+                views.iter().for_each(|(view, regions)| self.projects.restrict(*view, regions))
+            }
         }
     }
 
@@ -287,6 +332,8 @@ impl Catalogue {
             gone(&name, other.view(name).is_some_and(|there| there.id == view.id)).map(CatalogueChange::DropView)
         }));
         changes.push(CatalogueChange::NumberedBelow(other.next_view));
+        // Before the views: a view takes over the rule that its project has when the view is created.
+        changes.extend(self.projects.puts_to(&other.projects));
         let differs = |there: &ViewDefinition| self.view_definition(&there.view.name).as_ref() != Some(there);
         changes.extend(other.view_definitions().filter(differs).map(CatalogueChange::from));
         let differs = |module: &&ModuleRelease| self.modules.get(&module.name) != Some(*module);
@@ -296,11 +343,14 @@ impl Catalogue {
         let differs =
             |there: &PushSourceDefinition| self.push_source_definition(&there.push_source.name).as_ref() != Some(there);
         changes.extend(other.push_source_definitions().filter(differs).map(CatalogueChange::from));
+        // After the definitions: a project is dropped once it has none.
+        changes.extend(self.projects.drops_to(&other.projects));
         changes
     }
 
     fn insert_view(&mut self, view: &FeatureView) {
         self.next_view = self.next_view.max(view.id.0 + 1);
+        self.projects.restrict_view(view);
         self.views.insert(view.name.clone(), view.clone());
     }
 
@@ -314,6 +364,7 @@ impl Catalogue {
 
     fn prepare_view(&self, next: FeatureView) -> Result<FeatureView, InvalidChange> {
         let next = next.normalize()?;
+        self.check_project(&next.name)?;
         self.check_free(&next.name, &self.modules, "module")?;
         match self.views.get(&next.name) {
             Some(current) => Ok(current.evolve(&next)?),
@@ -322,24 +373,33 @@ impl Catalogue {
     }
 
     fn check_service(&self, service: &FeatureService) -> Result<(), InvalidChange> {
-        check_name(&service.name)?;
+        self.check_project(&service.name)?;
         for part in &service.projections {
-            part.features.iter().try_for_each(|feature| self.check_feature(&part.view, feature))?;
+            part.features.iter().try_for_each(|feature| self.check_feature(&service.name, &part.view, feature))?;
         }
         Ok(())
     }
 
     fn check_push_source(&self, source: &PushSource) -> Result<(), InvalidChange> {
-        check_name(&source.name)?;
-        source.views.iter().try_for_each(|view| known(&self.views, "view", view))
+        self.check_project(&source.name)?;
+        source.views.iter().try_for_each(|view| match self.view_of(&source.name, view) {
+            Some(_) => Ok(()),
+            None => Err(InvalidChange::Unknown { kind: "view", name: view.clone() }),
+        })
     }
 
     fn check_free<T>(&self, name: &str, others: &BTreeMap<String, T>, kind: &'static str) -> Result<(), InvalidChange> {
         if others.contains_key(name) { Err(InvalidChange::NameTaken(name.to_owned(), kind)) } else { Ok(()) }
     }
 
-    fn check_feature(&self, view: &str, feature: &str) -> Result<(), InvalidChange> {
-        let has = match (self.views.get(view), self.modules.get(view)) {
+    /// Returns the view to which the definition `owner` refers as `reference`.
+    fn view_of(&self, owner: &str, reference: &str) -> Option<&FeatureView> {
+        self.views.get(&*project::resolve(owner, reference)?)
+    }
+
+    fn check_feature(&self, owner: &str, view: &str, feature: &str) -> Result<(), InvalidChange> {
+        let module = project::resolve(owner, view).and_then(|name| self.modules.get(&*name));
+        let has = match (self.view_of(owner, view), module) {
             (Some(view), _) => view.feature(feature).is_some(),
             (None, Some(module)) => module.manifest.outputs.iter().any(|output| output.name == feature),
             (None, None) => {
@@ -356,7 +416,8 @@ impl Catalogue {
     fn check_module(&self, module: &ModuleRelease) -> Result<(), InvalidChange> {
         let refuse = |reason: String| Err(InvalidChange::ModuleInput { module: module.name.clone(), reason });
         let manifest = &module.manifest;
-        check_name(&module.name)?;
+        self.check_project(&module.name)?;
+        self.check_modules_quota(&module.name)?;
         self.check_free(&module.name, &self.views, "view")?;
         if let Some(current) = self.modules.get(&module.name)
             && current.version == module.version
@@ -376,7 +437,7 @@ impl Catalogue {
             }
         }
         for input in &manifest.inputs {
-            let Some(view) = self.views.get(&input.view) else {
+            let Some(view) = self.view_of(&module.name, &input.view) else {
                 return refuse(format!("it reads view '{}', which does not exist", input.view));
             };
             match view.feature(&input.feature) {
@@ -395,19 +456,26 @@ impl Catalogue {
                 return refuse(format!("it maps join key '{key}', which view '{}' does not have", input.view));
             }
         }
-        match manifest.lookups.iter().find(|name| !self.views.contains_key(*name)) {
+        match manifest.lookups.iter().find(|name| self.view_of(&module.name, name).is_none()) {
             Some(missing) => refuse(format!("it looks up view '{missing}', which does not exist")),
             None => Ok(()),
         }
     }
 
     fn check_unused(&self, name: &str) -> Result<(), InvalidChange> {
+        let (project, plain) = project::split(name);
+        let here = |owner: &str| project::split(owner).0 == project;
         let module = self.modules.values().find(|module| {
-            module.manifest.inputs.iter().any(|input| input.view == name)
-                || module.manifest.lookups.iter().any(|view| view == name)
+            here(&module.name)
+                && (module.manifest.inputs.iter().any(|input| input.view == plain)
+                    || module.manifest.lookups.iter().any(|view| view == plain))
         });
-        let service = self.services.values().find(|service| service.projections.iter().any(|part| part.view == name));
-        let source = self.push_sources.values().find(|source| source.views.iter().any(|view| view == name));
+        let uses = |service: &&FeatureService| {
+            here(&service.name) && service.projections.iter().any(|part| part.view == plain)
+        };
+        let service = self.services.values().find(uses);
+        let uses = |source: &&PushSource| here(&source.name) && source.views.iter().any(|view| view == plain);
+        let source = self.push_sources.values().find(uses);
         let user = (module.map(|m| format!("module '{}'", m.name)))
             .or(service.map(|s| format!("feature service '{}'", s.name)))
             .or(source.map(|s| format!("push source '{}'", s.name)));
@@ -420,6 +488,13 @@ impl Catalogue {
 
 fn check_name(name: &str) -> Result<(), InvalidChange> {
     if view::is_name(name) { Ok(()) } else { Err(InvalidView::Name(name.chars().take(160).collect()).into()) }
+}
+
+fn check_stored_name(name: &str) -> Result<(), InvalidChange> {
+    match project::is_stored_name(name) {
+        true => Ok(()),
+        false => Err(InvalidView::Name(name.chars().take(160).collect()).into()),
+    }
 }
 
 fn known<T>(map: &BTreeMap<String, T>, kind: &'static str, name: &str) -> Result<(), InvalidChange> {

@@ -34,6 +34,7 @@ pub mod parts;
 pub mod pattern;
 pub mod ports;
 pub mod position;
+pub mod project;
 pub mod read;
 pub mod receipt;
 pub mod record;

@@ -110,6 +110,8 @@ pub enum Mutation {
     MarkBehindUnnamed,
     /// Records that only the lost region's log has count as if the followed log had them.
     ForgetBeyond,
+    /// A publisher ignores residency rules.
+    SendEverywhere,
     /// A new holder of the lease continues in the previous holder's epoch.
     IgnoreLeaseEpoch,
     /// Records are acknowledged although the lease has expired.
@@ -173,6 +175,9 @@ impl Mutation {
     /// Faults of replication between regions, which the simulation of regions finds.
     pub const REGIONS: [Self; 4] =
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
+
+    /// Faults of residency rules, which the simulation of regions with such a rule finds.
+    pub const RESIDENCY: [Self; 1] = [Self::SendEverywhere];
 
     /// Faults of logs that are rolled back.
     pub const ROLLBACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::RollbackUnnoticed];

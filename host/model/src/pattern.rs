@@ -27,6 +27,12 @@ impl Pattern {
         self.0 == "*"
     }
 
+    /// Returns the only name that matches, if the pattern stands for no other.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(&self.0)
+    }
+
     /// Returns whether a name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@ use crate::{
     module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
     position::{Incarnation, Lsn, Position},
+    project::Receiver,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     record::ChainHash,
     region::Region,
@@ -129,7 +130,7 @@ pub trait ModuleRuntime: Send + Sync + 'static {
 pub struct ModuleCall {
     /// The release.
     pub digest: ModuleDigest,
-    /// The name under which it was called, for errors and logs.
+    /// The stored name of the module, for errors, logs and metrics.
     pub name: Arc<str>,
     /// The number of rows in the batch.
     pub rows: usize,
@@ -235,6 +236,12 @@ pub trait Node: FeatureReader + FeatureWriter {
     /// Returns in which respects a serving node falls short. As cheap as [`Node::status`].
     fn shortfalls(&self) -> Shortfalls {
         Shortfalls::default()
+    }
+
+    /// Returns where this node holds its rows, for the residency rules of projects ([`crate::project`]): its own
+    /// region, and the one of its log.
+    fn held_in(&self) -> Receiver {
+        Receiver::Unknown
     }
 
     /// Returns the next rows of a view, sorted by key, after the key `after`. For comparing and

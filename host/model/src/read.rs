@@ -143,6 +143,9 @@ pub enum ReadError {
         "this leader does not know yet which rows exist: {0}; use an edge of this region or another region, or retry later"
     )]
     NotAllHere(String),
+    /// The project's rows may not be read in the region of the node or of the receiver.
+    #[error("{0}")]
+    OutsideRegions(String),
 }
 
 fn names(regions: &[Region]) -> String {

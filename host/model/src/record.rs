@@ -100,6 +100,11 @@ pub enum Payload<'a> {
     },
     /// The affiliation of the log, from here on. Changes no row, and concerns only this log.
     Belongs(Affiliation),
+    /// A row or deletion that the receiver of the feed may not receive
+    /// ([`crate::catalogue::Catalogue::withheld_from`]). The publisher sends it in place of the record, with
+    /// the record's numbers and hash, so that the stream stays dense. No log contains it. Nodes from before
+    /// projects existed cannot read it.
+    Withheld,
 }
 
 /// One record of a region's log. Its postcard bytes are stored on disk and sent over the wire.
@@ -130,6 +135,13 @@ impl Record<'_> {
         matches!(self.payload, Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_))
     }
 
+    /// Returns the stub that replaces this record in the stream to a receiver that may not receive it.
+    #[must_use]
+    pub fn withheld(&self) -> Record<'static> {
+        let Self { lsn, epoch, origin, origin_lsn, hlc, chain, .. } = *self;
+        Record { lsn, epoch, origin, origin_lsn, hlc, chain, payload: Payload::Withheld }
+    }
+
     /// Returns the life of the origin's log that begins with this record, if any.
     #[must_use]
     pub fn begins(&self) -> Option<Start> {
@@ -144,9 +156,12 @@ impl Record<'_> {
     }
 
     /// Computes the hash that this record must carry if `previous` is the hash of the record
-    /// before it.
+    /// before it. A stub carries the hash of the record that it replaces, which cannot be verified.
     #[must_use]
     pub fn chain_after(&self, previous: ChainHash) -> ChainHash {
+        if matches!(self.payload, Payload::Withheld) {
+            return self.chain;
+        }
         let mut hash = Hasher::new();
         hash.update(&previous.0.to_le_bytes());
         hash.update(&self.lsn.0.to_le_bytes());
@@ -208,6 +223,7 @@ impl Record<'_> {
                 hash.update(&[u8::from(succeeds.is_some()), u8::from(*healed)]);
                 hash.update(&succeeds.map_or(0, |log| log.0).to_le_bytes());
             }
+            Payload::Withheld => {}
         }
         ChainHash(hash.digest())
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     merge::MergePolicy,
+    project::is_stored_name,
     row_body::{self, InvalidBody},
     value::ValueType,
 };
@@ -47,7 +48,7 @@ pub struct Feature {
 pub struct FeatureView {
     /// Assigned by the leader; zero in a definition that has not reached a leader.
     pub id: ViewId,
-    /// Its name, unique among views and modules.
+    /// Its stored name ([`crate::project`]), unique among views and modules.
     pub name: String,
     /// The columns of the entity key, sorted by name. Empty for a view with one global row.
     pub join_keys: Vec<JoinKey>,
@@ -130,8 +131,8 @@ pub enum InvalidView {
     },
 }
 
-/// Returns whether a text is a valid name for a view, feature, join key, module, service or push
-/// source.
+/// Returns whether a text is a valid name, inside its project, for a view, feature, join key, module,
+/// service or push source.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
@@ -171,10 +172,9 @@ impl FeatureView {
         self.ttl_ms = self.ttl_ms();
         let columns =
             || (self.join_keys.iter().map(|key| &key.name)).chain(self.features.iter().map(|feature| &feature.name));
-        for name in std::iter::once(&self.name).chain(columns()) {
-            if !is_name(name) {
-                return Err(InvalidView::Name(name.chars().take(160).collect()));
-            }
+        let invalid = (!is_stored_name(&self.name)).then_some(&self.name);
+        if let Some(name) = invalid.or_else(|| columns().find(|name| !is_name(name))) {
+            return Err(InvalidView::Name(name.chars().take(160).collect()));
         }
         let mut seen = std::collections::BTreeSet::new();
         if let Some(twice) = columns().find(|name| !seen.insert(*name)) {

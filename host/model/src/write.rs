@@ -388,6 +388,12 @@ pub enum WriteError {
     /// The client on whose behalf the request was forwarded lacks a scope.
     #[error("{0}")]
     Forbidden(String),
+    /// The write would exceed a quota of its project.
+    #[error("{0}")]
+    OverQuota(String),
+    /// The project's rows may not be stored in the leader's region.
+    #[error("{0}")]
+    OutsideRegions(String),
 }
 
 impl WriteError {
@@ -404,7 +410,10 @@ impl WriteError {
 
 impl From<InvalidChange> for WriteError {
     fn from(error: InvalidChange) -> Self {
-        Self::Invalid(error.to_string())
+        match error {
+            InvalidChange::OverQuota { .. } => Self::OverQuota(error.to_string()),
+            _ => Self::Invalid(error.to_string()),
+        }
     }
 }
 

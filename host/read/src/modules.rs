@@ -36,7 +36,7 @@ pub(crate) async fn call(
         inputs(&mut input_columns, call, scratch);
         let mut module_call = ModuleCall {
             digest: call.digest,
-            name: call.name.clone(),
+            name: call.stored_name.clone(),
             rows,
             inputs: input_columns,
             params: param_columns,

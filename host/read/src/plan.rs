@@ -115,8 +115,10 @@ impl FeatureRef {
 /// A module to call.
 #[derive(Debug)]
 pub struct Call {
-    /// Its name.
+    /// Its name in the project of the request.
     pub name: Arc<str>,
+    /// Its stored name, by which nodes and their operators distinguish it from modules of other projects.
+    pub stored_name: Arc<str>,
     /// The release.
     pub digest: ModuleDigest,
     /// Its declared inputs, parameters and outputs.

@@ -39,7 +39,7 @@ impl ReleaseWait {
         if !self.has_token || self.on_unmet == OnUnmet::ServeStale {
             return Ok(false);
         }
-        let Some(call) = plan.calls.iter().find(|call| node.is_held_back(&call.name)) else { return Ok(false) };
+        let Some(call) = plan.calls.iter().find(|call| node.is_held_back(&call.stored_name)) else { return Ok(false) };
         // A token does not show what it stands for, so a read with the token of an unrelated write waits too, but no
         // longer than a read with the release's own token.
         let wait_max = if self.on_unmet == OnUnmet::Fail { Duration::ZERO } else { self.wait_max.max(FIRST_MAX) };

@@ -309,6 +309,37 @@ async fn a_nodes_own_504_is_its_answer_and_not_a_failure_of_its_door() {
 }
 
 #[tokio::test]
+async fn rows_that_a_region_may_not_hold_are_requested_from_another_region() {
+    let edges = edges().await;
+    let fixture = Fixture::start(&edges, |config| {
+        config.outlier.consecutive_failures = 3;
+        (config.retry.share, config.retry.burst) = (0.0, 0);
+    })
+    .await;
+    edges[0].does(Deed::Says(421, "outside_regions"));
+    let place = ("littoral-place", "0,1");
+    for sent in 1..=5 {
+        let read = fixture.read("1", &[("littoral-project", "fraud")]).await;
+        assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
+        assert_eq!(edges[1].headers.lock()["littoral-project"], "fraud");
+        let write = fixture.send("POST", "/p/fraud/v1/rows", &[place, ("idempotency-key", "k")], "{}").await;
+        assert_eq!((write.status, edges[1].count()), (200, 2 * sent), "{write:?}");
+    }
+    edges[1].does(Deed::Says(421, "outside_regions"));
+    let nowhere = fixture.read("1", &[]).await;
+    assert_eq!((nowhere.status, nowhere.header("littoral-error")), (421, "outside_regions"));
+    edges.iter().for_each(|edge| edge.does(Deed::Answer(200)));
+    assert_eq!(fixture.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
+    // The router answers its own paths itself, whichever project they name.
+    let counts = || (edges[0].count(), edges[1].count());
+    let before = counts();
+    for path in ["/p/fraud/health", "/p/fraud/v1/status", "/p/fraud/router/v1/status"] {
+        assert_eq!(fixture.send("GET", path, &[], "").await.status, 200, "{path}");
+    }
+    assert_eq!(counts(), before);
+}
+
+#[tokio::test]
 async fn an_unmet_freshness_demand_is_an_answer_and_not_a_failure_of_the_door() {
     let edges = edges().await;
     let fixture = Fixture::start(&edges, |config| config.outlier.consecutive_failures = 3).await;

@@ -11,13 +11,14 @@ use littoral_model::{
     catalogue::Catalogue,
     mutation::{Mutation, active},
     position::Lsn,
+    project::Receiver,
     record::{ChainHash, Payload, Record},
     region::Region,
     row::Row,
     view::ViewId,
 };
 use littoral_protocol::frame::Views;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 const RECORD: &str = "record";
 
@@ -82,10 +83,18 @@ pub fn through(block: &Bytes, first: Lsn, last: Lsn) -> Result<Bytes, Error> {
 
 /// Filters records for a subscriber. Tracks the catalogue through the records, because a view with
 /// a requested name may be created or recreated at any time.
+///
+/// Also enforces the residency rules: a row that the receiver may not receive is replaced by a stub
+/// ([`Payload::Withheld`]). The publisher decides this, whatever the subscriber requests.
 #[derive(Clone, Debug)]
 pub struct ViewFilter {
     /// `None` if everything is requested.
     wanted: Option<Wanted>,
+    receiver: Receiver,
+    /// The catalogue by which `withheld` was determined.
+    catalogue: Option<Arc<Catalogue>>,
+    /// The views whose rows the receiver may not receive.
+    withheld: BTreeSet<ViewId>,
 }
 
 #[derive(Clone, Debug)]
@@ -114,12 +123,37 @@ impl ViewFilter {
             }
             Views::ForRegion(_) => Some(Wanted::Origin(own)),
         };
-        Self { wanted }
+        Self { wanted, receiver: Receiver::Unknown, catalogue: None, withheld: BTreeSet::new() }
+    }
+
+    /// Sets the receiver. A filter without one treats its receiver as unknown.
+    #[must_use]
+    pub fn receiver(self, receiver: Receiver) -> Self {
+        Self { receiver, ..self }
+    }
+
+    /// Determines which rows the receiver may not receive. Call this with a catalogue at least as new as the
+    /// rows, before [`Self::apply`] and [`Self::wants_row`].
+    pub fn update(&mut self, catalogue: &Arc<Catalogue>) {
+        if self.catalogue.as_ref().is_none_or(|known| !Arc::ptr_eq(known, catalogue)) {
+            self.withheld = catalogue.withheld_from(self.receiver);
+            self.catalogue = Some(catalogue.clone());
+        }
+    }
+
+    /// Returns whether the receiver may not receive rows of this view.
+    #[must_use]
+    pub fn withholds(&self, view: ViewId) -> bool {
+        self.withheld.contains(&view) && !active(Mutation::SendEverywhere)
     }
 
     /// Returns whether all rows of this view are requested, as of now.
     #[must_use]
     pub fn wants(&self, view: ViewId) -> bool {
+        !self.withholds(view) && self.requests(view)
+    }
+
+    fn requests(&self, view: ViewId) -> bool {
         match &self.wanted {
             None => true,
             Some(Wanted::Views { ids, .. }) => ids.contains(&view),
@@ -132,24 +166,37 @@ impl ViewFilter {
     /// if a row of the origin was outranked by a third region's row, the latter replaces it.
     #[must_use]
     pub fn wants_row(&self, row: &Row) -> bool {
-        matches!(self.wanted, Some(Wanted::Origin(_))) || self.wants(row.header().view)
+        let view = row.header().view;
+        // A snapshot's row may be newer than its catalogue. One of a later view arrives again with the tail.
+        let is_later = self.catalogue.as_ref().is_some_and(|catalogue| !catalogue.has_numbered(view));
+        !is_later && !self.withholds(view) && (matches!(self.wanted, Some(Wanted::Origin(_))) || self.requests(view))
     }
 
-    /// Removes the records that are not requested. A subscriber of some views still receives
-    /// catalogue changes, because every replica holds the catalogue, and the collection of
-    /// tombstones. Receipts of writes are kept only if everything is requested: they serve a
-    /// future leader, which requests all views.
+    /// Removes the records that are not requested, and replaces those that the receiver may not
+    /// receive. A subscriber of some views still receives catalogue changes, because every replica
+    /// holds the catalogue, and the collection of tombstones. Receipts of writes are kept only if
+    /// everything is requested: they serve a future leader, which requests all views.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Malformed`].
     pub fn apply(&mut self, block: &Bytes) -> Result<Bytes, Error> {
-        let Some(wanted) = &mut self.wanted else { return Ok(block.clone()) };
+        if self.wanted.is_none() && self.withheld.is_empty() {
+            return Ok(block.clone());
+        }
         let mut kept = Vec::new();
         let mut rest = &block[..];
         loop {
             let before = rest;
             let Some(entry) = split_entry(&mut rest, RECORD) else { break };
-            if wanted.accepts(&decode(entry?, RECORD)?) {
+            let record: Record<'_> = decode(entry?, RECORD)?;
+            if !self.wanted.as_mut().is_none_or(|wanted| wanted.accepts(&record)) {
+                continue;
+            }
+            if let Payload::Row { view, .. } | Payload::Tombstone { view, .. } = &record.payload
+                && self.withholds(*view)
+            {
+                push(&mut kept, &record.withheld())?;
+            } else {
                 kept.extend_from_slice(&before[..before.len() - rest.len()]);
             }
         }
@@ -175,7 +222,8 @@ impl Wanted {
                 | Payload::BeginUnnamed
                 | Payload::Begin { .. }
                 | Payload::Belongs(_)
-                | Payload::Through { .. } => true,
+                | Payload::Through { .. }
+                | Payload::Withheld => true,
             },
             Self::Origin(own) => match &record.payload {
                 // Rows that arrived through a third region may belong to a lost log, so every
@@ -188,6 +236,8 @@ impl Wanted {
                 Payload::Through { .. } => true,
                 // Needed: where the origin's log began another life.
                 Payload::Begin { .. } => record.origin == *own,
+                // Not in a log; a relay that holds stubs serves no other region's leader.
+                Payload::Withheld => false,
                 // Each region collects its own tombstones and answers its own retries.
                 Payload::Receipt { .. } | Payload::Collect { .. } | Payload::BeginUnnamed | Payload::Belongs(_) => {
                     false

@@ -86,7 +86,9 @@ fn an_edge_forwards_the_clients_credential_and_the_leader_verifies_it_again() {
     let admin = token(&at_leader, "admin", &ALL);
     let reader = token(&at_leader, "reader", &["read:default"]);
     let writer = token(&at_leader, "writer", &["write:default/accounts"]);
-    fs::copy(&at_leader, &at_edge).unwrap();
+    let fraud = token(&at_leader, "fraud", &["write:fraud"]);
+    // The edge believes that the token is for every project.
+    fs::write(&at_edge, fs::read_to_string(&at_leader).unwrap().replace("write:fraud", "write:*")).unwrap();
     // A stolen edge may believe what it likes: this token is known there only.
     let invented = token(&at_edge, "invented", &ALL);
     let cluster = start(&config(&at_leader, ""), &config(&at_edge, ""));
@@ -105,6 +107,19 @@ fn an_edge_forwards_the_clients_credential_and_the_leader_verifies_it_again() {
         assert_eq!((refused.status, code(&refused).as_str()), (401, "credential_rejected"), "{}", refused.text());
         assert!(refused.text().contains("token_unknown"), "the leader's reason: {}", refused.text());
     }
+    // A project's token writes into its project, whatever an edge believes about it.
+    assert_eq!(send(&mut cluster.leader.client(), &admin, "PUT", "/v1/projects/fraud", &json!({})).status, 200);
+    let in_fraud = format!("/p/fraud{path}");
+    let made = send(&mut cluster.leader.client(), &admin, "PUT", in_fraud.trim_end_matches("/rows"), &view());
+    assert_eq!(made.status, 200, "{}", made.text());
+    eventually("the edge has the project's view", CATCH_UP_MAX, || {
+        send(&mut edge, &fraud, "POST", &in_fraud, &rows()).status == 200
+    });
+    let foreign = send(&mut edge, &fraud, "POST", &path, &rows());
+    assert_eq!((foreign.status, code(&foreign).as_str()), (403, "forbidden"), "{}", foreign.text());
+    assert!(foreign.text().contains("'accounts' of project 'default'"), "the leader's reason: {}", foreign.text());
+    let at_leader_door = send(&mut cluster.leader.client(), &fraud, "POST", &path, &rows());
+    assert_eq!(at_leader_door.status, 200, "the leader knows the only project of the token");
     // A token that the leader no longer has is of no use at an edge that still has it.
     let kept = fs::read_to_string(&at_leader).unwrap();
     let without: String = kept.split_inclusive("[[tokens]]\n").filter(|entry| !entry.contains("\"writer\"")).collect();

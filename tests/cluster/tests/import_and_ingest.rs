@@ -1,8 +1,8 @@
 //! Definitions of a Feast project and Parquet files, through real processes: imported and loaded at the leader or
 //! through an edge, and held at both.
 
-use littoral_client::{Client, Config, Demand, HeldRow, Read};
-use littoral_feast_registry::{Kind, Outcome, Plan, import};
+use littoral_client::{Client, Config, Demand, HeldRow, ProjectName, Read};
+use littoral_feast_registry::{Kind, Outcome, Plan, import, is_in_default};
 use littoral_ingest::{Options, Silent, ingest};
 use littoral_model::{
     column::Status,
@@ -56,14 +56,24 @@ async fn a_feast_project_and_its_rows_are_imported() {
 
     for registry in [ANCHOR, WIDE] {
         let plan = Plan::read(registry, None).unwrap();
-        let first = import(&plan, &edge, false).await.unwrap();
+        let first = import(&plan, &edge, None, false).await.unwrap();
         for item in &first.items {
             let waits = matches!(&item.outcome, Outcome::Pending { .. });
             assert!(waits || item.outcome == Outcome::Created, "{item:?}");
         }
         assert!(first.items.iter().any(|item| item.kind == Kind::Service && item.outcome == Outcome::Created));
-        let again = import(&plan, &leader, false).await.unwrap();
+        let again = import(&plan, &leader, None, false).await.unwrap();
         assert!(again.token.is_none(), "{again:?}");
+        let own = plan.project.parse::<ProjectName>().unwrap();
+        assert!(is_in_default(&plan, &leader, &own).await.unwrap().is_some(), "an import of an earlier release");
+        let into_own = import(&plan, &leader, Some(own.clone()), false).await.unwrap();
+        assert_eq!((into_own.into.as_deref(), &into_own.items[0].kind), (Some(own.as_str()), &Kind::Project));
+        assert!(is_in_default(&plan, &leader, &own).await.unwrap().is_none());
+        assert_eq!(
+            leader.in_project(own).view_definitions().await.unwrap().len(),
+            plan.views.len(),
+            "each registry has a project"
+        );
         let views = leader.view_definitions().await.unwrap();
         for wanted in &plan.views {
             let there = views.iter().find(|there| there.view.name == wanted.view.name).unwrap();

@@ -41,11 +41,24 @@ pub fn start() -> Cluster {
 /// As [`start`].
 #[must_use]
 pub fn start_with(config: Option<&str>, token: Option<&str>) -> Cluster {
+    start_in("default", config, token)
+}
+
+/// Like [`start_with`], with everything in a project: in `default`, or in the project of the registry.
+///
+/// # Panics
+/// As [`start`].
+#[must_use]
+pub fn start_in(project: &str, config: Option<&str>, token: Option<&str>) -> Cluster {
     let config = config.map(str::to_owned);
     let options = Options { leader_config: config.clone(), edge_configs: vec![config], ..Options::default() };
     let cluster = Cluster::start_with(&options).expect("the nodes start");
-    let littoral = |arguments: &[&str]| littoral_as(token, arguments);
-    let import = |registry: &Path, to: &str| import(registry, to, token);
+    let littoral = |arguments: &[&str]| littoral_as(token, &[arguments, &["--project", project]].concat());
+    let import = |registry: &Path, to: &str| {
+        let report = import(registry, to, (project == "default").then_some(project), token);
+        assert_eq!(report["into"], project, "{report}");
+        report
+    };
     let to = cluster.leader.url();
     let registry = fixtures().join("registry/anchor.db");
     // The first import creates the views and reports the missing modules; with those uploaded, the second creates the rest.
@@ -92,8 +105,10 @@ fn littoral_as(token: Option<&str>, arguments: &[&str]) -> String {
 
 /// Returns the report of an import. Its exit code is never a success here, because the registry also names two
 /// on-demand views that no exchange reads.
-fn import(registry: &Path, to: &str, token: Option<&str>) -> Value {
-    let done = run(&["--json", "import", "feast", &text(registry), "--leader", to], token);
+fn import(registry: &Path, to: &str, into: Option<&str>, token: Option<&str>) -> Value {
+    let registry = text(registry);
+    let into = into.map_or_else(Vec::new, |name| vec!["--into", name]);
+    let done = run(&[&["--json", "import", "feast", &registry, "--leader", to], into.as_slice()].concat(), token);
     serde_json::from_slice(&done.stdout)
         .unwrap_or_else(|error| panic!("no report: {error}: {}", String::from_utf8_lossy(&done.stderr)))
 }

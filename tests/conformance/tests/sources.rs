@@ -14,7 +14,7 @@ fn feast_accepts_and_rejects_the_same_frames_and_keeps_the_same_rows() {
     let imported = Command::new(binary::littoral())
         .args(["import", "feast"])
         .arg(registry)
-        .args(["--leader", &url])
+        .args(["--leader", &url, "--into", "default"])
         .output()
         .unwrap();
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&[imported.stdout, imported.stderr].concat()));

@@ -68,7 +68,8 @@ impl Entry {
             | Payload::Belongs(_)
             | Payload::BeginUnnamed
             | Payload::Begin { .. }
-            | Payload::Through { .. } => Content::Other,
+            | Payload::Through { .. }
+            | Payload::Withheld => Content::Other,
         };
         Self { lsn: record.lsn, hlc: record.hlc.0, chain: record.chain, content, at }
     }

@@ -25,6 +25,7 @@ use littoral_model::{
     merge::MergePolicy,
     ports::RecordBlock,
     position::{Epoch, Incarnation, Lsn, Position},
+    project::Project,
     region::Region,
     row_body::BodyBuilder,
     value::ValueType,
@@ -40,6 +41,8 @@ use std::{sync::Arc, time::Duration};
 pub const FULL: ViewId = ViewId(1);
 /// A view with residency `resident`.
 pub const RESIDENT: ViewId = ViewId(2);
+/// The view of a project with a residency rule, in worlds that have one.
+pub const RESTRICTED: ViewId = ViewId(3);
 /// The number of keys of each view: few, so that writes often meet.
 pub const KEYS: u64 = 6;
 /// The start of the leaders' wall clocks, in milliseconds.
@@ -197,6 +200,16 @@ impl Leader {
     #[must_use]
     pub fn views() -> Vec<LogCommand> {
         ["full", "resident"].map(|name| LogCommand::Change(CatalogueChange::PutView(view(name)))).into()
+    }
+
+    /// Returns the commands that create a project whose rows only these regions may hold, and its view
+    /// [`RESTRICTED`]. They follow [`Leader::views`].
+    #[must_use]
+    pub fn restricted_view(regions: Vec<Region>) -> Vec<LogCommand> {
+        let project = Project { name: "private".to_owned(), regions, ..Project::default() };
+        let changes =
+            [CatalogueChange::PutProject(Box::new(project)), CatalogueChange::PutView(view("private/restricted"))];
+        changes.map(LogCommand::Change).into()
     }
 
     /// Returns the wall clock's milliseconds.

@@ -10,7 +10,7 @@ mod rollback;
 
 use self::event::{Content, Event, EventLog};
 use crate::{
-    leader::{self, Leader, RESIDENT},
+    leader::{self, Leader, RESIDENT, RESTRICTED},
     publish::Publishing,
     random::Random,
     timeline::Timeline,
@@ -37,6 +37,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const COUNT: usize = 3;
 const STEPS: u64 = 500;
+/// The region that may not hold rows of [`RESTRICTED`]. The edge is in it, too.
+const OUTSIDE: usize = 2;
 /// The largest difference of clocks, in milliseconds.
 const DRIFT_MS: u64 = 5_000;
 
@@ -70,6 +72,8 @@ struct World {
     acknowledged: Vec<Vec<Acknowledged>>,
     /// Whether logs are rolled back in this world, and addresses are wrong.
     with_rollbacks: bool,
+    /// Whether the rows of one view must not leave their regions in this world.
+    restricts: bool,
     /// Whether faults have ended.
     healing: bool,
     /// Older copies of the leaders' disks.
@@ -83,7 +87,9 @@ struct World {
     rollbacks: u64,
     edge: FeedFollower,
     /// The region that it follows.
-    edge_at: Option<(usize, Publishing)>,
+    edge_at: Option<(usize, Publishing, ViewFilter)>,
+    /// The rows of the snapshot that were sent to it.
+    edge_rows: u64,
     edge_exact: Lsn,
     rehomed: u64,
     snapshots: u64,
@@ -114,7 +120,7 @@ fn name(at: usize) -> Region {
 /// # Errors
 /// The invariant that was broken.
 pub fn run(seed: u64) -> Result<Counts, String> {
-    World::new(seed, false)?.run(seed)
+    World::new(seed, false, false)?.run(seed)
 }
 
 /// Like [`run`], in a world in which logs are rolled back to older copies.
@@ -122,13 +128,21 @@ pub fn run(seed: u64) -> Result<Counts, String> {
 /// # Errors
 /// The invariant that was broken.
 pub fn run_rollbacks(seed: u64) -> Result<Counts, String> {
-    World::new(seed, true)?.run(seed)
+    World::new(seed, true, false)?.run(seed)
+}
+
+/// Like [`run`], in a world in which the rows of one view may not leave two of the regions.
+///
+/// # Errors
+/// The invariant that was broken.
+pub fn run_restricted(seed: u64) -> Result<Counts, String> {
+    World::new(seed, false, true)?.run(seed)
 }
 
 /// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_rollbacks`] if the world
 /// `with_rollbacks`.
 pub fn trace(seed: u64, with_rollbacks: bool) -> (Timeline<Event>, Result<Counts, String>) {
-    let mut world = match World::new(seed, with_rollbacks) {
+    let mut world = match World::new(seed, with_rollbacks, false) {
         Ok(world) => World { events: EventLog::kept(), ..world },
         Err(broken) => return (Timeline::default(), Err(broken)),
     };
@@ -137,7 +151,7 @@ pub fn trace(seed: u64, with_rollbacks: bool) -> (Timeline<Event>, Result<Counts
 }
 
 impl World {
-    fn new(seed: u64, with_rollbacks: bool) -> Result<Self, String> {
+    fn new(seed: u64, with_rollbacks: bool, restricts: bool) -> Result<Self, String> {
         let mut leaders = Vec::new();
         for at in 0..COUNT {
             leaders.push(rollback::open(at, Memory::new(), seed, true)?);
@@ -151,6 +165,7 @@ impl World {
             epochs: vec![Epochs::default(); COUNT],
             acknowledged: (0..COUNT).map(|_| Vec::new()).collect(),
             with_rollbacks,
+            restricts,
             healing: false,
             copies: (0..COUNT).map(|_| None).collect(),
             rolled_back: vec![false; COUNT],
@@ -158,12 +173,17 @@ impl World {
             rollbacks: 0,
             edge: FeedFollower::new("edge".to_owned(), holdings, None),
             edge_at: None,
+            edge_rows: 0,
             edge_exact: Lsn::NONE,
             rehomed: 0,
             snapshots: 0,
             events: EventLog::default(),
         };
         world.leaders[0].commit(Leader::views(), world.now)?;
+        if restricts {
+            let regions = (0..COUNT).filter(|at| *at != OUTSIDE).map(name).collect();
+            world.leaders[0].commit(Leader::restricted_view(regions), world.now)?;
+        }
         Ok(world)
     }
 
@@ -188,8 +208,11 @@ impl World {
     fn step(&mut self) -> Result<(), String> {
         let at = self.random.below(COUNT as u64) as usize;
         let from = (at + 1 + self.random.below(COUNT as u64 - 1) as usize) % COUNT;
+        if self.restricts && at != OUTSIDE && self.random.one_in(8) {
+            return self.write(at, Some(RESTRICTED));
+        }
         match self.random.below(100) {
-            0..25 => self.write(at),
+            0..25 => self.write(at, None),
             25..70 => self.replicate(at, from),
             70..76 => {
                 self.streams.remove(&(at, from));
@@ -227,12 +250,14 @@ impl World {
         }
     }
 
-    fn write(&mut self, at: usize) -> Result<(), String> {
-        if self.leaders[at].published.catalogue.view_by_id(RESIDENT).is_none() {
+    fn write(&mut self, at: usize, view: Option<ViewId>) -> Result<(), String> {
+        let needed = view.unwrap_or(RESIDENT);
+        if self.leaders[at].published.catalogue.view_by_id(needed).is_none() {
             return Ok(());
         }
         let count = 1 + self.random.below(3);
         let mut writes: Vec<_> = (0..count).map(|_| leader::write(&mut self.random, self.now)).collect();
+        writes.iter_mut().for_each(|write| write.view = view.unwrap_or(write.view));
         // Often the same event time: then the version decides.
         if self.random.one_in(2) {
             writes.iter_mut().for_each(|write| write.event_time = 1);

@@ -2,7 +2,7 @@
 //! this simulation finds deliberate faults.
 
 use littoral_model::mutation::{Mutation, set};
-use littoral_simulation::regions::{Counts, run, trace};
+use littoral_simulation::regions::{Counts, run, run_restricted, trace};
 
 const SEEDS: u64 = 400;
 /// Seeds within which each deliberate fault must be found.
@@ -41,6 +41,24 @@ fn seeds_that_found_faults_pass_and_find_deliberate_ones_again() {
         let found = run(seed);
         set(None);
         assert!(found.is_err(), "{mutation:?} is not found by seed {seed}");
+    }
+}
+
+#[test]
+fn rows_never_leave_the_regions_that_their_project_allows_and_are_everywhere_inside() {
+    let mut all = Counts::default();
+    for seed in 0..SEEDS / 2 {
+        let counts = run_restricted(seed).unwrap_or_else(|broken| panic!("{broken}"));
+        all.acknowledged += counts.acknowledged;
+        all.rehomed += counts.rehomed;
+        all.snapshots += counts.snapshots;
+    }
+    assert!(all.acknowledged > 10_000 && all.rehomed > 50 && all.snapshots > 100, "{all:?}");
+    for mutation in Mutation::RESIDENCY {
+        set(Some(mutation));
+        let found = (0..FOUND_WITHIN).find_map(|seed| run_restricted(seed).err());
+        set(None);
+        assert!(found.is_some_and(|broken| broken.contains("leaves the regions")), "{mutation:?} is not found");
     }
 }
 

@@ -157,8 +157,9 @@ async fn apply<K: Kind>(client: &Client, definitions: &[K::Definition]) -> Resul
 /// If the node rejects a definition or cannot be reached.
 #[cfg(feature = "lab")]
 pub async fn apply_all(client: &Client, definitions: &Definitions) -> Result<Option<String>, Failure> {
-    use crate::commands::{push_source::PushSources, service::Services, view::Views};
-    let mut changed = apply::<Views>(client, &definitions.views).await?;
+    use crate::commands::{project::Projects, push_source::PushSources, service::Services, view::Views};
+    let mut changed = apply::<Projects>(client, &definitions.projects).await?;
+    changed.extend(apply::<Views>(client, &definitions.views).await?);
     changed.extend(apply::<Services>(client, &definitions.services).await?);
     changed.extend(apply::<PushSources>(client, &definitions.push_sources).await?);
     Ok(changed.pop().map(|last| last.token))

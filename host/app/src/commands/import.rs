@@ -6,6 +6,7 @@ use crate::{
     output::{self, Paint, Table},
 };
 use clap::Subcommand;
+use littoral_client::ProjectName;
 use littoral_feast_registry::{Error, ImportReport, Item, Note, Outcome, Plan};
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
@@ -26,9 +27,13 @@ enum Action {
         /// The door of the leader or of an edge.
         #[arg(long, value_name = "URL", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
         leader: String,
-        /// The project, if the registry contains several.
+        /// The project of the registry, if it contains several.
         #[arg(long)]
         project: Option<String>,
+        /// Import into this project, and create it if it does not exist [default: the project of the registry's name].
+        /// Feast clients use `http://HOST/p/PROJECT` as their `path`; for `default` also `http://HOST`.
+        #[arg(long, value_name = "PROJECT")]
+        into: Option<ProjectName>,
         /// Show what would be imported, and change nothing.
         #[arg(long)]
         dry_run: bool,
@@ -40,16 +45,35 @@ enum Action {
 /// # Errors
 /// If the file is not a registry, the leader cannot be reached, or not everything could be imported.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let Action::Feast { registry, leader, project, dry_run } = &args.action;
+    let Action::Feast { registry, leader, project, into, dry_run } = &args.action;
     let at_fault = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", registry.display()));
     let bytes = std::fs::read(registry).map_err(|error| at_fault(&error))?;
     let plan = Plan::read(&bytes, project.as_deref()).map_err(|error| at_fault(&error))?;
+    let own = || {
+        let name = plan.project.parse::<ProjectName>();
+        name.map_err(|error| at_fault(&format!("{error}; name another project with --into")))
+    };
     super::block_on(async {
-        let report = littoral_feast_registry::import(&plan, &client(leader)?, *dry_run).await;
-        let report = report.map_err(|error| match error {
+        let client = client(leader)?;
+        let ended = |error| match error {
             Error::Client(error) => failed(error),
             other => Failure::refused(other),
-        })?;
+        };
+        let into = match into {
+            Some(into) => into.clone(),
+            None => {
+                let own = own()?;
+                if let Some(view) = littoral_feast_registry::is_in_default(&plan, &client, &own).await.map_err(ended)? {
+                    return Err(Failure::usage(format!(
+                        "project 'default' already has view '{view}', perhaps from an import by an earlier release; \
+                         add `--into default` to update the definitions there, or `--into {own}` to import into the \
+                         project of the registry's name"
+                    )));
+                }
+                own
+            }
+        };
+        let report = littoral_feast_registry::import(&plan, &client, Some(into), *dry_run).await.map_err(ended)?;
         output::answer(json, &report, render)?;
         if report.is_complete() {
             return Ok(ExitCode::SUCCESS);
@@ -61,7 +85,8 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn render(report: &ImportReport) -> String {
-    let mut text = format!("Feast project {}\n\n", report.project.bold());
+    let into = report.into.as_ref().map(|name| format!(", into project {}", name.bold()));
+    let mut text = format!("Feast project {}{}\n\n", report.project.bold(), into.unwrap_or_default());
     let mut table = Table::new(&["", "what", "name", ""]);
     for item in &report.items {
         table.row(row(item));

@@ -7,7 +7,7 @@ use crate::{
     progress::Bar,
 };
 use clap::Subcommand;
-use littoral_client::{Client, Config};
+use littoral_client::Config;
 use littoral_ingest::{Error, Options, Report};
 use littoral_model::write::WriteConcern;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -85,7 +85,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let options = parquet.options()?;
     super::block_on(async {
         let config = Config { concern: parquet.concern, ..target::config()? };
-        let client = Client::new(&parquet.target.to, config).map_err(target::failed)?;
+        let client = parquet.target.client_with(config)?;
         let mut bar = Bar::new(json, &parquet.view);
         let report = littoral_ingest::ingest(&parquet.path, &client, &options, &mut bar).await;
         bar.finish();

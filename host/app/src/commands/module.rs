@@ -6,7 +6,7 @@ use crate::{
     output::{self, Paint, Table, text},
 };
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
-use littoral_client::{Client, Config, Edges};
+use littoral_client::{Config, Edges};
 use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     ports::ModuleRuntime as _,
@@ -129,7 +129,7 @@ async fn push(
     let bytes = read(component)?;
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let timeout_ms = Config::default().timeout_ms.saturating_add(wait_ms);
-    let client = Client::new(&target.to, Config { timeout_ms, ..target::config()? }).map_err(failed)?;
+    let client = target.client_with(Config { timeout_ms, ..target::config()? })?;
     let put = client.put_module_and_wait(name, release, bytes.into(), wait).await.map_err(failed)?;
     let pushed = Pushed {
         name: name.to_owned(),

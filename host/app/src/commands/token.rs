@@ -8,7 +8,10 @@ use littoral_auth::{
     Grant,
     tokens::{self, Token, Tokens},
 };
-use littoral_model::event_time::EventTime;
+use littoral_model::{
+    event_time::EventTime,
+    project::{self, ProjectName},
+};
 use littoral_runtime::replace_file;
 use serde::Serialize;
 use std::{
@@ -46,7 +49,7 @@ struct New {
     scopes: Vec<String>,
     /// The project of requests that name none, and of grants that name none.
     #[arg(long)]
-    project: Option<String>,
+    project: Option<ProjectName>,
     /// The number of days until the token expires.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i64).range(1..=3_650))]
     days: i64,
@@ -83,7 +86,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 
 fn create(new: &New, now: EventTime) -> Result<Created, Failure> {
     tokens::check_name(&new.name).map_err(Failure::usage)?;
-    let project = new.project.as_deref().unwrap_or(littoral_auth::authorize::DEFAULT_PROJECT);
+    let project = new.project.as_ref().map_or(project::DEFAULT, ProjectName::as_str);
     for scope in &new.scopes {
         Grant::parse(scope, project).map_err(|error| Failure::usage(format!("--scope: {error}")))?;
     }

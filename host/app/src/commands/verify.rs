@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint, Table, text},
 };
-use littoral_client::{Client, Config};
+use littoral_client::{Client, Config, ProjectName};
 use littoral_model::digest::{Verification, ViewVerification};
 use std::{process::ExitCode, time::Duration};
 
@@ -15,6 +15,9 @@ pub struct Args {
     /// The URL of the edge's door.
     #[arg(value_name = "EDGE", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
     edge: String,
+    /// Show only the views of this project.
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectName>,
     /// Timeout, in seconds. The edge checks every row.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
@@ -28,7 +31,17 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         let config = Config { timeout_ms: args.timeout.saturating_mul(1_000), ..target::config()? };
         let client = Client::new(&args.edge, config).map_err(failed)?;
-        let found = client.verify().await.map_err(failed)?;
+        let mut found = client.verify().await.map_err(failed)?;
+        if let Some(project) = &args.project {
+            found.views.retain_mut(|view| match project.strip(&view.view).map(str::to_owned) {
+                Some(name) => {
+                    view.view = name;
+                    true
+                }
+                None => false,
+            });
+            found.equal = found.views.iter().all(|view| view.equal != Some(false));
+        }
         output::answer(json, &found, render)?;
         Ok(if found.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

@@ -14,6 +14,7 @@ use crate::{
     ready::Ready,
 };
 use littoral_feed::server::{Shared, serve_shared};
+use littoral_model::region::Region;
 use littoral_runtime::{Supervisor, TaskKind, metrics};
 use littoral_tls::Role;
 use std::{convert::Infallible, sync::Arc};
@@ -32,7 +33,11 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     ];
     tasks.insecure = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
     let role = if config.peer_listen.is_some() { Role::Relay } else { Role::Edge };
-    tls::check(tasks.tls.as_ref(), Expected { roles: &[role], name: &name, region: None })?;
+    let region = config.edge.region.as_ref().map(Region::as_str);
+    tls::check(tasks.tls.as_ref(), Expected { roles: &[role], name: &name, region })?;
+    // Publishers decide by the certificate which rows they send.
+    let certified = tasks.tls.as_ref().and_then(|tls| tls.identity().region.parse().ok());
+    config.edge.region = config.edge.region.or(certified);
     let certifiers = tls::renew(&mut tasks, &config.tls, config.edge.leader.leader.clone())?;
     config.edge.leader.tls = tasks.tls.clone();
     let (listener, door) = listen::bind(config.listen, "listen").await?;

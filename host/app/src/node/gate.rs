@@ -6,6 +6,7 @@ use littoral_feed::server::Gate;
 use littoral_model::{
     caller::Caller,
     ports::{BoxFuture, Node},
+    project,
     write::WriteError,
 };
 use littoral_protocol::call::Call;
@@ -45,7 +46,7 @@ impl PeerGate {
             Call::Write(request) => access.require_rows(&self.node.catalogue(), &request.rows),
             Call::Change(change) => access.require_change(change),
             Call::PutModule { name, .. } => {
-                let (project, name) = authorize::split(name);
+                let (project, name) = project::split(name);
                 access.require(Scope::Module, project, name)
             }
             _ => access.require_everywhere(Scope::Admin),

@@ -4,10 +4,11 @@ use super::Schemas;
 use http::HeaderName;
 use littoral_api::headers::{
     AT_LEAST, CONCERN, CONSISTENCY, DEGRADED, ERROR, IDEMPOTENCY_KEY, MAX_STALENESS_MS, MODULE_DIGEST, ON_UNMET,
-    OUTRANKED, PART, POSITION, REGIONS, SOURCE, STALENESS_MS, TOKEN, WAIT_MS,
+    OUTRANKED, PART, POSITION, PROJECT, REGIONS, SOURCE, STALENESS_MS, TOKEN, WAIT_MS,
 };
 use littoral_model::{
     freshness::{Consistency, OnUnmet, Source},
+    project::DEFAULT,
     write::{IDEMPOTENCY_KEY_LEN_MAX, WriteConcern},
 };
 use littoral_runtime::draining::HEADER as DRAINING;
@@ -15,6 +16,9 @@ use serde_json::{Map, Value, json};
 
 /// The headers of a read, by their names in the document.
 pub(super) const OF_READS: [&str; 5] = ["MaxStaleness", "AtLeast", "Consistency", "OnUnmet", "Wait"];
+
+/// The header of what concerns a project, by its name in the document.
+pub(super) const OF_PROJECTS: [&str; 1] = ["Project"];
 
 /// The headers of a write of rows, by their names in the document.
 pub(super) const OF_WRITES: [&str; 4] = ["IdempotencyKey", "Concern", "ConcernWait", "Part"];
@@ -64,6 +68,12 @@ pub(super) fn parameters(schemas: &mut Schemas) -> Map<String, Value> {
             IDEMPOTENCY_KEY,
             key,
             "Makes a retry safe: a second write with this key and the same content gets the answer of the first.",
+        ),
+        (
+            "Project",
+            PROJECT,
+            json!({ "type": "string", "default": DEFAULT }),
+            "The project. The path prefix `/p/PROJECT` can name it too. By default that of the credential.",
         ),
         (
             "Part",

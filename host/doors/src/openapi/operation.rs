@@ -23,7 +23,8 @@ impl<'a> Operation<'a> {
         members.insert("tags".to_owned(), json!([tag]));
         let error = json!({ "$ref": format!("#/components/responses/{error}") });
         let responses = Map::from_iter([("default".to_owned(), error)]);
-        Self { schemas, members, parameters: Vec::new(), responses }
+        let new = Self { schemas, members, parameters: Vec::new(), responses };
+        if route.endpoint.is_in_project() { new.header_parameters(&headers::OF_PROJECTS) } else { new }
     }
 
     pub(super) fn finish(self) -> Value {

@@ -1,7 +1,7 @@
 //! Metrics of reads, by view. The handles are prepared once per plan, as a search by labels costs more than a count.
 
 use super::blocks::Block;
-use littoral_model::{catalogue::Catalogue, column::Status, event_time::EventTime, read::age};
+use littoral_model::{catalogue::Catalogue, column::Status, event_time::EventTime, project, read::age};
 use littoral_read::{Plan, plan::Output};
 use littoral_runtime::metrics::label;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -27,6 +27,7 @@ pub(super) struct Meter {
 
 /// The metrics of a lookup's view.
 struct Lookup {
+    /// The label of its stored name, so that views of different projects have series of their own.
     view: Arc<str>,
     /// The number of the answer's columns that are features of this lookup.
     columns: u64,
@@ -51,7 +52,8 @@ impl Meter {
         };
         let mut lookups: Vec<Lookup> = Vec::with_capacity(plan.lookups.len());
         for (at, lookup) in plan.lookups.iter().enumerate() {
-            let view: Arc<str> = label(catalogue.view_by_id(lookup.view).map_or("", |view| &view.name)).into();
+            let view = catalogue.view_by_id(lookup.view).map(|view| catalogue.stored_name(&view.name));
+            let view: Arc<str> = label(&view.unwrap_or_default()).into();
             let seconds = (!lookups.iter().any(|earlier| earlier.view == view))
                 .then(|| histogram!("littoral_door_view_read_seconds", "view" => view.to_string()));
             let values = STATUSES.map(|status| {
@@ -102,7 +104,8 @@ impl Meter {
                 let values = ["present", "not_found"].map(|status| {
                     counter!("feast_online_features_status_total", "feature_view" => view.to_string(), "status" => status)
                 });
-                let labels = [("feature_view", view.to_string()), ("project", "default".to_owned())];
+                let (project, name) = project::split(view);
+                let labels = [("feature_view", name.to_owned()), ("project", project.to_owned())];
                 (values, gauge!("feast_feature_freshness_seconds", &labels))
             });
             let labels = [

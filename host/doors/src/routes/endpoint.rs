@@ -41,6 +41,10 @@ pub(crate) enum Endpoint {
     GetPushSource,
     PutPushSource,
     DropPushSource,
+    ListProjects,
+    GetProject,
+    PutProject,
+    DropProject,
 }
 
 impl Endpoint {
@@ -57,6 +61,36 @@ impl Endpoint {
     /// Whether the request writes the rows in its body.
     pub(crate) fn writes_rows(self) -> bool {
         matches!(self, Self::FeastPush | Self::FeastWrite | Self::WriteRows | Self::WriteViews)
+    }
+
+    /// Whether it concerns the rows of the request's project.
+    pub(crate) fn concerns_rows(self) -> bool {
+        self.writes_rows() || matches!(self, Self::FeastRead | Self::Read | Self::PageRows)
+    }
+
+    /// Whether it concerns the request's project, and not the whole node.
+    pub(crate) fn is_in_project(self) -> bool {
+        self.concerns_rows()
+            || matches!(
+                self,
+                Self::Catalogue
+                    | Self::ListViews
+                    | Self::GetView
+                    | Self::PutView
+                    | Self::DropView
+                    | Self::ListModules
+                    | Self::GetModule
+                    | Self::PutModule
+                    | Self::DropModule
+                    | Self::ListServices
+                    | Self::GetService
+                    | Self::PutService
+                    | Self::DropService
+                    | Self::ListPushSources
+                    | Self::GetPushSource
+                    | Self::PutPushSource
+                    | Self::DropPushSource
+            )
     }
 
     /// Whether operators and routers need the answer while the node is overloaded.

@@ -10,6 +10,7 @@ use littoral_api::{
     modules::{ModuleInfo, ModulePut, Modules},
     names::{PushSourceBody, PushSources, Service, ServiceBody, Services, Source},
     node::{Catalogue, Fresh, Ready, Status, ViewPut, Views},
+    projects::{Project, ProjectBody, Projects},
     read::{Read, ReadAnswer},
     rows::{RowPage, Rows, Writes},
     tails::{Tail, TailPage, Tails},
@@ -20,7 +21,7 @@ use littoral_model::{adoption::OfferedLog, digest::Verification, document::ViewD
 use serde_json::json;
 
 /// The search for a route is linear, so the frequent ones are first.
-pub(crate) static ROUTES: [Route; 38] = [
+pub(crate) static ROUTES: [Route; 42] = [
     post("/get-online-features", Endpoint::FeastRead, "getOnlineFeatures", |op| {
         op.summary("Reads features by entity, as Feast's feature server does. Ignores the Content-Type.")
             .demand_headers()
@@ -265,11 +266,34 @@ pub(crate) static ROUTES: [Route; 38] = [
     delete("/v1/push-sources/{name}", Endpoint::DropPushSource, "dropPushSource", |op| {
         op.summary("Drops a push source.").name(PUSH_SOURCE).answer::<ChangeReceipt>(DROPPED)
     }),
+    get("/v1/projects", Endpoint::ListProjects, "listProjects", |op| {
+        op.summary("Lists every project that has a record, whichever project the request names.")
+            .description(
+                "A request names its project by the path prefix `/p/PROJECT` or by the header `littoral-project`. \
+                 Without either, its project is that of the credential, or else `default`.",
+            )
+            .answer::<Projects>("The projects, by name.")
+    }),
+    get("/v1/projects/{name}", Endpoint::GetProject, "getProject", |op| {
+        op.summary("Returns a project.").name(PROJECT).answer::<Project>("The project.")
+    }),
+    put("/v1/projects/{name}", Endpoint::PutProject, "putProject", |op| {
+        op.summary(
+            "Creates or replaces the record of a project. The regions of a project that has views cannot change.",
+        )
+        .name(PROJECT)
+        .body::<ProjectBody>()
+        .answer::<ChangeReceipt>(CHANGED)
+    }),
+    delete("/v1/projects/{name}", Endpoint::DropProject, "dropProject", |op| {
+        op.summary("Drops a project that has no definitions.").name(PROJECT).answer::<ChangeReceipt>(DROPPED)
+    }),
 ];
 
 const VIEW: &str = "The name of the view.";
 const MODULE: &str = "The name of the module.";
 const SERVICE: &str = "The name of the feature service.";
+const PROJECT: &str = "The name of the project.";
 const PUSH_SOURCE: &str = "The name of the push source.";
 const CHANGED: &str = "The position of the change in the log.";
 const DROPPED: &str = "It is dropped, at this position of the log.";

@@ -28,7 +28,6 @@ async fn change(state: &State, change: CatalogueChange) -> Result<Answer, Failur
 pub(super) fn list_modules(state: &State) -> Result<Answer, Failure> {
     json(&Modules {
         modules: state
-            .node
             .catalogue()
             .modules()
             .filter(|module| access::sees(&module.name))
@@ -38,7 +37,7 @@ pub(super) fn list_modules(state: &State) -> Result<Answer, Failure> {
 }
 
 pub(super) fn get_module(state: &State, name: &str) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
+    let catalogue = state.catalogue();
     json(&ModuleInfo::from(catalogue.module(name).ok_or_else(|| unknown("module", code::UNKNOWN_MODULE, name))?))
 }
 
@@ -75,7 +74,8 @@ pub(super) async fn put_module(
     let wait_ms = parameter(query, "wait_ms").map_or(Ok(0), |ms| ms.parse::<u64>());
     let wait_ms = wait_ms
         .map_err(|_| Failure::bad_request(code::INVALID_WAIT, "'wait_ms' is not a whole number of milliseconds"))?;
-    let put = state.node.put_module(name.to_owned(), release, component).await?;
+    let put = state.node.put_module(state.qualify(name)?, release, component).await;
+    let put = put.map_err(|error| state.rejected(error, "modules"))?;
     let spread = state.node.rollout(&put, Duration::from_millis(wait_ms).min(SPREAD_WAIT_MAX)).await;
     json(&ModulePut {
         digest: put.digest.to_string(),
@@ -86,16 +86,15 @@ pub(super) async fn put_module(
 }
 
 pub(super) async fn drop_module(state: &State, name: &str) -> Result<Answer, Failure> {
-    if state.node.catalogue().module(name).is_none() {
+    if state.catalogue().module(name).is_none() {
         return Err(unknown("module", code::UNKNOWN_MODULE, name));
     }
-    change(state, CatalogueChange::DropModule(name.to_owned())).await
+    change(state, CatalogueChange::DropModule(state.qualify(name)?)).await
 }
 
 pub(super) fn list_services(state: &State) -> Result<Answer, Failure> {
     json(&Services {
         services: state
-            .node
             .catalogue()
             .service_definitions()
             .map(Service::from)
@@ -105,26 +104,25 @@ pub(super) fn list_services(state: &State) -> Result<Answer, Failure> {
 }
 
 pub(super) fn get_service(state: &State, name: &str) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
+    let catalogue = state.catalogue();
     let definition = catalogue.service_definition(name);
     json(&Service::from(definition.ok_or_else(|| unknown("feature service", code::UNKNOWN_SERVICE, name))?))
 }
 
 pub(super) async fn put_service(state: &State, name: &str, body: &[u8]) -> Result<Answer, Failure> {
-    let service = Service { name: name.to_owned(), body: parse(body)? };
+    let service = Service { name: state.qualify(name)?, body: parse(body)? };
     change(state, ServiceDefinition::from(service).into()).await
 }
 
 pub(super) async fn drop_service(state: &State, name: &str) -> Result<Answer, Failure> {
-    if state.node.catalogue().service(name).is_none() {
+    if state.catalogue().service(name).is_none() {
         return Err(unknown("feature service", code::UNKNOWN_SERVICE, name));
     }
-    change(state, CatalogueChange::DropService(name.to_owned())).await
+    change(state, CatalogueChange::DropService(state.qualify(name)?)).await
 }
 
 pub(super) fn list_push_sources(state: &State) -> Result<Answer, Failure> {
     let push_sources = state
-        .node
         .catalogue()
         .push_source_definitions()
         .map(Source::from)
@@ -134,19 +132,19 @@ pub(super) fn list_push_sources(state: &State) -> Result<Answer, Failure> {
 }
 
 pub(super) fn get_push_source(state: &State, name: &str) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
+    let catalogue = state.catalogue();
     let definition = catalogue.push_source_definition(name);
     json(&Source::from(definition.ok_or_else(|| unknown("push source", code::UNKNOWN_PUSH_SOURCE, name))?))
 }
 
 pub(super) async fn put_push_source(state: &State, name: &str, body: &[u8]) -> Result<Answer, Failure> {
-    let source = Source { name: name.to_owned(), body: parse(body)? };
+    let source = Source { name: state.qualify(name)?, body: parse(body)? };
     change(state, PushSourceDefinition::from(source).into()).await
 }
 
 pub(super) async fn drop_push_source(state: &State, name: &str) -> Result<Answer, Failure> {
-    if state.node.catalogue().push_source(name).is_none() {
+    if state.catalogue().push_source(name).is_none() {
         return Err(unknown("push source", code::UNKNOWN_PUSH_SOURCE, name));
     }
-    change(state, CatalogueChange::DropPushSource(name.to_owned())).await
+    change(state, CatalogueChange::DropPushSource(state.qualify(name)?)).await
 }

@@ -108,7 +108,7 @@ pub(super) fn adopt(state: &State, query: Option<&str>) -> Result<Answer, Failur
 }
 
 pub(super) fn catalogue(state: &State) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
+    let catalogue = state.catalogue();
     json(&Catalogue {
         generation: catalogue.generation,
         views: catalogue.view_definitions().filter(|it| access::sees(&it.view.name)).map(View::from).collect(),

@@ -2,7 +2,7 @@
 
 use super::{invalid_body, json, unknown};
 use crate::{
-    Config, access,
+    Config,
     answer::{self, Answer},
     failure::Failure,
     json::{push_int, push_text, push_value},
@@ -64,7 +64,7 @@ pub(crate) fn is_arrow(headers: &HeaderMap) -> bool {
 
 /// Answers `POST /v1/views/{name}/rows`.
 pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config, name) = (state.node.catalogue(), state.config.clone(), name.to_owned());
+    let (catalogue, config, name) = (state.catalogue(), state.config.clone(), name.to_owned());
     let is_arrow = is_arrow(headers);
     let rows = offload::run(body.len(), move || {
         let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, &name))?;
@@ -98,7 +98,7 @@ fn arrow_rows(view: &FeatureView, config: &Config, body: Bytes) -> Result<RowBat
 
 /// Answers `POST /v1/rows`: rows of several views, written all or none.
 pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config) = (state.node.catalogue(), state.config.clone());
+    let (catalogue, config) = (state.catalogue(), state.config.clone());
     let rows = offload::run(body.len(), move || views_rows(&catalogue, &config, &body)).await?;
     commit(state, headers, rows).await
 }
@@ -193,8 +193,7 @@ pub(super) async fn commit(
     if rows.is_empty() {
         return Err(Failure::bad_request(code::NO_ROWS, "there is no row to write and none to delete"));
     }
-    access::require_rows(&state.node.catalogue(), &rows)?;
-    let receipt = state.node.write(receipt::request(rows, headers)?).await?;
+    let receipt = receipt::write(state, receipt::request(rows, headers)?).await?;
     let mut answer = json(&receipt::rows(&receipt, &layout))?;
     receipt::insert_reached(answer.headers_mut(), &receipt);
     crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
@@ -203,14 +202,18 @@ pub(super) async fn commit(
 
 /// Answers `GET /v1/views/{name}/rows`.
 pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
-    let (node, config) = (state.node.clone(), state.config.clone());
+    let (node, config, catalogue) = (state.node.clone(), state.config.clone(), state.catalogue());
     let (name, query) = (name.to_owned(), query.map(str::to_owned));
     // Traverses the whole replica.
-    offload::run(usize::MAX, move || held_page(&*node, &config, &name, query.as_deref())).await
+    offload::run(usize::MAX, move || held_page(&*node, &catalogue, &config, (&name, query.as_deref()))).await
 }
 
-fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
-    let catalogue = node.catalogue();
+fn held_page(
+    node: &dyn Node,
+    catalogue: &Catalogue,
+    config: &Config,
+    (name, query): (&str, Option<&str>),
+) -> Result<Answer, Failure> {
     let view = catalogue.view(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
     let limit = parameter(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
     let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {

@@ -11,7 +11,6 @@ use littoral_model::{catalogue::CatalogueChange, details::ViewDefinition, docume
 
 pub(super) fn list(state: &State) -> Result<Answer, Failure> {
     let views: Vec<View> = state
-        .node
         .catalogue()
         .view_definitions()
         .filter(|definition| access::sees(&definition.view.name))
@@ -21,7 +20,7 @@ pub(super) fn list(state: &State) -> Result<Answer, Failure> {
 }
 
 pub(super) fn get(state: &State, name: &str) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
+    let catalogue = state.catalogue();
     let definition =
         catalogue.view_definition(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
     json(&View::from(definition))
@@ -36,10 +35,11 @@ pub(super) async fn put(state: &State, name: &str, body: &[u8]) -> Result<Answer
     let mut definition = document
         .into_definition()
         .map_err(|error| Failure::bad_request(code::INVALID_VIEW, format!("view '{name}': {error}")))?;
-    name.clone_into(&mut definition.view.name);
+    definition.view.name = state.qualify(name)?;
     let receipt = state.node.change(definition.clone().into()).await?;
+    name.clone_into(&mut definition.view.name);
     // The change may not have arrived at an edge yet. Its answer then shows the view of the request.
-    let catalogue = state.node.catalogue();
+    let catalogue = state.catalogue();
     let is_held = |held: &ViewDefinition| {
         held.details == definition.details
             && definition.view.features.iter().all(|feature| held.view.feature(&feature.name).is_some())
@@ -49,8 +49,8 @@ pub(super) async fn put(state: &State, name: &str, body: &[u8]) -> Result<Answer
 }
 
 pub(super) async fn drop(state: &State, name: &str) -> Result<Answer, Failure> {
-    if state.node.catalogue().view(name).is_none() {
+    if state.catalogue().view(name).is_none() {
         return Err(unknown("feature view", code::UNKNOWN_VIEW, name));
     }
-    json(&ChangeReceipt::from(&state.node.change(CatalogueChange::DropView(name.to_owned())).await?))
+    json(&ChangeReceipt::from(&state.node.change(CatalogueChange::DropView(state.qualify(name)?)).await?))
 }

@@ -19,22 +19,31 @@ struct Guarded {
 
 impl Guarded {
     async fn open(grants: &[&[&str]], trust: Trust) -> Self {
+        let tokens: Vec<_> = grants.iter().map(|grants| (None, *grants)).collect();
+        Self::open_in(MemoryNode::default(), &tokens, trust).await
+    }
+
+    /// Opens a door whose clients have tokens with these projects and grants.
+    async fn open_in(node: MemoryNode, grants: &[(Option<&str>, &[&str])], trust: Trust) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.toml");
         let (mut text, mut secrets) = (String::new(), Vec::new());
-        for (at, grants) in grants.iter().enumerate() {
+        for (at, (project, grants)) in grants.iter().enumerate() {
             let created = tokens::create().unwrap();
             let hash = created.sha256;
             text += &format!(
                 "[[tokens]]\nname = \"t{at}\"\nsha256 = \"{hash}\"\nexpires = \"2100-01-01T00:00:00Z\"\nscopes = {grants:?}\n"
             );
+            if let Some(project) = project {
+                text += &format!("project = \"{project}\"\n");
+            }
             secrets.push(created.secret);
         }
         fs::write(&file, text).unwrap();
         let config = Config { tokens: Some(file), ..Config::default() };
         let authenticator = Some(Arc::new(Authenticator::new(config).unwrap_or_else(|error| panic!("{error}"))));
         let guard = Guard { authenticator, trust, is_open: false };
-        let (door, admin) = Door::open_guarded(MemoryNode::default(), guard).await;
+        let (door, admin) = Door::open_guarded(node, guard).await;
         Self { door, admin, tokens: secrets, _dir: dir }
     }
 
@@ -122,7 +131,7 @@ async fn a_client_reads_and_writes_the_views_of_its_scopes_only() {
     assert_eq!(guarded.send(1, "POST", "/v1/read", &read(&["a"])).await.status, 200);
     forbidden(&guarded.send(1, "POST", "/v1/read", &read(&["a", "b"])).await, "read");
     forbidden(&guarded.send(2, "POST", "/v1/read", &read(&["a"])).await, "read");
-    forbidden(&guarded.send(3, "POST", "/v1/read", &read(&["a"])).await, "read");
+    forbidden(&guarded.send(3, "POST", "/p/default/v1/read", &read(&["a"])).await, "read");
     let feast = guarded.send(1, "POST", "/get-online-features", &read(&["b"])).await;
     let text = String::from_utf8_lossy(&feast.body).into_owned();
     assert!(
@@ -152,7 +161,7 @@ async fn a_client_reads_and_writes_the_views_of_its_scopes_only() {
     assert_eq!(guarded.send(2, "POST", "/write-to-online-store", &write("b")).await.status, 403);
     // Definitions.
     forbidden(&guarded.send(1, "PUT", "/v1/views/c", &view()).await, "define");
-    forbidden(&guarded.send(3, "DELETE", "/v1/views/a", &Value::Null).await, "define");
+    forbidden(&guarded.send(3, "DELETE", "/p/default/v1/views/a", &Value::Null).await, "define");
     forbidden(&guarded.send(1, "DELETE", "/v1/modules/m", &Value::Null).await, "module");
 }
 
@@ -212,4 +221,127 @@ async fn a_header_that_influences_placement_is_accepted_from_trusted_clients_onl
     let guarded = Guarded::open(&[ALL], address).await;
     assert_eq!(guarded.send(0, "PUT", "/v1/views/a", &view()).await.status, 200);
     assert_eq!(send(&guarded, 0, "littoral-part").await.status, 200);
+}
+
+/// A door with the project `fraud`, which has the views `a` and `b` with a row each, and a view `a` in `default`.
+async fn with_project(grants: &[(Option<&str>, &[&str])]) -> Guarded {
+    let all: Vec<_> = [(None, ALL)].into_iter().chain(grants.iter().copied()).collect();
+    let guarded = Guarded::open_in(MemoryNode::default(), &all, Trust::default()).await;
+    assert_eq!(guarded.send(0, "PUT", "/v1/projects/fraud", &json!({})).await.status, 200);
+    for path in ["/v1/views/a", "/p/fraud/v1/views/a", "/p/fraud/v1/views/b"] {
+        assert_eq!(guarded.send(0, "PUT", path, &view()).await.status, 200);
+        let rows = json!({ "rows": row() });
+        assert_eq!(guarded.send(0, "POST", &format!("{path}/rows"), &rows).await.status, 200);
+    }
+    guarded
+}
+
+fn views(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    let views = answer.json()["views"].as_array().cloned().unwrap();
+    views.iter().map(|view| view["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn rejected(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{:?}", answer.body);
+}
+
+#[tokio::test]
+async fn a_credential_names_the_project_of_requests_that_name_none() {
+    let guarded = with_project(&[
+        (Some("fraud"), &["read", "write:fraud"]),
+        (None, &["read:fraud/a", "write:fraud/a"]),
+        (None, &["read:fraud", "read:default"]),
+        (Some("fraud"), &["read", "read:default"]),
+    ])
+    .await;
+    let list = async |at: usize, path: &str| guarded.send(at, "GET", path, &Value::Null).await;
+    assert_eq!(views(&list(0, "/v1/views").await), ["a"], "a credential for every project: `default`");
+    assert_eq!(views(&list(1, "/v1/views").await), ["a", "b"], "the credential names the project");
+    assert_eq!(views(&list(2, "/v1/views").await), ["a"], "its grants name one project, and one view of it");
+    assert_eq!(views(&list(3, "/v1/views").await), ["a"], "its grants name two projects: `default`");
+    assert_eq!(views(&list(3, "/p/fraud/v1/views").await), ["a", "b"]);
+    assert_eq!(views(&list(4, "/v1/views").await), ["a", "b"]);
+    assert_eq!(views(&list(4, "/p/default/v1/views").await), ["a"], "a named project precedes the credential's");
+    // A write of such a client changes its project and no other.
+    let rows = json!({ "rows": [{ "key": { "id": 1 }, "values": { "x": 9 } }] });
+    assert_eq!(guarded.send(2, "POST", "/v1/views/a/rows", &rows).await.status, 200);
+    let value = async |path: &str| {
+        let page = guarded.send(0, "GET", &format!("{path}/v1/views/a/rows"), &Value::Null).await.json();
+        page["rows"][0]["values"]["x"].clone()
+    };
+    assert_eq!((value("/p/fraud").await, value("").await), (json!(9), json!(1)));
+}
+
+#[tokio::test]
+async fn a_credential_for_another_project_is_rejected_and_learns_nothing() {
+    let guarded = with_project(&[
+        (Some("fraud"), &["read", "write", "define", "module"]),
+        (None, &["read:default", "write:default", "define:default"]),
+    ])
+    .await;
+    let row = json!({ "rows": row() });
+    let read = json!({ "features": ["a:x"], "entities": { "id": [1] } });
+    for (method, path, body) in [
+        ("GET", "/v1/views", &Value::Null),
+        ("GET", "/v1/views/a/rows", &Value::Null),
+        ("POST", "/v1/read", &read),
+        ("POST", "/v1/views/a/rows", &row),
+        ("PUT", "/v1/views/c", &view()),
+    ] {
+        let conflict = guarded.send(1, method, &format!("/p/default{path}"), body).await;
+        rejected(&conflict, 403, "project_conflict");
+        let detail = conflict.json()["detail"].to_string();
+        assert!(detail.contains("project 'default'") && detail.contains("is for project 'fraud'"), "{detail}");
+        for project in ["fraud", "nope"] {
+            rejected(&guarded.send(2, method, &format!("/p/{project}{path}"), body).await, 403, "forbidden");
+        }
+        rejected(&guarded.send(1, method, &format!("/p/nope{path}"), body).await, 403, "project_conflict");
+        assert_eq!(guarded.door.send(method, &format!("/p/nope{path}"), &[], body.to_string()).await.status, 401);
+    }
+    let feast = guarded.send(1, "POST", "/p/default/get-online-features", &read).await;
+    assert_eq!((feast.status, feast.header("littoral-error")), (403, "project_conflict"));
+    // The header counts like the path.
+    let bearer = format!("Bearer {}", guarded.tokens[1]);
+    let headers = [("authorization", bearer.as_str()), ("littoral-project", "default")];
+    rejected(&guarded.door.send("GET", "/v1/views", &headers, "").await, 403, "project_conflict");
+}
+
+#[tokio::test]
+async fn the_record_of_a_project_is_for_the_operator_and_its_clients_see_it() {
+    let guarded =
+        with_project(&[(Some("fraud"), &["read", "write", "define", "module", "admin"]), (None, &["read:default"])])
+            .await;
+    let seen = async |at: usize| {
+        let listed = guarded.send(at, "GET", "/v1/projects", &Value::Null).await.json();
+        listed["projects"].as_array().unwrap().iter().map(|project| project["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((seen(0).await, seen(1).await, seen(2).await), (vec![json!("fraud")], vec![json!("fraud")], vec![]));
+    assert_eq!(guarded.send(1, "GET", "/v1/projects/fraud", &Value::Null).await.status, 200);
+    for project in ["fraud", "nope"] {
+        let path = format!("/v1/projects/{project}");
+        rejected(&guarded.send(2, "GET", &path, &Value::Null).await, 403, "forbidden");
+    }
+    let quotas = json!({ "quotas": { "rows": 1 } });
+    rejected(&guarded.send(1, "PUT", "/v1/projects/fraud", &quotas).await, 403, "forbidden");
+    rejected(&guarded.send(1, "DELETE", "/v1/projects/fraud", &Value::Null).await, 403, "forbidden");
+    // The listener for administration has the records too.
+    let bearer = format!("Bearer {}", guarded.tokens[0]);
+    let at_admin = async |method: &str, path: &str, body: &str| {
+        guarded.admin.send(method, path, &[("authorization", &bearer)], body.to_owned()).await.status
+    };
+    assert_eq!(at_admin("PUT", "/v1/projects/other", "{}").await, 200);
+    assert_eq!(at_admin("GET", "/v1/projects/other", "").await, 200);
+    assert_eq!(at_admin("GET", "/p/fraud/v1/views", "").await, 404, "no data at the listener for administration");
+}
+
+#[tokio::test]
+async fn a_request_without_a_valid_credential_uses_no_budget_of_its_project() {
+    let guarded = with_project(&[(Some("fraud"), &["read"])]).await;
+    let quotas = json!({ "quotas": { "requests_per_s": 0 } });
+    assert_eq!(guarded.send(0, "PUT", "/v1/projects/fraud", &quotas).await.status, 200);
+    rejected(&guarded.send(1, "GET", "/v1/views", &Value::Null).await, 429, "over_quota");
+    rejected(&guarded.door.get("/p/fraud/v1/views").await, 401, "credential_missing");
+    let other = guarded.door.send("GET", "/p/fraud/v1/views", &[("authorization", "Bearer lit_x")], "").await;
+    rejected(&other, 401, "token_unknown");
 }

@@ -43,6 +43,9 @@ pub fn check(method: &str, path: &str, headers: &[(&str, &str)], body: &Bytes, a
 /// Returns the path and the description of the operation of a request.
 fn operation(method: &str, path: &str) -> Option<(&'static str, &'static Value)> {
     let path = path.split('?').next().unwrap_or(path);
+    // A prefix names the project.
+    let inside = path.strip_prefix("/p/").and_then(|rest| rest.find('/').map(|end| &rest[end..]));
+    let path = inside.unwrap_or(path);
     let method = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let found = paths.iter().find(|(template, _)| fits(template, path))?;
@@ -188,6 +191,14 @@ async fn every_operation_accepts_and_answers_what_the_document_describes() {
         ("GET", "/v1/services/s", &Value::Null),
         ("GET", "/v1/push-sources", &Value::Null),
         ("GET", "/v1/push-sources/p", &Value::Null),
+        (
+            "PUT",
+            "/v1/projects/fraud",
+            &json!({"description": "d", "regions": ["eu"], "quotas": {"rows": 1, "concurrent_requests": 2}}),
+        ),
+        ("GET", "/v1/projects", &Value::Null),
+        ("GET", "/v1/projects/fraud", &Value::Null),
+        ("DELETE", "/v1/projects/fraud", &Value::Null),
         ("DELETE", "/v1/services/s", &Value::Null),
         ("DELETE", "/v1/push-sources/p", &Value::Null),
         ("DELETE", "/v1/modules/m", &Value::Null),

@@ -7,6 +7,7 @@ mod golden;
 mod hostile;
 mod native;
 mod node;
+mod projects;
 mod reads;
 mod sources;
 mod sources_of;

@@ -15,6 +15,7 @@ use littoral_model::{
     module_outputs::ModuleOutputs,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node, Tails},
     position::{Epoch, Incarnation, Lsn, Position},
+    project::Receiver,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     row::{Row, RowMeta},
@@ -245,6 +246,10 @@ impl Node for MemoryNode {
         Some(self.table.page(view, after, limit))
     }
 
+    fn held_in(&self) -> Receiver {
+        Receiver::In(region())
+    }
+
     fn tails(&self) -> Option<Arc<dyn Tails>> {
         self.tails.clone()
     }
@@ -316,7 +321,7 @@ where
 pub fn add(call: &ModuleCall) -> Result<ModuleOutputs, ModuleError> {
     let module = call.name.to_string();
     match &*call.name {
-        "trapping" => return Err(ModuleError::Trap { module, reason: "unreachable".into() }),
+        "trapping" | "fraud/faulty" => return Err(ModuleError::Trap { module, reason: "unreachable".into() }),
         "busy" => return Err(ModuleError::Busy { module, limit: 1 }),
         "short" => return Ok(Vec::new().into()),
         "panicking" => panic!("a fault of ours"),

@@ -199,7 +199,8 @@ impl Leader {
             | Payload::Receipt { .. }
             | Payload::BeginUnnamed
             | Payload::Begin { .. }
-            | Payload::Through { .. } => {}
+            | Payload::Through { .. }
+            | Payload::Withheld => {}
             Payload::Collect { before } => {
                 log.table.collect_tombstones(*before);
             }
@@ -378,6 +379,10 @@ impl Node for Leader {
 }
 
 impl FeedLog for Leader {
+    fn applied_catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue()
+    }
+
     fn region(&self) -> Region {
         region()
     }

@@ -1,5 +1,6 @@
 //! Where the leader is, and how long to wait for it.
 
+use littoral_model::region::Region;
 use littoral_tls::Tls;
 use serde::Deserialize;
 use std::time::Duration;
@@ -28,6 +29,10 @@ pub struct Config {
     /// The TLS of the connection; it comes from the section `[tls]`. Without it the connection is plain.
     #[serde(skip)]
     pub tls: Option<Tls>,
+    /// The region that this node states to its peers. By it they decide which rows they send
+    /// ([`littoral_model::project`]).
+    #[serde(skip)]
+    pub region: Option<Region>,
 }
 
 impl Default for Config {
@@ -41,6 +46,7 @@ impl Default for Config {
             calls_in_flight_max: 4_096,
             calls_bytes_max: 8 << 20,
             tls: None,
+            region: None,
         }
     }
 }

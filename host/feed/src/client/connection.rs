@@ -2,19 +2,20 @@
 
 use super::{CallClient, Config, Error, FeedReceiver, FeedSender};
 use crate::{
-    CALL_PATH, FEED_PATH, FEED_PATH_V3,
+    CALL_PATH, FEED_PATH, FEED_PATH_V3, PEER_REGION,
     budget::Budget,
     inbox::{Inbox, chain},
     outbox::{self, Outbox, OutboxBody},
     transport,
 };
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use littoral_model::region::Region;
 use littoral_protocol::frame::VERSION_MAX;
 use littoral_tls::Stream;
 use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX, v3};
@@ -87,11 +88,11 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (requests, guard) = shake_hands(transport, authority, config).await?;
-    let newest = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await;
+    let newest = open(&requests, (authority, config.region), FEED_PATH, FEED_UP_BYTES_MAX).await;
     let ((feed_up, feed_down), version) = match newest {
         // A publisher of an older release: it serves only the older path.
         Err(Error::Refused { status: 404, .. }) => {
-            (open(&requests, authority, FEED_PATH_V3, FEED_UP_BYTES_MAX).await?, v3::VERSION)
+            (open(&requests, (authority, None), FEED_PATH_V3, FEED_UP_BYTES_MAX).await?, v3::VERSION)
         }
         newest => (newest?, VERSION_MAX),
     };
@@ -171,23 +172,26 @@ async fn calls(
     config: &Config,
     guard: Arc<Guard>,
 ) -> Result<CallClient, Error> {
-    let (calls_up, calls_down) = open(requests, authority, CALL_PATH, config.calls_bytes_max).await?;
+    let (calls_up, calls_down) = open(requests, (authority, config.region), CALL_PATH, config.calls_bytes_max).await?;
     Ok(CallClient::start(calls_up, Inbox::new(calls_down, REPLY_LEN_MAX), config, guard))
 }
 
 async fn open(
     requests: &SendRequest<OutboxBody>,
-    authority: &str,
+    (authority, region): (&str, Option<Region>),
     path: &'static str,
     bytes_max: usize,
 ) -> Result<(Outbox, Incoming), Error> {
     let fail = |reason: String| Error::Connect { address: authority.to_owned(), reason };
     let (outbox, body) = outbox::outbox(bytes_max, Budget::unbounded());
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("http://{authority}{path}"))
         .body(body)
         .map_err(|error| fail(error.to_string()))?;
+    if let Some(region) = region.and_then(|region| HeaderValue::from_str(region.as_str()).ok()) {
+        request.headers_mut().insert(PEER_REGION, region);
+    }
     let response = requests.clone().send_request(request).await.map_err(|error| fail(chain(&error)))?;
     let status = response.status();
     let body = response.into_body();

@@ -1,11 +1,6 @@
 //! Serves the calls of one connection: runs them concurrently, and sends each reply when it is ready.
 
-use super::{
-    Shared,
-    activity::OpenStream,
-    gate,
-    policy::{Peer, PeerRights},
-};
+use super::{Shared, activity::OpenStream, gate, policy::Peer, residency};
 use crate::source::FeedSource;
 use crate::{
     inbox::{Inbox, InboxError},
@@ -17,6 +12,7 @@ use littoral_model::{
     digest::BucketRows,
     freshness::{Consistency, OnUnmet, ReadDemand},
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
+    region::Region,
 };
 use littoral_protocol::call::{Answer, BucketRead, Call, QuorumRead, Reply, RowsRead};
 use littoral_wire::{REPLY_LEN_MAX, call, rows};
@@ -28,13 +24,13 @@ const BYTES_UNIT: usize = 1 << 10;
 
 /// Serves calls until the stream ends.
 pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: Peer, stream: OpenStream) {
-    let Peer { address: peer, rights } = from;
+    let peer = &*from.address;
     let answers = Arc::new(Answers { outbox: outbox.clone(), shared: shared.clone(), stream });
     tokio::select! {
         biased;
         () = outbox.closed() => {}
         () = shared.shutdown.cancelled() => {}
-        reason = serve(&mut inbox, &answers, &shared, &rights) => match reason {
+        reason = serve(&mut inbox, &answers, &shared, &from) => match reason {
             Ok(()) => {}
             Err(reason) => tracing::warn!(%peer, %reason, "closing a stream of calls"),
         },
@@ -56,7 +52,9 @@ impl Drop for Answers {
     }
 }
 
-async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, rights: &PeerRights) -> Result<(), String> {
+async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from: &Peer) -> Result<(), String> {
+    let Peer { region, rights, .. } = from;
+    let region = *region;
     let config = &shared.config;
     let units_max = config.calls_bytes_max.div_ceil(BYTES_UNIT).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let places = Arc::new(Semaphore::new(config.calls_in_flight_max.max(1)));
@@ -86,6 +84,10 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, right
         }
         let call = match call {
             Call::Read { reads, consistency } => {
+                if let Err(error) = residency::check_reads(&*shared.source, region, &reads) {
+                    answers.send(id, Answer::Read(Err(error))).await?;
+                    continue;
+                }
                 match read_local(&*shared.source, request_of(reads, consistency), &mut scratch) {
                     Ok(answer) => {
                         answers.send(id, answer).await?;
@@ -102,7 +104,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, right
         let Ok(unit) = units.clone().acquire_many_owned(needed).await else { return Ok(()) };
         let answers = answers.clone();
         shared.tasks.spawn(async move {
-            let answer = on_behalf(&answers.shared, call, caller).await;
+            let answer = on_behalf(&answers.shared, region, call, caller).await;
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "could not send the reply to a call");
             }
@@ -137,7 +139,7 @@ fn read_local(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAn
 
 /// Carries out a call on behalf of its client, if it has one. A node without a gate leaves the check to the node that it forwards the
 /// call to.
-async fn on_behalf(shared: &Shared, call: Call, caller: Option<Caller>) -> Answer {
+async fn on_behalf(shared: &Shared, region: Option<Region>, call: Call, caller: Option<Caller>) -> Answer {
     let caller = match &shared.gate {
         Some(gate) if gate::is_guarded(&call) => match gate.check(caller, &call).await {
             Ok(caller) => Some(caller),
@@ -146,12 +148,12 @@ async fn on_behalf(shared: &Shared, call: Call, caller: Option<Caller>) -> Answe
         _ => caller,
     };
     match caller {
-        Some(caller) => littoral_runtime::caller::scope(caller, carry_out(shared, call)).await,
-        None => carry_out(shared, call).await,
+        Some(caller) => littoral_runtime::caller::scope(caller, carry_out(shared, region, call)).await,
+        None => carry_out(shared, region, call).await,
     }
 }
 
-async fn carry_out(shared: &Shared, call: Call) -> Answer {
+async fn carry_out(shared: &Shared, region: Option<Region>, call: Call) -> Answer {
     let source = &*shared.source;
     match call {
         Call::Read { reads, consistency } => {
@@ -162,6 +164,9 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
             })
         }
         Call::Quorum { reads, wait_ms } => {
+            if let Err(error) = residency::check_reads(source, region, &reads) {
+                return Answer::Quorum(Err(error));
+            }
             let wait_max = Duration::from_millis(u64::from(wait_ms));
             let demand = ReadDemand {
                 consistency: Consistency::Quorum,
@@ -178,6 +183,9 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
             })
         }
         Call::Held { reads } => {
+            if let Err(error) = residency::check_reads(source, region, &reads) {
+                return Answer::Read(Err(error));
+            }
             let request = request_of(reads, Consistency::Leader);
             Answer::Read(source.held(&request.reads).and_then(|answer| rows_read(&request, &answer)))
         }
@@ -190,6 +198,9 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
         Call::Status => Answer::Status(source.status()),
         Call::Checkpoint => Answer::Checkpoint(source.checkpoint().await),
         Call::Bucket { view, bucket, after } => {
+            if let Err(error) = residency::check(source, region, std::iter::once(view)) {
+                return Answer::Bucket(Err(error));
+            }
             Answer::Bucket(source.bucket(view, bucket, after).await.and_then(|rows| bucket_read(&rows)))
         }
         Call::Merge(piece) => Answer::Receipt(source.merge(piece).await),
@@ -197,6 +208,9 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
             Some(certifier) => Answer::Certified(certifier.certify(request).await),
             None => Answer::Refused("this node has no TLS, so it renews no certificates; configure [tls]".to_owned()),
         },
+        Call::Member(_) if !residency::may_receive_all(source, region) => {
+            Answer::Refused("only a node of this region can be a member; name it in [leader] region".to_owned())
+        }
         Call::Member(request) => match &shared.members {
             Some(members) => Answer::Member(members.call(request).await),
             None => Answer::Refused("this node is the only member of its region: it has no [[members]]".to_owned()),

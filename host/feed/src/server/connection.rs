@@ -5,7 +5,7 @@ use super::{
     activity::Activity,
     calls,
     policy::{Peer, PeerRights},
-    session,
+    residency, session,
 };
 use crate::{
     CALL_PATH, FEED_PATH, FEED_PATH_V3,
@@ -144,6 +144,8 @@ fn answer(
         return reject(StatusCode::FORBIDDEN, format!("{reason}\n"));
     }
     let stream = activity.open();
+    let region = residency::region_of(rights, request.headers());
+    let from = Peer { address: peer.clone(), region, rights: rights.clone() };
     let incoming = request.into_body();
     let body = if is_feed {
         let Ok(permit) = shared.subscribers.clone().try_acquire_owned() else {
@@ -156,8 +158,7 @@ fn answer(
         };
         let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max, shared.frames.clone());
         let inbox = Inbox::new(incoming, UPSTREAM_LEN_MAX);
-        let session =
-            session::run(inbox, outbox, shared.clone(), Peer { address: peer.clone(), rights: rights.clone() }, stream);
+        let session = session::run(inbox, outbox, shared.clone(), from, stream);
         shared.tasks.spawn(async move {
             session.await;
             drop(permit);
@@ -166,13 +167,7 @@ fn answer(
     } else {
         let (outbox, body) = outbox::outbox(shared.config.answers_bytes_max, shared.answers.clone());
         let inbox = Inbox::new(incoming, REQUEST_LEN_MAX);
-        shared.tasks.spawn(calls::run(
-            inbox,
-            outbox,
-            shared.clone(),
-            Peer { address: peer.clone(), rights: rights.clone() },
-            stream,
-        ));
+        shared.tasks.spawn(calls::run(inbox, outbox, shared.clone(), from, stream));
         body
     };
     Response::new(Either::Left(body))

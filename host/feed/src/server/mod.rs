@@ -8,6 +8,7 @@ mod connection;
 mod gate;
 mod listen;
 mod policy;
+mod residency;
 mod session;
 mod snapshot;
 

@@ -6,7 +6,7 @@
 //! but may not subscribe. Routers may only renew their certificates.
 
 use super::ViewGrant;
-use littoral_model::{catalogue::Catalogue, pattern::Pattern};
+use littoral_model::{catalogue::Catalogue, pattern::Pattern, region::Region};
 use littoral_protocol::{call::Call, frame::Views, members::rpc::Request};
 use littoral_tls::{Identity, PeerIdentity, Role};
 use std::{fmt, sync::Arc};
@@ -15,6 +15,8 @@ use std::{fmt, sync::Arc};
 pub(crate) struct Peer {
     /// Names it in logs.
     pub(crate) address: Arc<str>,
+    /// Its region, for the residency rules of projects. `None` if it is not known.
+    pub(crate) region: Option<Region>,
     pub(crate) rights: Arc<PeerRights>,
 }
 
@@ -160,6 +162,14 @@ impl PeerRights {
                 Err(format!("{other} may not {what}; this requires a certificate with the role {}", roles.join(" or ")))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Returns the peer's region: the one in its certificate. Without TLS the one that the peer states.
+    pub(crate) fn region(&self, stated: Option<Region>) -> Option<Region> {
+        match &self.0 {
+            None => stated,
+            Some(identities) => identities.other.as_ref()?.region.parse().ok(),
         }
     }
 

@@ -3,12 +3,7 @@
 //! Three loops run concurrently in one task: they receive the subscriber's messages, send the snapshot and records, and send
 //! heartbeats. They share the outbox, which is bounded, and the protocol's session, which makes the decisions.
 
-use super::{
-    Shared,
-    activity::OpenStream,
-    policy::{Peer, PeerRights},
-    snapshot::Blocks,
-};
+use super::{Shared, activity::OpenStream, policy::Peer, residency, snapshot::Blocks};
 use crate::source::{FeedSource, SourceRole};
 use crate::{
     inbox::{Inbox, InboxError},
@@ -19,6 +14,7 @@ use littoral_model::{
     hlc::Hlc,
     ports::{FeedReadError, RecordBlock},
     position::{Lsn, Position},
+    project::Receiver,
     record::ChainHash,
     region::Region,
 };
@@ -68,14 +64,14 @@ struct Session<'a> {
 
 /// Runs a session until it ends.
 pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: Peer, stream: OpenStream) {
-    let Peer { address: peer, rights } = from;
+    let peer = &*from.address;
     metrics::gauge!("littoral_feed_subscribers").increment(1.0);
     let mut name = String::new();
     let end = tokio::select! {
         biased;
         () = outbox.closed() => End::Left,
         () = shared.shutdown.cancelled() => End::Rejected(ErrorCode::Shutdown, "this node is shutting down".to_owned()),
-        end = session(&mut inbox, &outbox, &shared, &rights, &mut name) => end,
+        end = session(&mut inbox, &outbox, &shared, &from, &mut name) => end,
     };
     match end {
         End::Left => {
@@ -83,12 +79,12 @@ pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: 
             outbox.finish();
         }
         End::Rejected(code, message) => {
-            report(&peer, &name, code, &message);
+            report(peer, &name, code, &message);
             let error = Downstream::Error { code, message };
             outbox.push_last(|out| feed::push_downstream(out, &error));
         }
         End::Disconnected(code, message) => {
-            report(&peer, &name, code, &message);
+            report(peer, &name, code, &message);
             stream.cut_connection();
         }
     }
@@ -100,7 +96,7 @@ fn report(peer: &str, name: &str, code: ErrorCode, message: &str) {
     tracing::warn!(%peer, subscriber = %name, ?code, message, "ending a subscriber's session");
 }
 
-async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, rights: &PeerRights, name: &mut String) -> End {
+async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, from: &Peer, name: &mut String) -> End {
     let hello = match hello(inbox, shared).await {
         Ok(hello) => hello,
         Err(end) => return end,
@@ -118,15 +114,17 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, rights: &P
             format!("the subscriber's name '{shown}' has control characters, which are not allowed"),
         );
     }
-    if let Err(reason) = rights.may_follow(&hello.views) {
+    if let Err(reason) = from.rights.may_follow(&hello.views) {
         return End::Rejected(ErrorCode::Protocol, reason);
     }
     name.clone_from(&hello.subscriber);
-    let (mode, state) = match greet(&hello, outbox, shared).await {
+    let receiver = residency::receiver(from.region, &hello.views);
+    let (mode, state) = match greet(&hello, receiver, outbox, shared).await {
         Ok(greeted) => greeted,
         Err(end) => return end,
     };
     let filter = ViewFilter::new(&hello.views, &shared.source.catalogue(), shared.source.region());
+    let filter = filter.receiver(receiver);
     let for_region = match hello.views {
         Views::ForRegion(region) => Some(region),
         Views::All | Views::Names(_) => None,
@@ -138,7 +136,8 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, rights: &P
     // A subscriber that resumes may still lack modules, so the position at which it resumes does not count as served.
     // It reports what it serves once it has received further records.
     session.note_applied(if for_region.is_some() { resumed } else { Lsn::NONE });
-    tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "a subscriber has joined");
+    let (resume, views) = (&hello.resume, &hello.views);
+    tracing::info!(subscriber = %name, ?mode, ?resume, ?views, ?receiver, "a subscriber has joined");
     let ended = tokio::select! {
         ended = session.listen(inbox) => ended,
         ended = session.publish(mode, filter) => ended,
@@ -191,13 +190,27 @@ fn rejected(refusal: Refusal) -> End {
 }
 
 /// Answers the hello: decides how the subscriber is brought up to date.
-async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Result<(Mode, publisher::Session), End> {
+async fn greet(
+    hello: &SubscriberHello,
+    receiver: Receiver,
+    outbox: &Outbox,
+    shared: &Shared,
+) -> Result<(Mode, publisher::Session), End> {
     let source = &*shared.source;
     if source.source_role() == SourceRole::Follower {
         return Err(rejected_by_follower());
     }
     // Read the generation first: a replacement from now on ends the stream.
     let generation = source.generation();
+    if source.source_role() != SourceRole::Leader
+        && let Some(view) = residency::lacking(source, receiver).first()
+    {
+        let message = format!(
+            "this relay may not hold rows of view number {view}, which the subscriber may hold; subscribe to the \
+             leader, or to a relay whose [edge] region the view's project allows"
+        );
+        return Err(End::Rejected(ErrorCode::Behind, message));
+    }
     let publisher = Publisher {
         generation,
         region: source.region(),
@@ -227,6 +240,8 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
     }
     let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
     let rehomed = match hello.resume {
+        // Rows that the log of the subscriber may not hold are in no record after its position here.
+        Some(_) if residency::lacks_rows(&source.applied_catalogue(), receiver, hello) => None,
         Some(_) if !same_log => rehomed(source, hello, publisher.head).await?,
         _ => None,
     };
@@ -364,7 +379,7 @@ impl Session<'_> {
         let mut checkpoints = self.source().checkpoints();
         let mut compared = 0;
         if mode == Mode::Snapshot {
-            self.snapshot(&filter).await?;
+            self.snapshot(&mut filter).await?;
         }
         loop {
             let seen = *head.borrow_and_update();
@@ -375,6 +390,7 @@ impl Session<'_> {
                 && checkpoint.lsn == sent
             {
                 compared = number;
+                filter.update(&self.source().applied_catalogue());
                 self.checkpoint(checkpoint, &filter).await?;
                 continue;
             }
@@ -426,6 +442,8 @@ impl Session<'_> {
                     "the log returned records {first} to {last}, but {next} must come next"
                 )));
             };
+            // After the records were read: it is at least as new as they are.
+            filter.update(&self.source().applied_catalogue());
             let bytes = filter.apply(&block.bytes).map_err(log_error)?;
             metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
             // Note this before the records are sent, because the subscriber may apply them before this task continues.
@@ -443,9 +461,10 @@ impl Session<'_> {
     }
 
     /// Sends a snapshot.
-    async fn snapshot(&self, filter: &ViewFilter) -> Result<(), End> {
+    async fn snapshot(&self, filter: &mut ViewFilter) -> Result<(), End> {
         let source = self.source().snapshot().map_err(|error| End::Rejected(ErrorCode::Behind, error.to_string()))?;
         let as_of = source.as_of;
+        filter.update(&source.catalogue);
         let catalogue = self.shared.common.catalogue(&source.catalogue).map_err(log_error)?;
         let begin = Downstream::SnapshotBegin {
             as_of,

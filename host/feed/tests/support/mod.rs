@@ -17,6 +17,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     ports::*,
     position::*,
+    project::Receiver,
     read::*,
     record::*,
     region::Region,
@@ -234,6 +235,10 @@ impl Leader {
 }
 
 impl Node for Leader {
+    fn held_in(&self) -> Receiver {
+        Receiver::In(region())
+    }
+
     fn status(&self) -> NodeStatus {
         let position = *self.head.borrow();
         NodeStatus {
@@ -285,6 +290,10 @@ impl FeedLog for Leader {
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         self.log.lock().entries.iter().find(|(at, ..)| *at == lsn).map(|(_, _, chain)| *chain)
+    }
+
+    fn applied_catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue()
     }
 
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {

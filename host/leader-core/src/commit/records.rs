@@ -2,7 +2,7 @@
 
 use super::{Building, Durable, Sequencer};
 use crate::{
-    deletion, ingest,
+    deletion, ingest, projects,
     receipts::{self, Receipts},
 };
 use bytes::Bytes;
@@ -99,6 +99,8 @@ impl Sequencer {
         if let Some(table) = &self.table {
             deletion::outrank(&mut request.rows, table);
         }
+        let catalogue = &building.pending.known.catalogue;
+        projects::check(catalogue, self.region, self.table.as_deref(), &request.rows, &mut building.added)?;
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();
         let pushed = self.push_rows(building, &request, content, first);

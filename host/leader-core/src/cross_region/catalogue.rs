@@ -58,8 +58,8 @@ pub(super) fn additions(
     }
     let mut all = ours.changes_to(theirs);
     all.retain(|change| {
-        use CatalogueChange::{DropModule, DropPushSource, DropService, DropView};
-        !matches!(change, DropView(_) | DropModule(_) | DropService(_) | DropPushSource(_))
+        use CatalogueChange::{DropModule, DropProject, DropPushSource, DropService, DropView};
+        !matches!(change, DropView(_) | DropModule(_) | DropService(_) | DropPushSource(_) | DropProject(_))
     });
     import(all, (region, as_of))
 }

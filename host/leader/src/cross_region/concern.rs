@@ -31,12 +31,12 @@ impl ReplicatedPositions {
     /// The regions whose positions do when `wait_max` has passed.
     pub(crate) async fn reached(
         &self,
-        includes: impl Fn(Position) -> bool,
+        includes: impl Fn(Region, Position) -> bool,
         count: u8,
         wait_max: Duration,
     ) -> Result<(), Vec<Region>> {
         let having = |positions: &BTreeMap<Region, Position>| -> Vec<Region> {
-            positions.iter().filter(|(_, has)| includes(**has)).map(|(region, _)| *region).collect()
+            positions.iter().filter(|(region, has)| includes(**region, **has)).map(|(region, _)| *region).collect()
         };
         let mut changes = self.0.subscribe();
         let enough = changes.wait_for(|positions| having(positions).len() >= usize::from(count));
@@ -57,8 +57,8 @@ mod tests {
         Position { incarnation: Incarnation(1), lsn: Lsn(lsn) }
     }
 
-    fn includes(lsn: u64) -> impl Fn(Position) -> bool {
-        move |has| has.lsn >= Lsn(lsn)
+    fn includes(lsn: u64) -> impl Fn(Region, Position) -> bool {
+        move |_, has| has.lsn >= Lsn(lsn)
     }
 
     #[tokio::test]

@@ -92,7 +92,12 @@ struct Follower {
 
 impl Follower {
     fn new(shared: Arc<Shared>, other: OtherRegion) -> Self {
-        let config = client::Config { leader: other.peers, tls: shared.tls.clone(), ..client::Config::default() };
+        let config = client::Config {
+            leader: other.peers,
+            region: Some(shared.identity.region),
+            tls: shared.tls.clone(),
+            ..client::Config::default()
+        };
         Self {
             shared,
             region: other.name,

@@ -11,11 +11,12 @@ use littoral_leader_core::{
 };
 use littoral_log::{Identity, ReadError as LogReadError};
 use littoral_model::{
+    catalogue::Catalogue,
     cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
     lineage::RegionLineages,
     module::ModuleDigest,
-    ports::{BoxFuture, FeedReadError, RecordBlock, SnapshotSource},
+    ports::{BoxFuture, FeatureReader as _, FeedReadError, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ViewRead},
     record::ChainHash,
@@ -25,6 +26,7 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt},
 };
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Rows in one chunk of a snapshot for a subscriber.
@@ -34,6 +36,10 @@ const ROWS_PER_CHUNK: usize = 2_048;
 const BUCKET_BYTES_MAX: usize = 4 << 20;
 
 impl FeedLog for Handle {
+    fn applied_catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue()
+    }
+
     fn region(&self) -> Region {
         self.shared.identity.region
     }

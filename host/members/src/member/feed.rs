@@ -4,6 +4,7 @@ use super::Member;
 use bytes::Bytes;
 use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_model::{
+    catalogue::Catalogue,
     cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
     lineage::RegionLineages,
@@ -18,12 +19,17 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt},
 };
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The low bits of a generation, which the open log itself counts. The bits above them count the openings of the log.
 const GENERATION_BITS: u32 = 8;
 
 impl FeedLog for Member {
+    fn applied_catalogue(&self) -> Arc<Catalogue> {
+        self.handle().applied_catalogue()
+    }
+
     fn region(&self) -> Region {
         self.handle().region()
     }

@@ -70,7 +70,12 @@ impl Catalogue {
             CatalogueChange::DropService(name) => drop(details.services.remove(name)),
             CatalogueChange::PutPushSource(source) => drop(details.push_sources.remove(&source.name)),
             CatalogueChange::DropPushSource(name) => drop(details.push_sources.remove(name)),
-            CatalogueChange::PutModule(_) | CatalogueChange::DropModule(_) | CatalogueChange::NumberedBelow(_) => {}
+            CatalogueChange::PutModule(_)
+            | CatalogueChange::DropModule(_)
+            | CatalogueChange::NumberedBelow(_)
+            | CatalogueChange::PutProject(_)
+            | CatalogueChange::DropProject(_)
+            | CatalogueChange::Restrict(_) => {}
         }
     }
 }

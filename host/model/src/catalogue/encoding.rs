@@ -1,12 +1,12 @@
 //! The encoded form of a catalogue.
 //!
-//! Snapshots and feed messages embed catalogues, which have no version field of their own. A
-//! catalogue without details keeps the encoding from before details existed, so old nodes and old
-//! files stay compatible. A catalogue with details starts with a change count that no catalogue
-//! reaches, so an older node rejects it.
+//! Snapshots and feed messages embed catalogues, which have no version field of their own. There are
+//! three forms: the first, the form with details, and the form with details and projects. A catalogue is
+//! written in the oldest form that holds it, so old nodes and old files stay compatible. The later forms
+//! start with a change count that no catalogue reaches, so an older node rejects them.
 
-use super::Catalogue;
-use crate::details::Details;
+use super::{Catalogue, Projects};
+use crate::{details::Details, project::ProjectName};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, SeqAccess, Visitor},
@@ -14,23 +14,27 @@ use serde::{
 };
 use std::fmt;
 
-/// Replaces the generation in the form with details, before [`WITH_DETAILS`].
+/// Replaces the generation in the later forms, before the form's marker.
 const NO_GENERATION: u64 = u64::MAX;
 
 /// Marks the form with details. An older node reads it as the number of views, finds fewer, and
 /// rejects the catalogue.
 const WITH_DETAILS: u64 = u64::MAX - 1;
 
-/// The number of fields in the older form, and in the form with details.
-const FIELDS: (usize, usize) = (6, 9);
+/// Marks the form with details and projects, like [`WITH_DETAILS`].
+const WITH_PROJECTS: u64 = u64::MAX - 2;
+
+/// The number of fields in the three forms.
+const FIELDS: [usize; 3] = [6, 9, 10];
 
 impl Serialize for Catalogue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let with_details = !self.details.is_empty();
-        let mut fields = serializer.serialize_tuple(if with_details { FIELDS.1 } else { FIELDS.0 })?;
+        let with_projects = !self.projects.is_empty();
+        let with_details = with_projects || !self.details.is_empty();
+        let mut fields = serializer.serialize_tuple(FIELDS[usize::from(with_details) + usize::from(with_projects)])?;
         if with_details {
             fields.serialize_element(&NO_GENERATION)?;
-            fields.serialize_element(&WITH_DETAILS)?;
+            fields.serialize_element(if with_projects { &WITH_PROJECTS } else { &WITH_DETAILS })?;
         }
         fields.serialize_element(&self.generation)?;
         fields.serialize_element(&self.views)?;
@@ -41,13 +45,16 @@ impl Serialize for Catalogue {
         if with_details {
             fields.serialize_element(&self.details)?;
         }
+        if with_projects {
+            fields.serialize_element(&self.projects)?;
+        }
         fields.end()
     }
 }
 
 impl<'de> Deserialize<'de> for Catalogue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_tuple(FIELDS.1, Fields)
+        deserializer.deserialize_tuple(FIELDS[2], Fields)
     }
 }
 
@@ -66,12 +73,17 @@ impl<'de> Visitor<'de> for Fields {
         }
         let mut generation: u64 = next(&mut fields)?;
         let with_details = generation == NO_GENERATION;
+        let mut with_projects = false;
         if with_details {
-            if next::<_, u64>(&mut fields)? != WITH_DETAILS {
-                return Err(A::Error::custom(
-                    "a newer release wrote this catalogue, in a format unknown here; upgrade this node",
-                ));
-            }
+            with_projects = match next::<_, u64>(&mut fields)? {
+                WITH_DETAILS => false,
+                WITH_PROJECTS => true,
+                _ => {
+                    return Err(A::Error::custom(
+                        "a newer release wrote this catalogue, in a format unknown here; upgrade this node",
+                    ));
+                }
+            };
             generation = next(&mut fields)?;
         }
         let catalogue = Catalogue {
@@ -82,9 +94,14 @@ impl<'de> Visitor<'de> for Fields {
             push_sources: next(&mut fields)?,
             next_view: next(&mut fields)?,
             details: if with_details { next(&mut fields)? } else { Details::default() },
+            projects: if with_projects { next(&mut fields)? } else { Projects::default() },
+            scope: ProjectName::default(),
         };
-        if with_details && catalogue.details.is_empty() {
+        if with_details && !with_projects && catalogue.details.is_empty() {
             return Err(A::Error::custom("the catalogue is marked as having details but has none"));
+        }
+        if with_projects && catalogue.projects.is_empty() {
+            return Err(A::Error::custom("the catalogue is marked as having projects but has none"));
         }
         Ok(catalogue)
     }
@@ -97,6 +114,7 @@ mod tests {
         catalogue::CatalogueChange,
         details::{About, ViewDefinition, ViewDetails},
         merge::MergePolicy,
+        project::Project,
         value::ValueType,
         view::{Feature, FeatureView, ViewId},
     };
@@ -151,5 +169,18 @@ mod tests {
         let bytes = postcard::to_allocvec(&(&catalogue, 99_u32)).unwrap();
         assert_eq!(postcard::from_bytes::<(Catalogue, u32)>(&bytes).unwrap(), (catalogue, 99));
         assert!(postcard::from_bytes::<Older>(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_catalogue_with_projects_round_trips_and_older_nodes_reject_it() {
+        let project = Project { name: "fraud".into(), regions: vec!["eu".parse().unwrap()], ..Project::default() };
+        let mut catalogue = Catalogue::default();
+        catalogue.apply(&CatalogueChange::PutProject(Box::new(project)));
+        catalogue.apply(&CatalogueChange::PutView(FeatureView { name: "fraud/v".into(), ..view() }));
+        catalogue.apply(&CatalogueChange::DropView("fraud/v".into()));
+        let bytes = postcard::to_allocvec(&(&catalogue, 99_u32)).unwrap();
+        assert_eq!(postcard::from_bytes::<(Catalogue, u32)>(&bytes).unwrap(), (catalogue.clone(), 99));
+        assert!(postcard::from_bytes::<Older>(&bytes).is_err());
+        assert!(!catalogue.may_hold(ViewId(1), "us".parse().unwrap()), "the rule outlives its view");
     }
 }

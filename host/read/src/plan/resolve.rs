@@ -240,7 +240,9 @@ impl<'a> Resolver<'a> {
             }
         }
         let manifest = Arc::new(module.manifest.clone());
-        self.calls.push(Call { name: module.name.as_str().into(), digest: module.digest, manifest, inputs, params });
+        let stored_name = self.catalogue.stored_name(&module.name).into();
+        let (name, digest) = (module.name.as_str().into(), module.digest);
+        self.calls.push(Call { name, stored_name, digest, manifest, inputs, params });
         self.called.insert(id, self.calls.len() - 1);
         Ok(self.calls.len() - 1)
     }

@@ -11,7 +11,7 @@ use crate::{
     router::Router,
 };
 use http::{HeaderName, Method, request::Parts};
-use littoral_api::{self as api, code};
+use littoral_api::{self as api, code, projects::split_path};
 use std::{
     net::IpAddr,
     time::{Duration, Instant},
@@ -36,7 +36,7 @@ pub(crate) struct Head {
 
 /// Whether errors of a path have Feast's form.
 pub(crate) fn is_feast(path: &str) -> bool {
-    matches!(path, "/get-online-features" | "/push" | "/write-to-online-store" | "/health")
+    matches!(split_path(path).1, "/get-online-features" | "/push" | "/write-to-online-store" | "/health")
 }
 
 /// Returns the purpose of a request.
@@ -44,7 +44,7 @@ pub(crate) fn purpose(method: &Method, path: &str) -> Purpose {
     let reads = *method == Method::GET
         || *method == Method::HEAD
         || *method == Method::OPTIONS
-        || (*method == Method::POST && matches!(path, "/get-online-features" | "/v1/read"));
+        || (*method == Method::POST && matches!(split_path(path).1, "/get-online-features" | "/v1/read"));
     if reads { Purpose::Read } else { Purpose::Write }
 }
 
@@ -98,7 +98,7 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
         wait_ms: Option<u64>,
     }
     // Most reads demand nothing and are not parsed.
-    if path != "/v1/read" || !body.windows(9).any(|at| at == b"\"wait_ms\"") {
+    if split_path(path).1 != "/v1/read" || !body.windows(9).any(|at| at == b"\"wait_ms\"") {
         return None;
     }
     let read: Read = serde_json::from_slice(body).ok()?;

@@ -1,7 +1,7 @@
 //! Headers that belong to one connection, and the addresses that a request was forwarded for.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use littoral_api::headers::{PART, TENANT};
+use littoral_api::headers::{PART, PROJECT, TENANT};
 use std::net::IpAddr;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -15,8 +15,11 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse().ok())
-            // A connection option must not remove what frames the message, names its tenant or shows its sender.
-            .filter(|name| ![header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, TENANT].contains(name))
+            // A connection option must not remove what frames the message, names its tenant or project, or shows its
+            // sender.
+            .filter(|name| {
+                ![header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, TENANT, PROJECT].contains(name)
+            })
             .collect();
         for name in named {
             headers.remove(name);
@@ -61,11 +64,12 @@ mod tests {
     fn headers_of_one_connection_are_not_forwarded() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "close, X-Mine, littoral-tenant"),
+            ("connection", "close, X-Mine, littoral-tenant, littoral-project"),
             ("x-mine", "1"),
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
             ("littoral-tenant", "acme"),
+            ("littoral-project", "fraud"),
             ("accept", "*/*"),
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -73,7 +77,7 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["accept", "littoral-tenant"]);
+        assert_eq!(left, ["accept", "littoral-project", "littoral-tenant"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
         body::RequestBody,
         failure::Failure,
         head::Head,
-        verdict::{Verdict, is_not_ready, verdict},
+        verdict::{Verdict, is_not_ready, is_outside, verdict},
     },
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -145,14 +145,16 @@ impl HedgedAttempts<'_> {
                     };
                     // A node that accepts no request yet is treated like one that cannot be connected to.
                     let not_ready = is_not_ready(answer.response.headers());
+                    // Its region may not have the project's rows, so another region's door has to decide.
+                    let outside = is_outside(answer.response.headers());
                     state.finish(candidate, outcome);
-                    if not_ready {
+                    if not_ready || outside && self.head.purpose == Purpose::Write {
                         state.was_not_accepted(candidate);
                     } else {
                         state.may_be_accepted(candidate);
                     }
                     fallback = Some(answer);
-                    (self.head.repeatable, not_ready, None)
+                    (self.head.repeatable || outside, not_ready || outside, None)
                 }
                 Err(AttemptError::Unreached(reason)) => {
                     state.finish(candidate, Outcome::Unreached);

@@ -18,7 +18,7 @@ use crate::{
     topology,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use littoral_api::code;
+use littoral_api::{code, projects::split_path};
 use littoral_http::{Process, query::form_parameter};
 use littoral_model::{
     position::{Epoch, Position},
@@ -29,8 +29,9 @@ use littoral_model::{
 use serde_json::{Value, json};
 use std::{borrow::Cow, net::IpAddr};
 
-/// Whether a path is for operators: metrics and status.
+/// Whether a path is for operators: metrics and status. They concern no project, so a path may name any.
 pub(crate) fn is_for_admins(path: &str) -> bool {
+    let path = split_path(path).1;
     matches!(path, "/metrics" | "/v1/status") || path.starts_with("/router/v1/")
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn answer(
     parts: &Parts,
     connection: IpAddr,
 ) -> Option<Result<Response<Answer>, Failure>> {
-    let path = parts.uri.path();
+    let path = split_path(parts.uri.path()).1;
     if !matches!(path, "/health" | "/v1/ready") && !is_for_admins(path) {
         return None;
     }

@@ -18,7 +18,8 @@ const NOT_READY: [&str; 2] = [code::NOT_READY, code::STARTING];
 
 /// Evaluates an answer. A node sets the code of an error in `littoral-error`. A server error without a code comes from a server in
 /// front of the node and counts as a failure of the door, as does 502. A node's own 503 counts against the door only if the node
-/// rejects every request: otherwise one tenant could eject edges for all. A node's own 504 is the answer of the request: the write is
+/// rejects every request: otherwise one tenant could eject edges for all. With 421 a node states that the rows of the
+/// request's project are in other regions. A node's own 504 is the answer of the request: the write is
 /// durable, but its concern was not reached in time.
 pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
     let word = answer.headers().get(api::headers::ERROR).map(|word| word.to_str().unwrap_or_default());
@@ -31,6 +32,7 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
             let rejects_all = word == code::OVERLOADED || NOT_READY.contains(&word);
             Verdict::Elsewhere(if rejects_all { Outcome::Refused } else { Outcome::Success })
         }
+        _ if is_outside(answer.headers()) => Verdict::Elsewhere(Outcome::Success),
         _ => Verdict::Final,
     }
 }
@@ -38,6 +40,11 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
 /// Whether a node accepts no request yet, which is temporary.
 pub(crate) fn is_not_ready(headers: &HeaderMap) -> bool {
     headers.get(api::headers::ERROR).is_some_and(|word| NOT_READY.iter().any(|code| word == code))
+}
+
+/// Whether a node has rejected a request because it may not hold the rows of the request's project.
+pub(crate) fn is_outside(headers: &HeaderMap) -> bool {
+    headers.get(api::headers::ERROR).is_some_and(|word| word == code::OUTSIDE_REGIONS)
 }
 
 #[cfg(test)]
@@ -65,6 +72,8 @@ mod tests {
         }
         assert_eq!(evaluated(503, Some("module_busy")), Verdict::Elsewhere(Outcome::Success), "one tenant's module");
         assert_eq!(evaluated(503, Some("too_many_waiting")), Verdict::Final, "its own demand");
+        assert_eq!(evaluated(421, Some("outside_regions")), Verdict::Elsewhere(Outcome::Success), "another region may");
+        assert_eq!(evaluated(429, Some("over_quota")), Verdict::Final);
         assert_eq!(evaluated(504, Some("concern_unmet")), Verdict::Final);
         assert_eq!(evaluated(500, Some("internal")), Verdict::Final);
     }

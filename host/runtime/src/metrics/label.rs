@@ -6,19 +6,30 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The number of views, modules and push sources that have series of their own.
+/// The number of views, modules and push sources together, and of projects, that have series of their own.
 const NAMES_MAX: usize = 100;
 
 /// The label of all further ones.
 const OTHER: &str = "other";
 
-/// The names that have series of their own.
+/// The views, modules and push sources that have series of their own.
 static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Returns the label for the name of a view, module or push source: the name, or `other` if too many names came before it.
+/// The projects that have series of their own.
+static PROJECTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Returns the label for the stored name of a view, module or push source: the name, or `other` if too many names came
+/// before it.
 #[must_use]
 pub fn label(name: &str) -> String {
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    bounded(&mut names, name, NAMES_MAX)
+}
+
+/// Returns the label for the name of a project: the name, or `other` if too many projects came before it.
+#[must_use]
+pub fn project_label(name: &str) -> String {
+    let mut names = PROJECTS.lock().unwrap_or_else(PoisonError::into_inner);
     bounded(&mut names, name, NAMES_MAX)
 }
 

@@ -295,6 +295,8 @@ metrics! {
         "Bytes that arrived from peers: the feed and calls";
     Gauge "littoral_process_tasks" EVERY []
         "Tasks of the process's threads that have not ended";
+    Counter "littoral_project_rejected_total" DATA ["project", "quota"]
+        "Requests that a project's quota rejected, by quota (stored for rows and bytes)";
     Counter "littoral_router_dns_queries_total" ROUTER []
         "DNS queries that were answered";
     Gauge "littoral_router_doors" ROUTER ["region"]

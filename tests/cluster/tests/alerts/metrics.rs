@@ -2,13 +2,13 @@
 
 use littoral_cluster::accounts;
 use littoral_provision::{
-    Cluster, Router, cache,
+    Cluster, Node, Router, cache,
     cluster::{Options, eventually},
     http::Client,
     missing::require,
     prometheus::promtool,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -115,6 +115,7 @@ fn nodes_export_what_the_page_lists_with_help_and_type() {
     eventually("the gauges of the views are set", accounts::CATCH_UP_MAX, || {
         [leader, edge].iter().all(|node| scrape(&mut node.client()).contains("littoral_view_rows{view=\"accounts\""))
     });
+    use_a_project(leader, edge);
     let listed = listed();
     let texts = [&mut leader.client(), &mut edge.client(), &mut router.client()].map(scrape);
     for (node, text) in ["leader", "edge", "router"].iter().zip(&texts) {
@@ -125,13 +126,48 @@ fn nodes_export_what_the_page_lists_with_help_and_type() {
         "littoral_door_values_total{view=\"accounts\",status=\"PRESENT\"} ",
         "littoral_door_values_total{view=\"accounts\",status=\"NOT_FOUND\"} ",
         "littoral_door_view_read_seconds_count{view=\"accounts\"} ",
+        "littoral_door_values_total{view=\"fraud/accounts\",status=\"PRESENT\"} 1\n",
+        "littoral_project_rejected_total{project=\"fraud\",quota=\"requests_per_s\"} 2\n",
         "feast_online_features_status_total{feature_view=\"accounts\",status=\"present\"} 6\n",
         "feast_online_features_status_total{feature_view=\"accounts\",status=\"not_found\"} 6\n",
-        "feast_feature_server_request_total{endpoint=\"/get-online-features\",status=\"success\"} 3\n",
+        "feast_feature_server_request_total{endpoint=\"/get-online-features\",status=\"success\"} 4\n",
         "feast_feature_freshness_seconds{feature_view=\"accounts\",project=\"default\"} ",
-        "feast_feature_server_request_latency_seconds_count{endpoint=\"/get-online-features\",feature_count=\"1-10\",feature_view_count=\"1\"} 3\n",
+        "feast_feature_freshness_seconds{feature_view=\"accounts\",project=\"fraud\"} ",
+        "feast_feature_server_request_latency_seconds_count{endpoint=\"/get-online-features\",feature_count=\"1-10\",feature_view_count=\"1\"} 4\n",
     ] {
         assert!(text.contains(line), "the edge lacks {line}: {text}");
     }
     assert!(!texts[0].contains("\nfeast_"), "Feast's names are off by default");
+    assert!(!text.contains("nope"), "a name that the catalogue does not have is no label");
+}
+
+/// Reads from a view of the project `fraud` with the same name as a view of `default`, and then exceeds the quota
+/// twice.
+fn use_a_project(leader: &Node, edge: &Node) {
+    let put = |path: &str, body: &Value| {
+        leader.client().send("PUT", path, &[], body.to_string().as_bytes()).unwrap().ok();
+    };
+    put("/v1/projects/fraud", &json!({}));
+    let view = json!({ "entities": [{ "name": "account_id", "value_type": "int64" }],
+        "features": [{ "name": "balance", "value_type": "int64" }] });
+    put("/p/fraud/v1/views/accounts", &view);
+    let row = json!({ "rows": [{ "key": { "account_id": 1 }, "values": { "balance": 5 } }] });
+    leader.client().post("/p/fraud/v1/views/accounts/rows", &row).unwrap().ok();
+    let read = |project: &str| {
+        let body = json!({ "features": ["accounts:balance"], "entities": { "account_id": [1] } });
+        edge.client().post(&format!("/p/{project}/get-online-features"), &body).unwrap()
+    };
+    eventually("the edge has the row", accounts::CATCH_UP_MAX, || {
+        let rows = edge.client().get("/p/fraud/v1/views/accounts/rows").unwrap();
+        rows.status == 200 && rows.json()["rows"].as_array().is_some_and(|rows| rows.len() == 1)
+    });
+    read("fraud").ok();
+    put("/v1/projects/fraud", &json!({ "quotas": { "requests_per_s": 0 } }));
+    eventually("the edge has the quota", accounts::CATCH_UP_MAX, || {
+        edge.client().get("/v1/projects/fraud").unwrap().json()["quotas"]["requests_per_s"] == json!(0)
+    });
+    for _ in 0..2 {
+        assert_eq!(read("fraud").status, 429);
+    }
+    assert_eq!(read("nope").status, 404);
 }

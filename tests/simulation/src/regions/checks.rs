@@ -1,16 +1,19 @@
 //! The invariants of the world of regions.
 
-use super::{Acknowledged, World, name};
-use crate::leader::{FULL, RESIDENT};
+use super::{Acknowledged, OUTSIDE, World, name};
+use crate::leader::{FULL, RESIDENT, RESTRICTED};
 use littoral_model::{
     digest::{Digest, ViewDigest},
     lineage::RegionLineages,
     merge::Rank,
     position::Position,
+    record::Payload,
     token::Watermark,
     view::ViewId,
 };
+use littoral_protocol::frame::Downstream;
 use littoral_replica::Table;
+use littoral_wire::{records, rows};
 
 impl World {
     /// Checks what must hold at any time.
@@ -19,13 +22,14 @@ impl World {
             self.has_what_it_claims(
                 &leader.table,
                 (&leader.published.watermark, &leader.published.lives),
+                at,
                 &format!("the leader of {}", name(at)),
             )?;
         }
         let Some(replica) = self.edge.serving() else { return Ok(()) };
         let point = replica.point.load();
         if !self.ambiguous.contains(&true) {
-            self.has_what_it_claims(&replica.table, (&point.watermark, &point.lives), "the edge")?;
+            self.has_what_it_claims(&replica.table, (&point.watermark, &point.lives), OUTSIDE, "the edge")?;
         }
         // Where the edge states that it is comparable, it is equal.
         let position = point.resume.position;
@@ -46,13 +50,16 @@ impl World {
         &self,
         table: &Table,
         (claims, lives): (&Watermark, &RegionLineages),
+        place: usize,
         node: &str,
     ) -> Result<(), String> {
         for (at, all) in self.acknowledged.iter().enumerate() {
             let Some((incarnation, through)) = claims.get(name(at)) else { continue };
             let claim = Position { incarnation, lsn: through };
             let claimed = |write: &&Acknowledged| lives.reaches(name(at), claim, write.position);
-            for write in all.iter().filter(|write| !write.lost && !write.ambiguous).filter(claimed) {
+            // A watermark passes rows that this place may not hold.
+            let may_hold = |write: &&Acknowledged| place != OUTSIDE || write.view != RESTRICTED;
+            for write in all.iter().filter(|write| !write.lost && !write.ambiguous).filter(may_hold).filter(claimed) {
                 if !has(table, write) {
                     return Err(format!(
                         "{node} claims record {through} of {} and lacks its record {}",
@@ -64,6 +71,21 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Checks that a message to a node outside the regions of [`RESTRICTED`] contains none of its rows.
+pub(super) fn has_no_restricted_row(message: &Downstream) -> Result<(), String> {
+    let found = match message {
+        Downstream::Records { bytes, .. } => records::iter(bytes).flatten().any(|record| match record.payload {
+            Payload::Row { view, .. } | Payload::Tombstone { view, .. } => view == RESTRICTED,
+            _ => false,
+        }),
+        Downstream::SnapshotRows { bytes, .. } => {
+            rows::iter(bytes).flatten().flatten().any(|row| row.view == RESTRICTED)
+        }
+        _ => false,
+    };
+    if found { Err("a row leaves the regions that its project allows".to_owned()) } else { Ok(()) }
 }
 
 /// Returns whether an acknowledged write is stored, or a row that outranks it.

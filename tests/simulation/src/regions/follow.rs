@@ -1,7 +1,7 @@
 //! Streams of the world of regions: leaders replicate to each other, and the edge follows one of them.
 
 use super::{
-    COUNT, Stream, World,
+    COUNT, OUTSIDE, Stream, World, checks,
     event::{self, Event},
     name,
 };
@@ -12,7 +12,8 @@ use littoral_leader_core::{
     cross_region::{RegionFeed, Step},
     gives_catalogue,
 };
-use littoral_protocol::frame::Downstream;
+use littoral_model::project::Receiver;
+use littoral_protocol::frame::{Downstream, Views};
 use littoral_wire::{records::ViewFilter, rows};
 
 impl World {
@@ -29,6 +30,7 @@ impl World {
             self.detect_rollback(publisher, &hello)?;
             let source = &self.leaders[publisher];
             let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(publisher));
+            let filter = filter.receiver(Receiver::In(name(to)));
             let (message, publishing) = publish::greet(source, &hello, false);
             let Some(publishing) = publishing else { return Ok(()) };
             if let Downstream::Hello(answer) = &message {
@@ -58,7 +60,11 @@ impl World {
         let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
         match stream.publishing.next(&self.leaders[from]) {
             Ok(Some(message)) => {
+                stream.filter.update(&self.leaders[from].published.catalogue);
                 let message = filtered(message, &mut stream.filter, &mut stream.rows)?;
+                if to == OUTSIDE {
+                    checks::has_no_restricted_row(&message)?;
+                }
                 self.deliver(to, from, message)
             }
             Ok(None) => Ok(()),
@@ -112,11 +118,20 @@ impl World {
                 let hello = self.edge.connected(at, self.now);
                 self.detect_rollback(at, &hello)?;
                 let (message, publishing) = publish::greet(&self.leaders[at], &hello, false);
-                self.edge_at = publishing.map(|publishing| (at, publishing));
+                let filter = ViewFilter::new(&Views::All, &self.leaders[at].published.catalogue, name(at));
+                let filter = filter.receiver(Receiver::new(None, Some(name(OUTSIDE)), Some(name(at))));
+                self.edge_rows = 0;
+                self.edge_at = publishing.map(|publishing| (at, publishing, filter));
                 Some(message)
             }
-            Some((at, publishing)) => match publishing.next(&self.leaders[*at]) {
-                Ok(message) => message,
+            Some((at, publishing, filter)) => match publishing.next(&self.leaders[*at]) {
+                Ok(None) => None,
+                Ok(Some(message)) => {
+                    filter.update(&self.leaders[*at].published.catalogue);
+                    let message = filtered(message, filter, &mut self.edge_rows)?;
+                    checks::has_no_restricted_row(&message)?;
+                    Some(message)
+                }
                 Err(_) => {
                     self.edge_at = None;
                     self.edge.disconnected(&Fault::Lost);

@@ -1,6 +1,7 @@
 //! The end of a world of regions: all faults end, and all regions converge.
 
-use super::{Acknowledged, COUNT, World, checks, name};
+use super::{Acknowledged, COUNT, OUTSIDE, World, checks, name};
+use crate::leader::RESTRICTED;
 use littoral_edge_core::follower::Fault;
 use littoral_model::{lineage::Lineage, token::Watermark};
 use std::time::Duration;
@@ -41,7 +42,10 @@ impl World {
             }
             for (of, all) in self.acknowledged.iter().enumerate() {
                 // Without proof that it was rolled back, a log does not request its lost records.
-                let required = |write: &&Acknowledged| !(write.lost || write.ambiguous && self.ambiguous[of]);
+                let required = |write: &&Acknowledged| {
+                    let elsewhere = at == OUTSIDE && write.view == RESTRICTED;
+                    !(elsewhere || write.lost || write.ambiguous && self.ambiguous[of])
+                };
                 if let Some(write) = all.iter().filter(required).find(|write| !checks::has(&leader.table, write)) {
                     let (region, of, position) = (name(at), name(of), write.position);
                     return Err(format!("{region} lacks {position} of {of}, and it is not lost"));

@@ -59,7 +59,7 @@ impl World {
 
     fn reopen_as(&mut self, at: usize, disk: Memory, begins_life: bool) -> Result<(), String> {
         self.streams.retain(|(to, from), _| *to != at && *from != at);
-        if self.edge_at.as_ref().is_some_and(|(followed, _)| *followed == at) {
+        if self.edge_at.as_ref().is_some_and(|(followed, ..)| *followed == at) {
             self.edge_at = None;
             self.edge.disconnected(&Fault::Lost);
         }

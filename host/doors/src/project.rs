@@ -1,0 +1,215 @@
+//! The request's project: how a request names it, and what the requests of one project share.
+
+mod quota;
+
+pub(crate) use quota::{Rate, Running, Usage};
+
+use crate::{
+    failure::Failure,
+    read::Rendered,
+    state::{DoorState, State},
+};
+use http::{HeaderMap, StatusCode};
+use littoral_api::{code, headers::PROJECT};
+use littoral_model::{
+    catalogue::Catalogue,
+    ports::{FeatureReader as _, Node},
+    project::{PROJECTS_MAX, Project, ProjectName},
+};
+use littoral_read::{ProjectReader, Reader};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
+
+/// The state of a door, by project.
+pub(crate) struct Projects {
+    door: Arc<DoorState>,
+    default: Arc<State>,
+    /// The other projects that requests have named and that exist.
+    others: RwLock<HashMap<ProjectName, Arc<State>>>,
+}
+
+/// The project that a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// The place of the name, for error texts.
+    pub(crate) place: &'static str,
+    pub(crate) project: ProjectName,
+}
+
+/// Returns the project that a request names by its path or by the header `littoral-project`. `None` if it names none.
+///
+/// # Errors
+/// An invalid name, and names that differ.
+pub(crate) fn named(path: Option<&str>, headers: &HeaderMap) -> Result<Option<Named>, Failure> {
+    let headers = headers.get_all(PROJECT).iter().map(|value| ("the header littoral-project", value.as_bytes()));
+    let mut found: Option<Named> = None;
+    for (place, text) in path.map(|path| ("the path", path.as_bytes())).into_iter().chain(headers) {
+        let project = String::from_utf8_lossy(text).parse::<ProjectName>();
+        let project =
+            project.map_err(|error| Failure::bad_request(code::INVALID_PROJECT, format!("{place}: {error}")))?;
+        match &found {
+            Some(Named { place: first, project: other }) if *other != project => {
+                let message =
+                    format!("{first} names project '{other}' and {place} names project '{project}'; name only one");
+                return Err(Failure::bad_request(code::PROJECT_CONFLICT, message));
+            }
+            _ => found = Some(Named { place, project }),
+        }
+    }
+    Ok(found)
+}
+
+fn unknown(name: &ProjectName) -> Failure {
+    let message = format!("there is no project '{name}'; create it with `littoral project apply`");
+    Failure::not_found(code::UNKNOWN_PROJECT, message).class("ProjectObjectNotFoundException")
+}
+
+impl Projects {
+    pub(crate) fn new(door: Arc<DoorState>) -> Self {
+        let default = Arc::new(State::new(door.clone(), ProjectName::default()));
+        Self { door, default, others: RwLock::default() }
+    }
+
+    /// Returns the state of a project. A request that may demand a token can name a project that this node does not
+    /// have yet: with `may_wait`, an unknown project is not an error here, and [`State::or_unknown_project`] decides
+    /// afterwards.
+    ///
+    /// # Errors
+    /// If there is no such project.
+    pub(crate) fn get(&self, name: &ProjectName, may_wait: bool) -> Result<Arc<State>, Failure> {
+        if name.is_default() {
+            return Ok(self.default.clone());
+        }
+        let catalogue = self.door.node.catalogue();
+        if !catalogue.has_project(name.as_str()) {
+            return match may_wait {
+                true => Ok(Arc::new(State::new(self.door.clone(), name.clone()))),
+                false => Err(unknown(name)),
+            };
+        }
+        let known = self.others.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if others.len() >= PROJECTS_MAX {
+            others.retain(|name, _| catalogue.has_project(name.as_str()));
+        }
+        let create = || Arc::new(State::new(self.door.clone(), name.clone()));
+        Ok(others.entry(name.clone()).or_insert_with(create).clone())
+    }
+
+    /// Returns the state of `default`, for what concerns no project.
+    pub(crate) fn default(&self) -> &Arc<State> {
+        &self.default
+    }
+}
+
+impl State {
+    pub(crate) fn new(door: Arc<DoorState>, project: ProjectName) -> Self {
+        let node = Arc::new(ProjectReader::new(door.node.clone(), project.clone()));
+        let reader: Reader<Rendered> =
+            Reader::new(node.clone(), door.modules.clone(), door.read_limits(), littoral_runtime::clock::wall);
+        Self { door, project, names: node, reader, usage: Usage::default() }
+    }
+
+    /// Returns the definitions of the project, under their names inside it.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.names.catalogue()
+    }
+
+    /// Replaces the error about an unknown name if the project does not exist.
+    pub(crate) fn or_unknown_project(&self, failure: Failure) -> Failure {
+        let exists = || self.node.catalogue().has_project(self.project.as_str());
+        if failure.code.starts_with("unknown_") && !exists() { unknown(&self.project) } else { failure }
+    }
+
+    /// Returns the stored name for a definition that a request creates.
+    ///
+    /// # Errors
+    /// If the name has a slash, which would make it a name of another project.
+    pub(crate) fn qualify(&self, name: &str) -> Result<String, Failure> {
+        if name.contains('/') {
+            let shown: String = name.chars().take(160).collect();
+            let message = format!(
+                "'{shown}' is not a valid name: use letters, digits, '_' or '-', and name the project separately"
+            );
+            return Err(Failure::invalid(code::INVALID, message));
+        }
+        Ok(self.project.qualify(name))
+    }
+}
+
+/// Checks that a node may hold the rows of a project.
+///
+/// # Errors
+/// If the residency rule of the project excludes the node, or the region of the log that it follows.
+fn check_residency(node: &dyn Node, record: &Project) -> Result<(), Failure> {
+    if node.held_in().may_hold(&record.regions) {
+        return Ok(());
+    }
+    let regions: Vec<_> = record.regions.iter().map(|region| format!("'{region}'")).collect();
+    let message = format!(
+        "rows of project '{}' stay in {}, and this node is elsewhere, follows a leader elsewhere, or has no region in \
+         its configuration; send the request to a node in these regions",
+        record.name,
+        regions.join(", ")
+    );
+    Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, code::OUTSIDE_REGIONS, message))
+}
+
+/// Admits a request to its project, by the quotas, and by the residency rule if it `concerns_rows`. Returns `None` for
+/// a project without a record, which has no limits.
+///
+/// # Errors
+/// The limit that it exceeds.
+pub(crate) fn admit(state: &Arc<State>, concerns_rows: bool, now: Instant) -> Result<Option<Running>, Failure> {
+    let catalogue = state.catalogue();
+    let record = catalogue.project(state.project.as_str());
+    state.usage.set_limits(record.map(|record| record.quotas).unwrap_or_default());
+    let Some(record) = record else { return Ok(None) };
+    if concerns_rows && !record.regions.is_empty() {
+        check_residency(&*state.node, record)?;
+    }
+    quota::admit(state, &record.quotas, now).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use littoral_api::projects::split_path;
+
+    fn of(path: &str, header: &[&[u8]]) -> Result<Option<String>, &'static str> {
+        let mut headers = HeaderMap::new();
+        for value in header {
+            headers.append(PROJECT, HeaderValue::from_bytes(value).unwrap());
+        }
+        let found = named(split_path(path).0, &headers);
+        found.map(|named| named.map(|named| named.project.to_string())).map_err(|failure| failure.code)
+    }
+
+    #[test]
+    fn a_request_names_one_project_by_its_path_or_its_header() {
+        assert_eq!(of("/push", &[]), Ok(None));
+        assert_eq!(of("/p/a/push", &[]), Ok(Some("a".into())));
+        assert_eq!(of("/push", &[b"a"]), Ok(Some("a".into())));
+        assert_eq!(of("/p/a/push", &[b"a", b"a"]), Ok(Some("a".into())));
+    }
+
+    #[test]
+    fn names_that_differ_and_invalid_names_are_rejected() {
+        assert_eq!(of("/p/a/push", &[b"b"]), Err(code::PROJECT_CONFLICT));
+        assert_eq!(of("/push", &[b"a", b"default"]), Err(code::PROJECT_CONFLICT));
+        let long = "a".repeat(300);
+        for name in ["", "..", ".", "a%2Fb", "%61", "a__b", "-a", "\u{e9}", "a b", "A.b", &long] {
+            assert_eq!(of(&format!("/p/{name}/push"), &[]), Err(code::INVALID_PROJECT), "{name}");
+            assert_eq!(of("/push", &[name.as_bytes()]), Err(code::INVALID_PROJECT), "{name}");
+        }
+        assert_eq!(of("/push", &[b"a/b"]), Err(code::INVALID_PROJECT));
+        assert_eq!(of("/push", &[b"\xff"]), Err(code::INVALID_PROJECT));
+    }
+}

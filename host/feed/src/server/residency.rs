@@ -1,0 +1,89 @@
+//! Residency rules at a publisher: which rows a peer may receive ([`littoral_model::project`]).
+//!
+//! The region in a peer's certificate counts. Without one, the region that the peer states counts; a peer that
+//! states none receives no row under a residency rule.
+
+use super::policy::PeerRights;
+use crate::source::FeedSource;
+use http::HeaderMap;
+use littoral_model::{
+    catalogue::Catalogue,
+    project::Receiver,
+    read::{ReadError, ViewRead},
+    region::Region,
+    view::ViewId,
+};
+use littoral_protocol::frame::{SubscriberHello, Views};
+use std::collections::BTreeSet;
+
+/// Returns the region that counts for a peer whose request has these headers.
+pub(super) fn region_of(rights: &PeerRights, headers: &HeaderMap) -> Option<Region> {
+    rights.region(headers.get(crate::PEER_REGION).and_then(|region| region.to_str().ok()?.parse().ok()))
+}
+
+/// Returns the receiver of a subscription.
+pub(super) fn receiver(region: Option<Region>, views: &Views) -> Receiver {
+    let requested = if let Views::ForRegion(requested) = views { Some(*requested) } else { None };
+    Receiver::new(None, region, requested)
+}
+
+/// Returns the views whose rows the receiver may hold and this node may not. A relay must not serve such a
+/// receiver, which would treat the relay's rows as complete.
+pub(super) fn lacking(source: &dyn FeedSource, receiver: Receiver) -> BTreeSet<ViewId> {
+    let catalogue = source.applied_catalogue();
+    let own = catalogue.withheld_from(source.held_in());
+    own.into_iter().filter(|view| receiver.may_hold(catalogue.regions_of(*view))).collect()
+}
+
+/// Returns whether a replica of another region's log lacks rows that it may hold: its log may not hold them.
+/// Its position in this log does not account for them, so it needs a snapshot.
+pub(super) fn lacks_rows(catalogue: &Catalogue, receiver: Receiver, hello: &SubscriberHello) -> bool {
+    let Some(resume) = hello.resume else { return false };
+    let mut lineages = hello.lives.iter();
+    let from = lineages.find(|(_, lineage)| lineage.lists(resume.position.incarnation)).map(|(region, _)| region);
+    let from = from.map_or(Receiver::Unknown, Receiver::In);
+    catalogue.withheld_from(from).iter().any(|view| receiver.may_hold(catalogue.regions_of(*view)))
+}
+
+/// Checks that a caller in this region may receive rows of these views, and that this node may hold them.
+///
+/// # Errors
+/// [`ReadError::OutsideRegions`].
+pub(super) fn check(
+    source: &dyn FeedSource,
+    region: Option<Region>,
+    mut views: impl Iterator<Item = ViewId>,
+) -> Result<(), ReadError> {
+    let catalogue = source.applied_catalogue();
+    if !catalogue.has_projects() {
+        return Ok(());
+    }
+    let receiver = Receiver::new(None, region, None);
+    let may = |view: &ViewId| [receiver, source.held_in()].iter().all(|end| end.may_hold(catalogue.regions_of(*view)));
+    let Some(view) = views.find(|view| !may(view)) else { return Ok(()) };
+    let regions: Vec<_> = catalogue.regions_of(view).iter().map(|region| format!("'{region}'")).collect();
+    let named = catalogue.view_by_id(view).map_or_else(|| format!("number {view}"), |view| format!("'{}'", view.name));
+    let place = region.map_or_else(|| "states no region".to_owned(), |region| format!("is in '{region}'"));
+    Err(ReadError::OutsideRegions(format!(
+        "rows of view {named} stay in {}, and the requesting node {place}; read from a node in these regions, whose \
+         configuration names its region",
+        regions.join(", ")
+    )))
+}
+
+/// Like [`check`], for the views of reads.
+///
+/// # Errors
+/// [`ReadError::OutsideRegions`].
+pub(super) fn check_reads(
+    source: &dyn FeedSource,
+    region: Option<Region>,
+    reads: &[ViewRead],
+) -> Result<(), ReadError> {
+    check(source, region, reads.iter().map(|read| read.view))
+}
+
+/// Returns whether a caller in this region may receive any record of the log, as a member of the region may.
+pub(super) fn may_receive_all(source: &dyn FeedSource, region: Option<Region>) -> bool {
+    source.applied_catalogue().withheld_from(Receiver::new(None, region, None)).is_empty()
+}

@@ -1,0 +1,243 @@
+//! Residency rules at a publisher: a peer receives no row that its region may not hold, whatever it requests and
+//! states.
+
+mod support;
+
+use littoral_feed::{
+    client,
+    server::{self, Config, Shared},
+};
+use littoral_model::{
+    catalogue::CatalogueChange,
+    freshness::Consistency,
+    position::Lsn,
+    project::Project,
+    read::ReadError,
+    record::{Payload, Record},
+    region::Region,
+    view::ViewId,
+};
+use littoral_protocol::{
+    frame::*,
+    subscriber::{Block, BlockCheck},
+};
+use littoral_tls::{
+    self as tls, Identity, Tls,
+    ca::{Ca, LIFETIME, Leaf},
+    files,
+};
+use littoral_wire::{records, rows};
+use std::sync::Arc;
+use support::*;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The view whose rows only `eu` may hold: made by records 3 (its project) and 4.
+const RESTRICTED: u32 = 3;
+
+fn us() -> Region {
+    "us".parse().unwrap()
+}
+
+/// A leader in `eu` with rows in the views 1 and [`RESTRICTED`]: records 5 to 10.
+fn leader() -> Arc<Leader> {
+    let leader = Leader::new();
+    let project = Project { name: "fraud".into(), regions: vec![region()], ..Project::default() };
+    leader.append(Payload::Catalogue(Box::new(CatalogueChange::PutProject(Box::new(project)))));
+    leader.make_view("fraud/v");
+    for key in 0..3 {
+        leader.put(1, key);
+        leader.put(RESTRICTED, key);
+    }
+    leader
+}
+
+/// Connects as a node that states this region.
+async fn connect_from(address: &str, region: Option<Region>) -> client::Connection {
+    let config = client::Config { leader: vec![address.to_owned()], region, ..client::Config::default() };
+    client::connect(&config).await.unwrap()
+}
+
+/// The views of the rows that a subscriber receives: those of a snapshot, or of the tail behind record 4.
+async fn received(address: &str, region: Option<Region>, views: Views, resume: Option<Resume>) -> Vec<u32> {
+    received_by(connect_from(address, region).await, views, resume).await
+}
+
+async fn received_by(mut peer: client::Connection, views: Views, resume: Option<Resume>) -> Vec<u32> {
+    peer.sender.send(&hello(views, resume)).unwrap();
+    let mode = next_hello(&mut peer.receiver).await.mode;
+    let mut views = Vec::new();
+    loop {
+        match next(&mut peer.receiver).await {
+            Downstream::SnapshotBegin { .. } => {}
+            Downstream::SnapshotRows { bytes, .. } => {
+                views.extend(rows::iter(&bytes).map(|row| row.unwrap().unwrap().view.0));
+            }
+            Downstream::SnapshotEnd { rows } => {
+                assert_eq!((mode, rows), (Mode::Snapshot, views.len() as u64));
+                break;
+            }
+            Downstream::Records { last, bytes, .. } => {
+                views.extend(records::iter(&bytes).filter_map(|record| match record.unwrap().payload {
+                    Payload::Row { view, .. } => Some(view.0),
+                    _ => None,
+                }));
+                if last == Lsn(10) {
+                    break;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    views.sort_unstable();
+    views
+}
+
+#[tokio::test]
+async fn only_a_peer_in_the_allowed_region_receives_the_rows() {
+    let served = serve_leader(leader(), Config::default()).await;
+    let behind = Some(served.leader.resume_at(4));
+    for resume in [None, behind] {
+        for views in [Views::All, Views::Names(vec!["a".into(), "fraud/v".into()])] {
+            let all = received(&served.address, Some(region()), views.clone(), resume).await;
+            assert_eq!(all, [1, 1, 1, 3, 3, 3], "{views:?}");
+            for elsewhere in [Some(us()), None] {
+                let some = received(&served.address, elsewhere, views.clone(), resume).await;
+                assert_eq!(some, [1, 1, 1], "{views:?} in {elsewhere:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leader_of_another_region_that_requests_records_for_an_allowed_one_receives_none() {
+    let served = serve_leader(leader(), Config::default()).await;
+    for resume in [None, Some(served.leader.resume_at(4))] {
+        for (stated, requested) in [(Some(us()), region()), (Some(region()), us()), (None, us())] {
+            let received = received(&served.address, stated, Views::ForRegion(requested), resume).await;
+            assert!(!received.contains(&RESTRICTED), "{stated:?} for {requested}");
+        }
+        let received = received(&served.address, Some(region()), Views::ForRegion(region()), resume).await;
+        assert!(received.contains(&RESTRICTED));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_counts_and_not_what_the_peer_states() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Ca::init(&dir.path().join("ca"), "prod").unwrap();
+    let tls = |identity: &str| {
+        let identity: Identity = identity.parse().unwrap();
+        let file = dir.path().join(format!("{}.pem", identity.name));
+        let leaf = Leaf { identity, dns_names: Vec::new(), addresses: Vec::new(), lifetime: LIFETIME };
+        files::install(&file, &file, &ca.issue(&leaf).unwrap()).unwrap();
+        Tls::load(&tls::Config { cert: Some(file), trust: Some(ca.trust_file()), ..tls::Config::default() }).unwrap()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (leader, shutdown) = (leader(), CancellationToken::new());
+    let _end = shutdown.clone().drop_guard();
+    let shared = Shared::new(leader.clone(), Config::default(), shutdown).with_tls(tls("littoral://prod/eu/leader/m1"));
+    tokio::spawn(server::serve_shared(listener, shared));
+    let connect = async |identity: &str, stated: Region| {
+        let (leader, tls) = (vec![address.clone()], Some(tls(identity)));
+        let config = client::Config { leader, region: Some(stated), tls, ..client::Config::default() };
+        client::connect(&config).await.unwrap()
+    };
+    for (identity, is_allowed) in [
+        ("littoral://prod/us/edge/liar", false),
+        ("littoral://prod/us/relay/liar", false),
+        ("littoral://prod/eu/edge/e1", true),
+    ] {
+        for stated in [region(), us()] {
+            for resume in [None, Some(leader.resume_at(4))] {
+                let received = received_by(connect(identity, stated).await, Views::All, resume).await;
+                assert_eq!(received.contains(&RESTRICTED), is_allowed, "{identity} that states {stated}");
+            }
+            let calls = connect(identity, stated).await.calls;
+            let read = calls.read(keys(RESTRICTED, [1]), Consistency::Replica).await;
+            assert_eq!(matches!(read, Err(ReadError::OutsideRegions(_))), !is_allowed, "{identity}: {read:?}");
+            let bucket = calls.bucket(ViewId(RESTRICTED), 0, None).await;
+            assert_eq!(matches!(bucket, Err(ReadError::OutsideRegions(_))), !is_allowed, "{identity}: {bucket:?}");
+        }
+    }
+    // A leader of another region: for its own region it receives none, and for the allowed one it may not subscribe.
+    let other = "littoral://prod/us/leader/l1";
+    let received = received_by(connect(other, region()).await, Views::ForRegion(us()), None).await;
+    assert!(!received.contains(&RESTRICTED));
+    let mut liar = connect(other, region()).await;
+    liar.sender.send(&hello(Views::ForRegion(region()), None)).unwrap();
+    match next(&mut liar.receiver).await {
+        Downstream::Error { message, .. } => {
+            assert!(message.contains("may not replicate for region 'eu'"), "{message}")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn calls_return_no_row_outside_the_allowed_region() {
+    let served = serve_leader(leader(), Config::default()).await;
+    for elsewhere in [Some(us()), None] {
+        let calls = connect_from(&served.address, elsewhere).await.calls;
+        for consistency in [Consistency::Replica, Consistency::Leader] {
+            let read = calls.read(keys(RESTRICTED, [1]), consistency).await;
+            let Err(ReadError::OutsideRegions(reason)) = read else { panic!("{read:?}") };
+            assert!(reason.contains("rows of view 'fraud/v' stay in 'eu'"), "{reason}");
+        }
+        assert!(matches!(calls.held(keys(RESTRICTED, [1])).await, Err(ReadError::OutsideRegions(_))));
+        assert!(matches!(calls.bucket(ViewId(RESTRICTED), 0, None).await, Err(ReadError::OutsideRegions(_))));
+        assert!(calls.read(keys(1, [1]), Consistency::Replica).await.is_ok());
+    }
+    let calls = connect_from(&served.address, Some(region())).await.calls;
+    assert!(calls.read(keys(RESTRICTED, [1]), Consistency::Replica).await.unwrap().rows[0][0].is_some());
+}
+
+#[tokio::test]
+async fn the_stream_to_a_peer_elsewhere_stays_dense_and_chained() {
+    let served = serve_leader(leader(), Config::default()).await;
+    let mut peer = connect_from(&served.address, Some(us())).await;
+    let resume = served.leader.resume_at(4);
+    peer.sender.send(&hello(Views::All, Some(resume))).unwrap();
+    next_hello(&mut peer.receiver).await;
+    let mut chain_before = resume.chain;
+    loop {
+        let Downstream::Records { first, last, chain_after, bytes } = next(&mut peer.receiver).await else { panic!() };
+        let epoch_min = littoral_model::position::Epoch::FIRST;
+        let block = Block { first, last, chain_before, chain_after, bytes, dense: true, epoch_min };
+        let mut check = BlockCheck::new(&block);
+        let all: Vec<Record<'_>> = records::iter(&block.bytes).map(|record| record.unwrap()).collect();
+        all.iter().for_each(|record| check.record(record).unwrap());
+        check.finish().unwrap();
+        chain_before = chain_after;
+        if last == Lsn(10) {
+            break;
+        }
+    }
+    assert_eq!(chain_before, served.leader.last().chain);
+}
+
+#[tokio::test]
+async fn a_rule_that_is_created_while_a_peer_follows_concerns_it_at_once() {
+    let served = serve_leader(Leader::new(), Config::default()).await;
+    let mut peer = connect_from(&served.address, Some(us())).await;
+    peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
+    next_hello(&mut peer.receiver).await;
+    let project = Project { name: "fraud".into(), regions: vec![region()], ..Project::default() };
+    served.leader.append(Payload::Catalogue(Box::new(CatalogueChange::PutProject(Box::new(project)))));
+    served.leader.make_view("fraud/v");
+    served.leader.put(RESTRICTED, 1);
+    let mut withheld = 0;
+    loop {
+        let Downstream::Records { last, bytes, .. } = next(&mut peer.receiver).await else { panic!() };
+        for record in records::iter(&bytes) {
+            let record = record.unwrap();
+            assert!(!matches!(record.payload, Payload::Row { .. }));
+            withheld += u32::from(record.payload == Payload::Withheld);
+        }
+        if last == Lsn(5) {
+            break;
+        }
+    }
+    assert_eq!(withheld, 1);
+}

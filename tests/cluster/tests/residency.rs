@@ -1,0 +1,283 @@
+//! A project's rows stay in its regions: three regions of real processes, and nodes that lie about what they are.
+
+use littoral_feed::client;
+use littoral_model::{entity_key::KeyBatch, freshness::Consistency, read::ViewRead, region::Region, view::ViewId};
+use littoral_protocol::frame::{Downstream, SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN, Views};
+use littoral_provision::{Node, Plan, cluster::eventually, http::Answer};
+use serde_json::{Value, json};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const VIEW: &str = "/p/fraud/v1/views/accounts";
+/// What no byte may leave its regions contains.
+const SECRET: &str = "planted-secret-of-an-account";
+
+struct World {
+    /// The catalogue's home, and a region that the project allows.
+    eu: Node,
+    /// A region that the project does not allow.
+    us: Node,
+    /// The other region that it allows.
+    ap: Node,
+    eu_peer: SocketAddr,
+    dir: tempfile::TempDir,
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn leader(dir: &Path, region: &str, peer: SocketAddr, others: &[(&str, SocketAddr)]) -> Node {
+    let mut config = "catalogue_home = \"eu\"\n".to_owned();
+    for (name, peer) in others {
+        config.push_str(&format!("[[regions]]\nname = \"{name}\"\npeers = [\"{peer}\"]\n"));
+    }
+    config.push_str(&format!("[leader]\nregion = \"{region}\"\ncheckpoint_interval_ms = 200\n"));
+    let plan = Plan { name: region.to_owned(), peer, ..Plan::leader(&dir.join(region)) };
+    Node::start(plan.with_config(&config)).unwrap()
+}
+
+fn edge(dir: &Path, name: &str, region: Option<&str>, peers: &[SocketAddr]) -> Node {
+    let region = region.map(|region| format!("region = \"{region}\"\n")).unwrap_or_default();
+    let addresses: Vec<_> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
+    let config = format!(
+        "[edge]\n{region}home_check_ms = 100\nreconnect_ms_max = 200\n[edge.leader]\naddresses = [{}]\n",
+        addresses.join(", ")
+    );
+    let plan = Plan { leader: None, ..Plan::edge(name, &dir.join(name), peers[0]) };
+    Node::start(plan.with_config(&config)).unwrap()
+}
+
+fn start() -> World {
+    let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+    let [eu, us, ap] = [free(), free(), free()];
+    let world = World {
+        eu: leader(dir.path(), "eu", eu, &[("us", us), ("ap", ap)]),
+        us: leader(dir.path(), "us", us, &[("eu", eu), ("ap", ap)]),
+        ap: leader(dir.path(), "ap", ap, &[("eu", eu), ("us", us)]),
+        eu_peer: eu,
+        dir,
+    };
+    eventually("the leader accepts writes", PATIENCE, || world.eu.status()["writable"] == json!(true));
+    ok(&put(&world.eu, "/v1/projects/fraud", &json!({"regions": ["eu", "ap"]})));
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}],
+        "features": [{"name": "note", "value_type": "string"}]});
+    ok(&put(&world.eu, VIEW, &view));
+    ok(&put(&world.eu, "/v1/views/public", &view));
+    for node in [&world.us, &world.ap] {
+        eventually("the views are everywhere", PATIENCE, || {
+            [VIEW, "/v1/views/public"].iter().all(|path| node.client().get(path).unwrap().status == 200)
+        });
+    }
+    for node in [&world.eu, &world.us, &world.ap] {
+        eventually("each follows the others", PATIENCE, || {
+            node.status()["regions"].as_array().is_some_and(|all| all.iter().all(|one| one["connected"] == json!(true)))
+        });
+    }
+    world
+}
+
+fn put(node: &Node, path: &str, body: &Value) -> Answer {
+    node.client().send("PUT", path, &[], body.to_string().as_bytes()).unwrap()
+}
+
+fn ok(answer: &Answer) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+fn write(node: &Node, view: &str, (id, note): (i64, &str), concern: &str) -> Answer {
+    let body = json!({"rows": [{"key": {"id": id}, "values": {"note": note}}]}).to_string();
+    let headers = [("littoral-concern", concern), ("littoral-wait-ms", "10000")];
+    node.client().send("POST", &format!("{view}/rows"), &headers, body.as_bytes()).unwrap()
+}
+
+fn read(node: &Node, project: &str, view: &str, id: i64) -> Answer {
+    let body = json!({"features": [format!("{view}:note")], "entities": {"id": [id]}}).to_string();
+    node.client().send("POST", &format!("/p/{project}/v1/read"), &[], body.as_bytes()).unwrap()
+}
+
+fn note(answer: &Answer) -> Value {
+    ok(answer);
+    answer.json()["columns"][1]["values"][0].clone()
+}
+
+fn outside(answer: &Answer) {
+    assert_eq!((answer.status, answer.header("littoral-error")), (421, Some("outside_regions")), "{}", answer.text());
+}
+
+/// Whether any file below a directory contains the secret.
+fn contains_secret(dir: &Path) -> bool {
+    let mut found = false;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        found |= if path.is_dir() {
+            contains_secret(&path)
+        } else {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+        };
+    }
+    found
+}
+
+#[test]
+fn rows_reach_the_allowed_regions_and_no_other() {
+    let mut world = start();
+    let inside = edge(world.dir.path(), "inside", Some("eu"), &[world.eu_peer]);
+    let outside_edge = edge(world.dir.path(), "outside", Some("us"), &[world.eu_peer]);
+    let nowhere = edge(world.dir.path(), "nowhere", None, &[world.eu_peer]);
+    let written = write(&world.eu, VIEW, (1, SECRET), "regions=1");
+    ok(&written);
+    let rejected = write(&world.eu, VIEW, (1, SECRET), "regions=2");
+    assert_eq!(rejected.status, 422);
+    assert!(rejected.text().contains("only 1 other regions may hold"), "{}", rejected.text());
+    // A later row of another project shows that the region outside has passed the position.
+    ok(&write(&world.eu, "/v1/views/public", (1, "public"), "regions=2"));
+    assert_eq!(note(&read(&world.ap, "fraud", "accounts", 1)), SECRET);
+    assert_eq!(note(&read(&world.us, "default", "public", 1)), "public");
+    outside(&read(&world.us, "fraud", "accounts", 1));
+    outside(&write(&world.us, VIEW, (2, SECRET), "local"));
+    for edge in [&inside, &outside_edge, &nowhere] {
+        eventually("the edge has the later row", PATIENCE, || {
+            let answer = read(edge, "default", "public", 1);
+            answer.status == 200 && note(&answer) == "public"
+        });
+    }
+    assert_eq!(note(&read(&inside, "fraud", "accounts", 1)), SECRET);
+    for edge in [&outside_edge, &nowhere] {
+        outside(&read(edge, "fraud", "accounts", 1));
+        let page = edge.client().get(&format!("{VIEW}/rows")).unwrap();
+        outside(&page);
+        eventually("the edge is verified equal in what it may hold", PATIENCE, || {
+            edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true)
+        });
+    }
+    // A region that begins with an empty log receives a snapshot.
+    world.us.stop();
+    std::fs::remove_dir_all(world.dir.path().join("us")).unwrap();
+    world.us.restart().unwrap();
+    eventually("the region has taken a snapshot", PATIENCE, || {
+        let answer = read(&world.us, "default", "public", 1);
+        answer.status == 200 && note(&answer) == "public"
+    });
+    // A rejected request is counted by its project and its quota.
+    let quotas = json!({"regions": ["eu", "ap"], "quotas": {"requests_per_s": 0}});
+    ok(&put(&world.eu, "/v1/projects/fraud", &quotas));
+    let over = world.eu.client().get(VIEW).unwrap();
+    assert_eq!((over.status, over.header("littoral-error")), (429, Some("over_quota")));
+    assert!(over.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().unwrap() > 0));
+    let metrics = world.eu.client().get("/metrics").unwrap().text();
+    let counted = "littoral_project_rejected_total{project=\"fraud\",quota=\"requests_per_s\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    let World { mut eu, mut us, mut ap, dir, .. } = world;
+    for node in [&mut eu, &mut us, &mut ap] {
+        node.stop();
+    }
+    // An edge writes its snapshot when it stops.
+    for mut edge in [inside, outside_edge, nowhere] {
+        edge.stop();
+    }
+    let has = |name: &str| contains_secret(&dir.path().join(name));
+    assert!(has("eu") && has("ap") && has("inside"), "the search finds it where it may be");
+    assert!(!has("us") && !has("outside") && !has("nowhere"));
+}
+
+/// Everything that a node receives from `eu` that states `stated` and requests `views`.
+async fn received(address: &str, stated: Option<Region>, views: Views, last: u64) -> Vec<u8> {
+    let config = client::Config { leader: vec![address.to_owned()], region: stated, ..client::Config::default() };
+    let mut peer = client::connect(&config).await.unwrap();
+    let hello = SubscriberHello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        subscriber: "liar".into(),
+        views,
+        resume: None,
+        watermark: Default::default(),
+        holds: None,
+        ended: None,
+        lives: Default::default(),
+        cluster: None,
+    };
+    peer.sender.send(&Upstream::Hello(hello)).unwrap();
+    let mut all = Vec::new();
+    loop {
+        match peer.receiver.next().await.unwrap().expect("the stream continues") {
+            Downstream::SnapshotRows { bytes, .. } => all.extend_from_slice(&bytes),
+            Downstream::Records { last: up_to, bytes, .. } => {
+                all.extend_from_slice(&bytes);
+                if up_to.0 >= last {
+                    break;
+                }
+            }
+            Downstream::Error { message, .. } => panic!("{message}"),
+            _ => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn a_node_that_lies_about_what_it_requests_receives_no_row() {
+    let world = start();
+    ok(&write(&world.eu, VIEW, (1, SECRET), "local"));
+    let id = world.eu.client().get(VIEW).unwrap().json()["id"].as_u64().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = world.eu_peer.to_string();
+    let [eu, us] = ["eu", "us"].map(|name| Some(name.parse::<Region>().unwrap()));
+    let has_secret = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+    let head = || world.eu.status()["head"]["lsn"].as_u64().unwrap();
+    let requests = || {
+        let names = Views::Names(vec!["fraud/accounts".into()]);
+        [Views::All, names, Views::ForRegion(eu.unwrap()), Views::ForRegion(us.unwrap())]
+    };
+    for (stated, views) in [us, None].into_iter().flat_map(|stated| requests().map(|views| (stated, views))) {
+        if stated.is_none() && views == Views::ForRegion(eu.unwrap()) {
+            // Without a certificate, this is all that identifies another leader of the region.
+            continue;
+        }
+        let next = head() + 1;
+        let shown = format!("{stated:?} {views:?}");
+        let received = runtime.block_on(async {
+            let received = tokio::spawn({
+                let address = address.clone();
+                async move { received(&address, stated, views, next).await }
+            });
+            while !received.is_finished() {
+                let written = write(&world.eu, VIEW, (2, SECRET), "local");
+                assert_eq!(written.status, 200);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            received.await.unwrap()
+        });
+        assert!(!has_secret(&received), "{shown}");
+    }
+    for stated in [us, None] {
+        let mut keys = KeyBatch::default();
+        keys.push(&1_i64.to_be_bytes());
+        let reads = vec![ViewRead { view: ViewId(u32::try_from(id).unwrap()), keys }];
+        let config = client::Config { leader: vec![address.clone()], region: stated, ..client::Config::default() };
+        let rejected = runtime.block_on(async {
+            let peer = client::connect(&config).await.unwrap();
+            peer.calls.read(reads, Consistency::Leader).await.err().map(|error| error.to_string())
+        });
+        assert!(rejected.is_some_and(|error| error.contains("stay in")), "{stated:?}");
+    }
+    // The same node in an allowed region receives the row.
+    let next = head();
+    let received = runtime.block_on(async {
+        let received = tokio::spawn({
+            let address = address.clone();
+            async move { received(&address, eu, Views::All, next + 1).await }
+        });
+        while !received.is_finished() {
+            write(&world.eu, VIEW, (2, SECRET), "local");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        received.await.unwrap()
+    });
+    assert!(has_secret(&received));
+}
