@@ -31,7 +31,7 @@ pub use import::{History, Import, Imports, gives_catalogue};
 pub use ingest::Limits;
 pub use ledger::Ledger;
 pub use log_state::LogState;
-pub use projects::AllowedRegions;
+pub use projects::{AllowedRegions, growth};
 pub use published::{Head, Published, Records};
 pub use receipts::Receipts;
 pub use rehoming::RehomingPoints;

@@ -128,6 +128,13 @@ fn usage<'a>(table: Option<&Table>, row: RowWrite<'a>, new: &mut HashSet<(ViewId
     }
 }
 
+/// Returns about how many bytes the rows of a write add to those that are held.
+#[must_use]
+pub fn growth(table: &Table, rows: &RowBatch) -> u64 {
+    let mut new = HashSet::new();
+    rows.iter().map(|row| usage(Some(table), row, &mut new).bytes).sum()
+}
+
 fn check_quotas(
     catalogue: &Catalogue,
     table: Option<&Table>,
@@ -236,6 +243,7 @@ mod tests {
         write(&[b"b"]).unwrap();
         assert!(matches!(write(&[b"c"]), Err(WriteError::OverQuota(_))));
         write(&[b"held"]).unwrap();
+        assert_eq!(growth(&table, &rows(&[b"held", b"a", b"a"])), 1 + 1 + 2 + ROW_OVERHEAD);
         let mut deletion = RowBatch::default();
         deletion.push(RowWrite { view: VIEW, event_time: EventTime(2), key: b"x", body: None });
         check(&catalogue, eu(), Some(&table), &deletion, &mut added).unwrap();

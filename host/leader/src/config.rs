@@ -3,6 +3,7 @@
 use littoral_feed::client::host_and_port;
 use littoral_leader_core::Imports;
 use littoral_model::{position::Incarnation, region::Region};
+use littoral_runtime::memory;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -36,6 +37,9 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// The largest row, in bytes of key and values. Default: 4 MiB.
     pub row_bytes_max: usize,
+    /// The memory for rows, in bytes. A write that adds to them is rejected once it is used up; reads, deletions, and rows from other
+    /// regions continue. Default: 0, three quarters of the memory of the host or the container.
+    pub rows_bytes_max: u64,
     /// The largest module component, in bytes. Default: 60 MiB.
     pub module_bytes_max: usize,
     /// How far an event timestamp may be ahead of this host's clock, in milliseconds. Default: 60000.
@@ -115,6 +119,7 @@ impl Default for Config {
             queue_bytes_max: 64 << 20,
             request_bytes_max: 32 << 20,
             row_bytes_max: 4 << 20,
+            rows_bytes_max: 0,
             module_bytes_max: 60 << 20,
             future_ms_max: 60_000,
             idempotency_keys_max: 100_000,
@@ -236,6 +241,15 @@ impl Config {
             return Err(InvalidConfig { key: "name", reason });
         }
         Ok(())
+    }
+
+    /// Returns the memory for rows, in bytes.
+    #[must_use]
+    pub fn rows_bytes_max(&self) -> u64 {
+        match self.rows_bytes_max {
+            0 => memory::limit_bytes().map_or(u64::MAX, |limit| limit / 4 * 3),
+            configured => configured,
+        }
     }
 
     /// Checks what serde cannot.

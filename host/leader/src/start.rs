@@ -320,6 +320,7 @@ fn open_blocking<R: Replication>(
         edges: Edges::default(),
         affiliation,
         cross_region: CrossRegion::new(&config),
+        rows_bytes_max: config.rows_bytes_max(),
         config,
     });
     // Bytes that this start replayed count towards the next snapshot. The size of the log approximates them.

@@ -74,6 +74,31 @@ async fn writes_without_a_time_are_ordered_by_the_leaders_clock_whichever_door_t
 }
 
 #[tokio::test]
+async fn a_leader_whose_memory_is_used_up_rejects_what_adds_rows_and_nothing_else() {
+    let node = start(Config { rows_bytes_max: 64 << 10, ..config() }).await;
+    let view = node.view("a").await;
+    let mut held = 0;
+    let full = loop {
+        match node.leader.write(write(view, &[(held, Some(1))], 1_000)).await {
+            Ok(_) => held += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, WriteError::MemoryFull { max: 65_536, .. }), "{full}");
+    assert!(full.to_string().contains("leader.rows_bytes_max") && (300..900).contains(&held), "{held}: {full}");
+    node.put(view, 0, 2, 2_000).await.unwrap();
+    assert_eq!((node.get(view, 0), node.get(view, held)), (Some(2), None), "rows are replaced and read");
+    let both = write(view, &[(1, None), (held, Some(1))], 3_000);
+    assert!(matches!(node.leader.write(both).await, Err(WriteError::MemoryFull { .. })), "a write is not split");
+    node.leader.write(write(view, &[(1, None)], 3_000)).await.unwrap();
+    assert_eq!(node.get(view, 1), None);
+    node.leader.change(CatalogueChange::DropView("a".to_owned())).await.unwrap();
+    let view = node.view("b").await;
+    node.put(view, 1, 1, 1_000).await.unwrap();
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn an_invalid_row_rejects_the_whole_write_and_the_error_names_the_row_and_the_reason() {
     let node = start(Config { row_bytes_max: 4_096, request_bytes_max: 8_192, ..config() }).await;
     let view = node.view("a").await;

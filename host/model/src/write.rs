@@ -394,6 +394,18 @@ pub enum WriteError {
     /// The project's rows may not be stored in the leader's region.
     #[error("{0}")]
     OutsideRegions(String),
+    /// The leader has no memory left for more rows. Reads, deletions and rows that do not grow continue.
+    #[error(
+        "the leader's rows use {held} of {max} bytes (leader.rows_bytes_max), and the write adds {adds}; delete rows, drop a view, or give the leader more memory"
+    )]
+    MemoryFull {
+        /// The bytes of the rows that it holds.
+        held: u64,
+        /// The bound.
+        max: u64,
+        /// The bytes that the write adds.
+        adds: u64,
+    },
 }
 
 impl WriteError {

@@ -364,6 +364,12 @@ impl Table {
         self.core.views.with(view, |view| view.counts()).unwrap_or_default()
     }
 
+    /// Returns the memory of all rows and tombstones, in bytes, including the table's overhead.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.core.views.bytes()
+    }
+
     /// Returns every view of the table.
     #[must_use]
     pub fn views(&self) -> Vec<(ViewId, Residency, ViewCounts)> {

@@ -120,6 +120,11 @@ impl Views {
         self.by_id.load().iter().map(|(id, view)| (*id, view.residency(), view.counts())).collect()
     }
 
+    /// Returns the memory of all views, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.by_id.load().values().map(|view| view.bytes.load(Relaxed)).sum()
+    }
+
     /// Returns the full views, sorted by ID.
     pub(crate) fn all_full(&self) -> Vec<(ViewId, Arc<View>)> {
         let views = self.by_id.load();

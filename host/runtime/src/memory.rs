@@ -12,10 +12,21 @@ pub fn resident_bytes_of(pid: u32) -> Option<u64> {
     resident_in(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
-/// Returns the memory of the host in bytes; `None` on systems other than Linux.
-#[must_use]
-pub fn host_bytes() -> Option<u64> {
+fn host_bytes() -> Option<u64> {
     bytes_of("MemTotal:", &std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// Returns the memory that this process may use, in bytes: that of the host, or of its control group if that is less. `None` on
+/// systems other than Linux.
+#[must_use]
+pub fn limit_bytes() -> Option<u64> {
+    [control_group_bytes(), host_bytes()].into_iter().flatten().min()
+}
+
+/// Returns the limit of the control group, as containers have it; `None` without one.
+fn control_group_bytes() -> Option<u64> {
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    files.iter().find_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
 }
 
 fn resident_in(status: &str) -> Option<u64> {

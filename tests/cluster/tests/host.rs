@@ -204,6 +204,26 @@ fn other_signals_are_logged_and_ignored_by_every_role() {
     assert!(cluster.edges[0].stop().unwrap().success(), "it still stops in an orderly way");
 }
 
+/// The formula of the README, section "Sizing a leader".
+#[test]
+fn a_leader_uses_the_memory_that_the_guide_computes() {
+    const MIB: u64 = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let leader = Node::start(Plan::leader(&dir.path().join("leader"))).unwrap();
+    accounts::make_view(&leader);
+    let (mut client, note) = (leader.client(), "n".repeat(1_000));
+    for first in (0..100_000).step_by(1_000) {
+        let rows: Vec<_> = (first..first + 1_000).map(|id| accounts::row_with(id, 1, &note)).collect();
+        accounts::must_write(&mut client, &rows);
+    }
+    let resident = leader.resident_bytes();
+    let computed = 150 * MIB + 100_000 * (1_000 + 3 * 8 + 160);
+    eventually("the gauge counts the rows", SOON, || {
+        (100e6..120e6).contains(&metric(&mut client, "littoral_leader_rows_bytes"))
+    });
+    assert!((100 * MIB..computed).contains(&resident), "{} MiB of {} MiB", resident / MIB, computed / MIB);
+}
+
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut all: Vec<_> = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).collect();
     all.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));

@@ -237,8 +237,12 @@ metrics! {
         "Bytes of records that arrived from other regions";
     Counter "littoral_leader_rollbacks_total" LEADER []
         "Starts at which the log was found rolled back";
+    Gauge "littoral_leader_rows_bytes" LEADER []
+        "Memory of the rows that the leader holds";
     Gauge "littoral_leader_rows_corrupted" LEADER []
         "1 once re-hashing found memory corruption; restart the leader";
+    Gauge "littoral_leader_rows_max_bytes" LEADER []
+        "Memory that the rows may use; beyond it, writes that add rows are rejected";
     Histogram "littoral_leader_scrub_seconds" LEADER []
         "Duration of re-hashing all rows";
     Gauge "littoral_leader_snapshot_bytes" LEADER []

@@ -1,11 +1,14 @@
-//! Alerts of what protects nodes: tokens that become invalid, a certificate that expires, a listener without protection.
+//! Alerts of what protects nodes: tokens that become invalid, a certificate that expires, a listener without protection, memory for
+//! rows that is used up.
 
 use super::Watch;
-use littoral_provision::{Node, Plan, binary, missing::require, prometheus::Target};
+use littoral_cluster::accounts;
+use littoral_provision::{Node, Plan, binary, http::Client, missing::require, prometheus::Target};
 use std::{fs, path::Path, process::Command};
 
 /// The alerts that this test fires.
-pub(super) const FIRED: &[&str] = &["LittoralAuthRulesInvalid", "LittoralCertificateExpires", "LittoralInsecure"];
+pub(super) const FIRED: &[&str] =
+    &["LittoralAuthRulesInvalid", "LittoralCertificateExpires", "LittoralInsecure", "LittoralLeaderMemoryNearlyFull"];
 
 fn littoral(arguments: &[&str], dir: &Path) {
     let output = Command::new(binary::littoral()).args(arguments).current_dir(dir).output().unwrap();
@@ -38,12 +41,21 @@ fn alerts_of_tokens_certificates_and_listeners_fire_and_resolve() {
     let name = "alerts_of_tokens_certificates_and_listeners_fire_and_resolve";
     let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
     let guarded = guarded(dir.path());
-    let mut open = Node::start(Plan::leader(&dir.path().join("open"))).unwrap();
+    let plan = Plan::leader(&dir.path().join("open")).with_config("[leader]\nrows_bytes_max = 100000\n");
+    let mut open = Node::start(plan).unwrap();
+    accounts::make_view(&open);
     let targets = [
         Target { job: "littoral-leader", region: "east", door: guarded.ready.admin.unwrap(), tls: true },
         Target { job: "littoral-leader", region: "west", door: open.ready.door, tls: false },
     ];
     let Some(mut watch) = require(name, Watch::start(dir.path(), &targets)) else { return };
+
+    let mut client = open.client();
+    let write =
+        |client: &mut Client, id| accounts::write(client, &[accounts::row_with(id, 1, &"n".repeat(1_000))]).unwrap();
+    let mut ids = 0..;
+    let full = ids.by_ref().map(|id| write(&mut client, id)).find(|answer| answer.status != 200).unwrap();
+    assert_eq!((full.status, full.header("littoral-error")), (507, Some("memory_full")));
 
     let tokens = dir.path().join("tokens.toml");
     let valid = fs::read(&tokens).unwrap();
@@ -53,13 +65,14 @@ fn alerts_of_tokens_certificates_and_listeners_fire_and_resolve() {
     open.plan_mut().flags = vec!["--insecure".to_owned()];
     open.ready.door.set_ip([0, 0, 0, 0].into());
     open.restart().unwrap();
-    watch.fire("the tokens are invalid, the certificate expires soon, and a listener is open", FIRED);
+    watch.fire("tokens are invalid, a certificate expires soon, a listener is open, and a leader is full", FIRED);
 
     fs::write(&tokens, valid).unwrap();
     issue("24", dir.path());
     *open.plan_mut() = plan;
     open.ready.door.set_ip([127, 0, 0, 1].into());
     open.restart().unwrap();
+    open.client().send("DELETE", "/v1/views/accounts", &[], b"").unwrap().ok();
     watch.calm("all of it is corrected");
     assert!(FIRED.iter().all(|alert| watch.fired.contains(*alert)));
 }

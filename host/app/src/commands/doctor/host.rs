@@ -8,7 +8,7 @@ use littoral_runtime::{
 };
 use littoral_tls::{Tls, expires_in};
 use std::{
-    fs, io,
+    io,
     net::{SocketAddr, TcpListener},
     time::Duration,
 };
@@ -37,8 +37,7 @@ pub fn listener(key: &str, address: SocketAddr) -> Finding {
 
 /// Checks that the host has the memory that rows may take.
 pub fn memory(keys: &str, rows: u64) -> Finding {
-    let limits = [cgroup_limit(), memory::host_bytes()].into_iter().flatten().min();
-    let Some(limit) = limits else {
+    let Some(limit) = memory::limit_bytes() else {
         return Finding::warning("memory", "this host does not report its memory", "compare it with the configuration");
     };
     let what = format!("rows may take {} of {}", text::bytes(rows), text::bytes(limit));
@@ -48,12 +47,6 @@ pub fn memory(keys: &str, rows: u64) -> Finding {
     } else {
         Finding::warning("memory", what, format!("lower {keys} to three quarters of the memory, or add memory"))
     }
-}
-
-/// Returns the memory limit of the control group, if there is one.
-fn cgroup_limit() -> Option<u64> {
-    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
 }
 
 /// Checks that the node's certificate is valid for at least a fifth of its lifetime.

@@ -62,7 +62,7 @@ impl Surroundings {
             common: file.common(),
             listeners: listeners([("listen", file.listen), ("peer_listen", file.peer_listen)], file.admin_listen),
             data_dir: Some(("leader.data_dir", leader.data_dir.clone())),
-            rows: None,
+            rows: Some(("leader.rows_bytes_max", leader.rows_bytes_max())),
             neighbours: members.chain(regions).collect(),
         }
     }
