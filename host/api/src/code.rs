@@ -194,8 +194,8 @@ codes! {
         "The leader is needed and cannot be reached.",
         "Retry shortly. If it continues, check the leader and the network between it and this node.";
     MEMORY_FULL = "memory_full", [507],
-        "The leader has no memory left for more rows. Reads and deletions continue.",
-        "Delete rows, drop a view, or give the leader more memory and raise `leader.rows_bytes_max`.";
+        "The leader has no memory left for more rows. Reads and deletions of rows continue.",
+        "Drop a view, delete rows, or give the leader more memory and raise `leader.rows_bytes_max`.";
     MISSING_COLUMN = "missing_column", [422],
         "The frame lacks a column of the view.",
         "Add the column that the message names.";

@@ -140,12 +140,11 @@ impl Gauges {
         gauge!("littoral_edge_position_lsn").set(status.position.lsn.0 as f64);
         gauge!("littoral_edge_head_lsn").set(status.head.lsn.0 as f64);
         gauge!("littoral_edge_lag_records").set(status.gauges.get("lag_records").copied().unwrap_or_default());
-        if let Some(ms) = status.staleness_ms {
-            gauge!("littoral_edge_staleness_seconds").set(ms as f64 / 1e3);
-        }
-        if let Some((_, age)) = shared.anti_entropy.verified(shared.now()) {
-            gauge!("littoral_edge_verified_age_seconds").set(age.as_secs_f64());
-        }
+        // Not a number while unknown: a value of the past would look like one of now.
+        let staleness = status.staleness_ms.map_or(f64::NAN, |ms| ms as f64 / 1e3);
+        gauge!("littoral_edge_staleness_seconds").set(staleness);
+        let verified = shared.anti_entropy.verified(shared.now()).map_or(f64::NAN, |(_, age)| age.as_secs_f64());
+        gauge!("littoral_edge_verified_age_seconds").set(verified);
         gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);
         counter!("littoral_edge_evictions_total").absolute(littoral_replica::evictions());
         let region = shared.replica.load().as_ref().map(|replica| replica.point.load().region);

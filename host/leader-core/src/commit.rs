@@ -54,6 +54,8 @@ pub struct Building {
     pub(crate) now_ms: u64,
     /// What its writes add to projects that have quotas.
     added: projects::Added,
+    /// The memory that its writes add, in bytes.
+    added_bytes: u64,
 }
 
 /// The changes that take effect when a batch becomes durable, and what to undo otherwise.
@@ -143,7 +145,7 @@ impl Sequencer {
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
         let pending = Pending { known: self.known.clone(), begun: false, keys: Vec::new() };
         let (batch, added) = (Batch::within(buffer, bounds, self.epoch, bytes), projects::Added::default());
-        Building { batch, pending, now_ms, added }
+        Building { batch, pending, now_ms, added, added_bytes: 0 }
     }
 
     /// Adds a command to the batch.

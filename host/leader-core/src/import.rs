@@ -410,7 +410,8 @@ mod tests {
 
     fn sequencer() -> Sequencer {
         let owner = Owner { region: "here".parse().unwrap(), epoch: Epoch::FIRST };
-        let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
+        let limits =
+            Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, rows_bytes_max: u64::MAX, future_ms_max: 1_000 };
         Sequencer::new(owner, limits, HlcClock::default(), LogState::default())
     }
 

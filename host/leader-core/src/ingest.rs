@@ -21,6 +21,8 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// The maximum size of one row's key and values, in bytes.
     pub row_bytes_max: usize,
+    /// The memory for all rows, in bytes.
+    pub rows_bytes_max: u64,
     /// How far an event time may be ahead of the leader's clock, in milliseconds.
     pub future_ms_max: u64,
 }

@@ -10,11 +10,8 @@ use littoral_model::{
     view::ViewId,
     write::{RowBatch, RowWrite, WriteError},
 };
-use littoral_replica::Table;
-use std::collections::{BTreeMap, HashSet};
-
-/// The memory of a row beyond its key and values, about.
-const ROW_OVERHEAD: u64 = 64;
+use littoral_replica::{Table, footprint_of};
+use std::collections::{BTreeMap, HashMap};
 
 /// The regions that may hold rows of all of some views.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +72,7 @@ pub(crate) fn check(
     }
     let mut projects: BTreeMap<ViewId, Option<&Project>> = BTreeMap::new();
     let mut adds: BTreeMap<&str, Usage> = BTreeMap::new();
-    let mut new = HashSet::new();
+    let mut new = NewKeys::default();
     for row in rows.iter() {
         let project = match projects.get(&row.view) {
             Some(project) => *project,
@@ -117,21 +114,29 @@ fn limited(catalogue: &Catalogue, view: ViewId) -> Option<&Project> {
     (project.quotas.rows.is_some() || project.quotas.bytes.is_some()).then_some(project)
 }
 
-/// Returns what a row adds to those that are held. A deletion adds nothing.
-fn usage<'a>(table: Option<&Table>, row: RowWrite<'a>, new: &mut HashSet<(ViewId, &'a [u8])>) -> Usage {
-    let Some(body) = row.body else { return Usage::default() };
-    let held = table.and_then(|table| table.held(row.view, row.key)).filter(|held| !held.is_tombstone());
-    match held {
-        Some(held) => Usage { rows: 0, bytes: (body.len() as u64).saturating_sub(held.body().len() as u64) },
-        None if !new.insert((row.view, row.key)) => Usage::default(),
-        None => Usage { rows: 1, bytes: (row.key.len() + body.len()) as u64 + ROW_OVERHEAD },
+/// The keys of a write that are not held: the memory of each, and whether it becomes a row.
+type NewKeys<'a> = HashMap<(ViewId, &'a [u8]), (u64, bool)>;
+
+/// Returns what a row adds to those that are held. A deletion of a key that is not held adds a tombstone.
+fn usage<'a>(table: Option<&Table>, row: RowWrite<'a>, new: &mut NewKeys<'a>) -> Usage {
+    let (is_row, len) = (row.body.is_some(), row.body.map_or(0, <[u8]>::len));
+    let held = table.and_then(|table| table.held(row.view, row.key));
+    let bytes = match &held {
+        Some(held) => len.saturating_sub(held.body().len()) as u64,
+        None => footprint_of(row.key.len() + len),
+    };
+    if held.is_some_and(|held| !held.is_tombstone()) {
+        return Usage { rows: 0, bytes };
     }
+    let (counted, becomes_row) = new.entry((row.view, row.key)).or_default();
+    let adds = Usage { rows: u64::from(is_row && !*becomes_row), bytes: bytes.saturating_sub(*counted) };
+    (*counted, *becomes_row) = ((*counted).max(bytes), *becomes_row || is_row);
+    adds
 }
 
-/// Returns about how many bytes the rows of a write add to those that are held.
-#[must_use]
-pub fn growth(table: &Table, rows: &RowBatch) -> u64 {
-    let mut new = HashSet::new();
+/// Returns about how many bytes the rows of a write, as they will be logged, add to those that are held.
+pub(crate) fn growth(table: &Table, rows: &RowBatch) -> u64 {
+    let mut new = NewKeys::default();
     rows.iter().map(|row| usage(Some(table), row, &mut new).bytes).sum()
 }
 
@@ -243,9 +248,34 @@ mod tests {
         write(&[b"b"]).unwrap();
         assert!(matches!(write(&[b"c"]), Err(WriteError::OverQuota(_))));
         write(&[b"held"]).unwrap();
-        assert_eq!(growth(&table, &rows(&[b"held", b"a", b"a"])), 1 + 1 + 2 + ROW_OVERHEAD);
+        assert_eq!(growth(&table, &rows(&[b"held", b"a", b"a"])), 1 + footprint_of(1 + 2));
         let mut deletion = RowBatch::default();
         deletion.push(RowWrite { view: VIEW, event_time: EventTime(2), key: b"x", body: None });
         check(&catalogue, eu(), Some(&table), &deletion, &mut added).unwrap();
+    }
+
+    #[test]
+    fn a_deletion_adds_a_tombstone_and_a_repeated_key_its_largest_row() {
+        let table = Table::new(Config { shards: 1, ..Config::default() });
+        let version = Version { hlc: Hlc(1), region: eu() };
+        for (key, body) in [(b"row", Some(&b"1234"[..])), (b"old", None)] {
+            let meta = RowMeta { view: VIEW, event_time: EventTime(1), version, lsn: Lsn(1) };
+            table.apply(Row::new(meta, key, body), MergePolicy::default(), Mode::InsertAll);
+        }
+        let adds = |writes: &[(&[u8], Option<&[u8]>)]| {
+            let mut rows = RowBatch::default();
+            writes
+                .iter()
+                .for_each(|&(key, body)| rows.push(RowWrite { view: VIEW, event_time: EventTime(2), key, body }));
+            growth(&table, &rows)
+        };
+        assert_eq!(adds(&[(b"row", None), (b"row", Some(b"4321")), (b"old", None)]), 0);
+        assert_eq!(adds(&[(b"row", Some(b"123456")), (b"old", Some(b"123"))]), 2 + 3);
+        assert_eq!(adds(&[(b"new", None)]), footprint_of(3));
+        assert_eq!(adds(&[(b"new", Some(b"1")), (b"new", Some(&[0; 1_000]))]), footprint_of(1_003));
+        let counted = table.bytes();
+        let meta = RowMeta { view: VIEW, event_time: EventTime(1), version, lsn: Lsn(2) };
+        table.apply(Row::new(meta, b"new", Some(b"1")), MergePolicy::default(), Mode::InsertAll);
+        assert_eq!(table.bytes() - counted, footprint_of(3 + 1), "the table counts the same");
     }
 }

@@ -38,7 +38,7 @@ pub struct Config {
     /// The largest row, in bytes of key and values. Default: 4 MiB.
     pub row_bytes_max: usize,
     /// The memory for rows, in bytes. A write that adds to them is rejected once it is used up; reads, deletions, and rows from other
-    /// regions continue. Default: 0, three quarters of the memory of the host or the container.
+    /// regions continue. Default: 0, half of the memory of the host or the container.
     pub rows_bytes_max: u64,
     /// The largest module component, in bytes. Default: 60 MiB.
     pub module_bytes_max: usize,
@@ -158,6 +158,7 @@ impl Config {
         littoral_leader_core::Limits {
             request_bytes_max: self.request_bytes_max,
             row_bytes_max: self.row_bytes_max,
+            rows_bytes_max: self.rows_bytes_max(),
             future_ms_max: self.future_ms_max,
         }
     }
@@ -247,7 +248,7 @@ impl Config {
     #[must_use]
     pub fn rows_bytes_max(&self) -> u64 {
         match self.rows_bytes_max {
-            0 => memory::limit_bytes().map_or(u64::MAX, |limit| limit / 4 * 3),
+            0 => memory::limit_bytes().map_or(u64::MAX, |limit| limit / 2),
             configured => configured,
         }
     }

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 const CHANGE_RETURN_MAX: Duration = Duration::from_secs(2);
 
 /// The size of a record besides its key and body, in bytes, rounded up.
-pub(crate) const RECORD_OVERHEAD: usize = 80;
+const RECORD_OVERHEAD: usize = 80;
 
 /// The approximate size of a change of the catalogue, in bytes.
 const CHANGE_BYTES: usize = 4_096;
@@ -89,15 +89,12 @@ impl Handle {
             return leader.write(request).await;
         }
         let catalogue = shared.applied.load().catalogue.clone();
-        ingest::check(&shared.limits(), &catalogue, &request, shared.now_ms()).inspect_err(|_| {
+        ingest::check(&shared.limits, &catalogue, &request, shared.now_ms()).inspect_err(|_| {
             metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
         })?;
         if request.rows.is_empty() {
             return Ok(shared.empty_receipt());
         }
-        shared.check_memory(&request.rows).inspect_err(|_| {
-            metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
-        })?;
         let (concern, wait) = (request.concern, shared.concern_wait(request.concern_wait_ms));
         let allowed = AllowedRegions::of(&catalogue, request.rows.iter().map(|row| row.view));
         shared.check_concern(concern, &allowed)?;

@@ -115,7 +115,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         gauge!("littoral_leader_log_size_bytes").set(shared.log.bytes() as f64);
         gauge!("littoral_leader_log_oldest_lsn").set(shared.log.bounds().oldest.0 as f64);
         gauge!("littoral_leader_rows_bytes").set(shared.applied.table.bytes() as f64);
-        gauge!("littoral_leader_rows_max_bytes").set(shared.rows_bytes_max as f64);
+        gauge!("littoral_leader_rows_max_bytes").set(shared.limits.rows_bytes_max as f64);
         for region in &status.regions {
             let name = region.region.to_string();
             gauge!("littoral_leader_region_connected", "region" => name.clone()).set(flag(region.connected));

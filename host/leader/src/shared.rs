@@ -18,7 +18,6 @@ use crate::{
     commit_waiters::CommitWaiters,
     config::Config,
     cross_region::CrossRegion,
-    handle::RECORD_OVERHEAD,
     maintain::Snapshots,
     modules::Modules,
     replication::{Replication, RowFreshness, Writers},
@@ -26,12 +25,12 @@ use crate::{
     rollout::Edges,
     write_path::WritePath,
 };
-use littoral_leader_core::{AllowedRegions, Limits, Published, Records, growth, published};
+use littoral_leader_core::{AllowedRegions, Limits, Published, Records, published};
 use littoral_log::{Identity, Log};
 use littoral_model::{
     position::{Epoch, Incarnation, Position},
     token::Watermark,
-    write::{RowBatch, WriteConcern, WriteError, WriteReceipt},
+    write::{WriteConcern, WriteError, WriteReceipt},
 };
 use littoral_tls::Tls;
 use std::{sync::Arc, time::Duration};
@@ -41,8 +40,8 @@ pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    /// The memory for rows, in bytes.
-    pub(crate) rows_bytes_max: u64,
+    /// The limits of one write.
+    pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) identity: Identity,
     pub(crate) log: Arc<dyn Log>,
@@ -73,26 +72,6 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn now_ms(&self) -> u64 {
         (self.clock)()
-    }
-
-    /// Returns the limits of one write.
-    pub(crate) fn limits(&self) -> Limits {
-        self.config.limits()
-    }
-
-    /// Rejects a write that adds to the rows while their memory is used up. Writes that wait for their commit are not counted;
-    /// `queue_bytes_max` bounds them.
-    pub(crate) fn check_memory(&self, rows: &RowBatch) -> Result<(), WriteError> {
-        let (held, max) = (self.applied.table.bytes(), self.rows_bytes_max);
-        let most = RECORD_OVERHEAD * rows.len() + rows.payload_len();
-        if held.saturating_add(most as u64) <= max {
-            return Ok(());
-        }
-        match growth(&self.applied.table, rows) {
-            0 => Ok(()),
-            adds if held.saturating_add(adds) <= max => Ok(()),
-            adds => Err(WriteError::MemoryFull { held, max, adds }),
-        }
     }
 
     /// Returns how fresh the published rows are.

@@ -276,7 +276,8 @@ fn open_blocking<R: Replication>(
     let is_blank = affiliation::is_blank(&recovered.known, &recovered.table);
     let owner = Owner { region: identity.region, epoch: bounds.epoch };
     let clock = HlcClock::after(hlc.max(bounds.hlc));
-    let mut sequencer = Sequencer::new(owner, config.limits(), clock, recovered.known.clone())
+    let limits = config.limits();
+    let mut sequencer = Sequencer::new(owner, limits, clock, recovered.known.clone())
         .importing(config.imports(identity.incarnation))
         .over(recovered.table.clone())
         .unbegun(exclusive && !log.is_new());
@@ -320,7 +321,7 @@ fn open_blocking<R: Replication>(
         edges: Edges::default(),
         affiliation,
         cross_region: CrossRegion::new(&config),
-        rows_bytes_max: config.rows_bytes_max(),
+        limits,
         config,
     });
     // Bytes that this start replayed count towards the next snapshot. The size of the log approximates them.

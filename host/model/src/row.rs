@@ -185,6 +185,12 @@ impl Row {
     /// Returns the size of the allocation in bytes: payload, header, reference count.
     #[must_use]
     pub fn allocation_len(&self) -> usize {
-        size_of::<RowHeader>() + 2 * size_of::<usize>() + self.0.slice.len()
+        Self::allocation_len_of(self.0.slice.len())
+    }
+
+    /// Returns the size of the allocation of a row with `payload_len` bytes of key and values.
+    #[must_use]
+    pub const fn allocation_len_of(payload_len: usize) -> usize {
+        size_of::<RowHeader>() + 2 * size_of::<usize>() + payload_len
     }
 }

@@ -396,7 +396,7 @@ pub enum WriteError {
     OutsideRegions(String),
     /// The leader has no memory left for more rows. Reads, deletions and rows that do not grow continue.
     #[error(
-        "the leader's rows use {held} of {max} bytes (leader.rows_bytes_max), and the write adds {adds}; delete rows, drop a view, or give the leader more memory"
+        "the leader's rows use {held} of {max} bytes (leader.rows_bytes_max), and the write adds {adds}; drop a view, delete rows (their memory is free after leader.tombstone_retention_s), or give the leader more memory"
     )]
     MemoryFull {
         /// The bytes of the rows that it holds.

@@ -24,4 +24,4 @@ pub use rebase::Generation;
 pub use repair::{BucketChunk, Repaired};
 pub use scan::Chunks;
 pub use table::{Applied, Config, FillOutcome, Held, Mode, Table};
-pub use view::{Residency, ViewCounts};
+pub use view::{Residency, ViewCounts, footprint_of};

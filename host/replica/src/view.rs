@@ -38,7 +38,13 @@ const SLOT_LEN: u64 = 16;
 
 /// Returns the memory of a row and its slot, in bytes, rounded like allocators do.
 pub(crate) fn footprint(row: &Row) -> u64 {
-    (row.allocation_len() as u64).next_multiple_of(16) + SLOT_LEN
+    footprint_of(row.payload_len())
+}
+
+/// Returns the memory of a row with `payload_len` bytes of key and values, in bytes, as [`ViewCounts::bytes`] counts it.
+#[must_use]
+pub fn footprint_of(payload_len: usize) -> u64 {
+    (Row::allocation_len_of(payload_len) as u64).next_multiple_of(16) + SLOT_LEN
 }
 
 #[derive(Debug, Default)]

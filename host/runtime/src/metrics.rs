@@ -19,6 +19,9 @@ const SECONDS_BUCKETS: [f64; 19] = [
     0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// Bucket bounds of work on all rows, in seconds: 0.1 s to an hour.
+const LONG_BUCKETS: [f64; 12] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+
 /// Bucket bounds of counts of records.
 const RECORDS_BUCKETS: [f64; 14] =
     [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 100_000.0];
@@ -57,6 +60,8 @@ pub fn install(build: &'static str, role: table::Role) -> Result<Handle, Error> 
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
         .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), &RECORDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_scrub_seconds".to_owned()), &LONG_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_snapshot_seconds".to_owned()), &LONG_BUCKETS)?
         .set_buckets_for_metric(
             Matcher::Full("feast_feature_server_request_latency_seconds".to_owned()),
             &FEAST_BUCKETS,

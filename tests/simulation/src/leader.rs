@@ -158,7 +158,12 @@ impl Leader {
             recover(&disk, &*log, TABLE, log.bounds().tail, receipts, how).map_err(|error| error.to_string())?;
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
-        let limits = Limits { request_bytes_max: 1 << 20, row_bytes_max: 1 << 20, future_ms_max: 1 << 40 };
+        let limits = Limits {
+            request_bytes_max: 1 << 20,
+            row_bytes_max: 1 << 20,
+            rows_bytes_max: u64::MAX,
+            future_ms_max: 1 << 40,
+        };
         let owner = Owner { region: identity.region, epoch };
         let clock = HlcClock::after(hlc);
         let imports = Imports { log: identity.incarnation, ..imports };

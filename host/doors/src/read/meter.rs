@@ -79,9 +79,10 @@ impl Meter {
             return;
         }
         for ((lookup, block), (values, freshness)) in self.lookups.iter().zip(blocks).zip(&self.feast().lookups) {
-            let [present, others @ ..] = block.counts(lookup.columns);
-            values[0].increment(present);
-            values[1].increment(others.iter().sum());
+            // To Feast a null of a row that it holds is present.
+            let [present, null, absent @ ..] = block.counts(lookup.columns);
+            values[0].increment(present + null);
+            values[1].increment(absent.iter().sum());
             if let Some(newest) = block.newest() {
                 freshness.set(age(newest, now).as_secs_f64());
             }

@@ -2,7 +2,7 @@
 
 use super::{Building, Durable, Sequencer};
 use crate::{
-    deletion, ingest, projects,
+    deletion, ingest, memory, projects,
     receipts::{self, Receipts},
 };
 use bytes::Bytes;
@@ -99,8 +99,11 @@ impl Sequencer {
         if let Some(table) = &self.table {
             deletion::outrank(&mut request.rows, table);
         }
+        let adds =
+            memory::check(self.limits.rows_bytes_max, self.table.as_deref(), &request.rows, building.added_bytes)?;
         let catalogue = &building.pending.known.catalogue;
         projects::check(catalogue, self.region, self.table.as_deref(), &request.rows, &mut building.added)?;
+        building.added_bytes = building.added_bytes.saturating_add(adds);
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();
         let pushed = self.push_rows(building, &request, content, first);

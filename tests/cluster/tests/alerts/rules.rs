@@ -45,7 +45,8 @@ fn promtool_accepts_the_rules_and_their_unit_tests_pass() {
     let name = "promtool_accepts_the_rules_and_their_unit_tests_pass";
     for arguments in [
         &["check", "rules", "littoral.rules.yml"][..],
-        &["check", "config", "prometheus.yml"],
+        // Its certificates and tokens are examples.
+        &["check", "config", "--syntax-only", "prometheus.yml"],
         &["test", "rules", "littoral.rules.test.yml"],
     ] {
         let Some(output) = require(name, promtool(&monitoring(), arguments, b"")) else { return };
