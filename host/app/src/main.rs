@@ -23,6 +23,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    littoral_runtime::core_dumps::prevent();
     let cli = cli::Cli::parse();
     let json = cli.json;
     commands::run(cli).unwrap_or_else(|failure| {

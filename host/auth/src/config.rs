@@ -1,6 +1,7 @@
 //! The settings of authentication.
 
 use crate::{jwt::Algorithm, trust::Trust};
+use littoral_model::url::without_user;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -131,7 +132,8 @@ impl Config {
             invalid("clock_skew_s", format!("is {}; use at most {CLOCK_SKEW_S_MAX}", self.clock_skew_s));
         }
         for issuer in &self.issuers {
-            let mut wrong = |reason: &str| invalid("issuers", format!("issuer '{}': {reason}", issuer.issuer));
+            let mut wrong =
+                |reason: &str| invalid("issuers", format!("issuer '{}': {reason}", without_user(&issuer.issuer)));
             if let Err(reason) = check_url(&issuer.issuer) {
                 wrong(&format!("'issuer' {reason}"));
             }
@@ -164,6 +166,9 @@ impl Config {
 pub(crate) fn check_url(text: &str) -> Result<reqwest::Url, String> {
     let url =
         reqwest::Url::parse(text).map_err(|error| format!("is not a URL ({error}); write it as https://HOST/PATH"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or a password, which logs would show; remove them".to_owned());
+    }
     let host = url.host_str().unwrap_or_default();
     let is_loopback = host == "localhost"
         || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -183,7 +188,15 @@ mod tests {
         for url in ["https://a.example.org/x", "http://127.0.0.1:8080", "http://[::1]:1/", "http://localhost/"] {
             assert!(check_url(url).is_ok(), "{url}");
         }
-        for url in ["http://a.example.org", "http://10.0.0.1/", "ftp://localhost", "a", "https://"] {
+        for url in [
+            "https://u:p@a.example.org/",
+            "https://u@a.example.org/",
+            "http://a.example.org",
+            "http://10.0.0.1/",
+            "ftp://localhost",
+            "a",
+            "https://",
+        ] {
             assert!(check_url(url).is_err(), "{url}");
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use http::Uri;
+use littoral_model::url::without_user;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The address of a node's door: scheme and authority, no path.
@@ -12,8 +13,10 @@ impl Address {
     /// Parses `http://host:port` and `https://host:port`, with or without a final slash, and `host:port`, which is https if the
     /// client has trusted roots.
     pub(crate) fn parse(given: &str, has_roots: bool) -> Result<Self, Error> {
-        let refuse =
-            |reason: &str| Error::Address { given: given.chars().take(200).collect(), reason: reason.to_owned() };
+        let refuse = |reason: &str| Error::Address {
+            given: without_user(given).chars().take(200).collect(),
+            reason: reason.to_owned(),
+        };
         let whole = if given.contains("://") {
             given.to_owned()
         } else {
@@ -64,7 +67,7 @@ mod tests {
         assert_eq!(Address::parse("a:1", true).unwrap().as_str(), "https://a:1");
         for bad in ["", "ftp://a", "http://", "http://a/v1", "http://u:p@a", "http://a b"] {
             let error = Address::parse(bad, false).unwrap_err().to_string();
-            assert!(error.contains("http://127.0.0.1:6566"), "{error}");
+            assert!(error.contains("http://127.0.0.1:6566") && !error.contains("u:p"), "{error}");
         }
     }
 

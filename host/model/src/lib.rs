@@ -48,6 +48,7 @@ pub mod status;
 pub mod statuses;
 pub mod tail;
 pub mod token;
+pub mod url;
 pub mod value;
 pub mod version;
 pub mod view;

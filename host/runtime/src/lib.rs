@@ -7,6 +7,7 @@
 pub mod bounds;
 pub mod caller;
 pub mod clock;
+pub mod core_dumps;
 pub mod descriptors;
 pub mod draining;
 pub mod logging;

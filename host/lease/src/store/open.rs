@@ -8,6 +8,7 @@ use super::{
     slots::Retention,
 };
 use crate::{clock::Clock, timing::Timing};
+use littoral_model::url::without_user;
 use object_store::{
     BackoffConfig, ClientConfigKey, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -28,6 +29,9 @@ pub enum OpenError {
     /// The address is invalid.
     #[error("invalid lease store '{0}': write dir:/PATH, s3://BUCKET/PREFIX or etcd://HOST:PORT,HOST:PORT/PREFIX")]
     Address(String),
+    /// The address contains a user name or a password.
+    #[error("lease store {0}: it has a user name, which is not supported; restrict access to etcd by its network")]
+    User(String),
     /// The directory cannot be used.
     #[error("lease store directory {path}: {source}; make it writable, or configure another")]
     Directory {
@@ -69,7 +73,7 @@ enum Address<'a> {
 
 impl<'a> Address<'a> {
     fn parse(address: &'a str) -> Result<Self, OpenError> {
-        let invalid = || OpenError::Address(address.to_owned());
+        let invalid = || OpenError::Address(without_user(address));
         let parts = |rest: &'a str| rest.strip_prefix("//").and_then(|rest| rest.split_once('/')).ok_or_else(invalid);
         match address.split_once(':') {
             Some(("s3", rest)) => match parts(rest)? {
@@ -78,6 +82,7 @@ impl<'a> Address<'a> {
             },
             Some(("etcd", rest)) => match parts(rest)? {
                 (_, "") => Err(invalid()),
+                (hosts, _) if hosts.contains('@') => Err(OpenError::User(without_user(address))),
                 (hosts, prefix) => Ok(Self::Etcd { hosts, prefix }),
             },
             Some(("dir", "")) => Err(invalid()),
@@ -92,7 +97,7 @@ impl<'a> Address<'a> {
 /// Checks the form of an address; opens nothing.
 ///
 /// # Errors
-/// [`OpenError::Address`].
+/// [`OpenError::Address`], [`OpenError::User`].
 pub fn check(address: &str) -> Result<(), OpenError> {
     Address::parse(address).map(drop)
 }
@@ -211,6 +216,8 @@ mod tests {
             let error = opened(address).err().unwrap_or_else(|| panic!("{address} was accepted"));
             assert!(error.to_string().contains("dir:/PATH"), "{address}: {error}");
         }
+        let error = opened("etcd://user:password@a:1,b:2/x").err().unwrap().to_string();
+        assert!(error.contains("user name") && error.contains("b:2/x") && !error.contains("password"), "{error}");
         assert!(opened("etcd:///prefix").err().unwrap().to_string().contains("no endpoint"));
     }
 }
