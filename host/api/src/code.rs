@@ -70,6 +70,9 @@ codes! {
     CLIENT_LEFT = "client_left", [412, 408],
         "The client closed its side of the connection during the request.",
         "Nothing: the client no longer waits for this answer.";
+    CLIENT_OVER_SHARE = "client_over_share", [429],
+        "The client uses more than its share of a bound that all clients share.",
+        "Wait for answers before you send more. Add a proxy that many clients share to `auth.trust` or `router.trust`.";
     COLUMN_GIVEN_TWICE = "column_given_twice", [400],
         "A column is among the entities and among the parameters.",
         "Give each column once, either under `entities` or under `params`.";
@@ -303,6 +306,9 @@ codes! {
     QUORUM_NOT_REACHED = "quorum_not_reached", [503],
         "Too few regions answered a read of a quorum.",
         "Retry, or read with another consistency. Check the regions that the message names.";
+    READ_ONLY = "read_only", [403],
+        "The door or the router only answers reads.",
+        "Send the change to another door. The key is `door.read_only` or `router.gateway.read_only`.";
     READ_TOO_LARGE = "read_too_large", [413],
         "The read has too many rows or values.",
         "Request fewer rows or features, or raise `door.read_rows_max` or `door.read_values_max`.";

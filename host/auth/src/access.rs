@@ -2,6 +2,7 @@
 
 use crate::scope::{Grant, Scope};
 use littoral_model::project::ProjectName;
+use littoral_runtime::shares::Load;
 use std::{fmt, sync::Arc};
 
 /// The kind of a credential.
@@ -56,6 +57,8 @@ pub struct Access {
     pub only_project: Option<ProjectName>,
     /// When the credential expires, in seconds since 1970.
     pub expires_s: u64,
+    /// What the caller uses of the bounds that clients share.
+    pub load: Arc<Load>,
     grants: Box<[Grant]>,
 }
 
@@ -68,6 +71,7 @@ impl Access {
             project: identity.project.clone(),
             only_project: only_project(&grants),
             expires_s: identity.expires_s,
+            load: Arc::default(),
             grants: grants.into(),
         }
     }

@@ -25,12 +25,22 @@ impl Trust {
         Self { everyone: true, ..Self::default() }
     }
 
+    /// Returns whether an address is in the configured networks.
+    #[must_use]
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+
+    /// Returns whether an identity is configured.
+    #[must_use]
+    pub fn names(&self, identity: &str) -> bool {
+        self.identities.iter().any(|known| known == identity)
+    }
+
     /// Returns whether these headers of a client are accepted.
     #[must_use]
     pub fn believes(&self, address: IpAddr, identity: Option<&str>) -> bool {
-        self.everyone
-            || self.addresses.iter().any(|network| network.contains(&address.to_canonical()))
-            || identity.is_some_and(|identity| self.identities.iter().any(|known| known == identity))
+        self.everyone || self.lists(address) || identity.is_some_and(|identity| self.names(identity))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{failure::Failure, project::Named, routes::Endpoint};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use littoral_api::{code, headers};
 use littoral_auth::{Access, Authenticator, Certificate, Rejected, Scope, Trust, authorize::Forbidden};
-use littoral_http::Client;
+use littoral_http::{Client, Load, PeerIdentity};
 use littoral_model::{
     caller::{Caller, Credential},
     catalogue::Catalogue,
@@ -13,7 +13,7 @@ use littoral_model::{
     view::ViewId,
     write::RowBatch,
 };
-use littoral_tls::{PeerCertificate, Role};
+use littoral_tls::Role;
 use std::sync::Arc;
 
 tokio::task_local! {
@@ -178,7 +178,7 @@ impl Guard {
         let present = [headers::PART, headers::TENANT].into_iter().find(|name| parts.headers.contains_key(name));
         let Some(name) = present else { return Ok(()) };
         // A router sends its clients' requests. Their headers are accepted if the router's certificate is trusted.
-        let connection = client.identity.as_deref().map(|presented| format!("certificate:{}", name_of(presented)));
+        let connection = client.identity.as_ref().map(certificate_name);
         let is_believed = [who, connection.as_deref()].into_iter().any(|it| self.trust.believes(client.address, it));
         if is_believed { Ok(()) } else { Err(untrusted(&name)) }
     }
@@ -241,16 +241,15 @@ fn own(client: &Client, need: Need) -> Option<Certificate<'_>> {
     let presented = client.identity.as_deref()?;
     let is_node = presented.identity.as_ref().is_some_and(|identity| identity.role != Role::Operator);
     (need == Need::Credential || !is_node).then(|| Certificate {
-        name: name_of(presented),
+        name: presented.owner(),
         fingerprint: presented.fingerprint,
         not_after_s: presented.not_after_s,
     })
 }
 
-/// Returns the name of a certificate's owner.
-fn name_of(certificate: &PeerCertificate) -> &str {
-    let names = certificate.uris.first().or(certificate.dns_names.first()).or(certificate.common_name.as_ref());
-    names.map_or("", String::as_str)
+/// Returns the name of a certificate's owner in the settings of trust.
+pub(crate) fn certificate_name(certificate: &PeerIdentity) -> String {
+    format!("certificate:{}", certificate.owner())
 }
 
 /// Returns the bearer token of a request.
@@ -269,6 +268,17 @@ impl Admitted {
     /// Returns the project of the request: `default` for what concerns no project.
     pub(crate) fn project(&self) -> &ProjectName {
         &self.rights.project
+    }
+
+    /// Returns who sends the request. `None` without a credential.
+    pub(crate) fn who(&self) -> Option<&str> {
+        self.rights.access.as_ref().map(|access| &*access.who)
+    }
+
+    /// Returns what the client uses of the bounds that clients share, wherever it connects from. `None` without a
+    /// credential.
+    pub(crate) fn load(&self) -> Option<Arc<Load>> {
+        self.rights.access.as_ref().map(|access| access.load.clone())
     }
 
     /// Runs the request's work on behalf of its client.

@@ -4,9 +4,9 @@ use crate::{Config, answer::Answer, body, door, failure::Failure};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
-use littoral_http::{BodyBudget, Client, Handler, Process, Sending, Watched, Whole};
+use littoral_http::{BodyBudget, Client, Handler, Loads, PeerIdentity, Process, Sending, Watched, Whole};
 use littoral_runtime::reactors::Reactors;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -42,8 +42,8 @@ impl Handler for Bare {
     fn answer(self, request: Request<Incoming>, _: Client) -> impl Future<Output = Answer> + Send + 'static {
         let shared = self.0;
         async move {
-            let read = body::read(request.into_body(), shared.config.read_bytes_max, &shared.config, &shared.bodies);
-            match read.await {
+            let Shared { config, bodies, .. } = &*shared;
+            match body::read(request.into_body(), config.read_bytes_max, config, bodies, &Loads::default()).await {
                 Ok(_) => {
                     let mut response = Response::new(Whole::small(shared.body.clone()));
                     *response.headers_mut() = HeaderMap::clone(&shared.headers);
@@ -52,6 +52,18 @@ impl Handler for Bare {
                 Err(failure) => failure.as_problem(),
             }
         }
+    }
+
+    fn is_exempt(&self, _: IpAddr, _: Option<&PeerIdentity>) -> bool {
+        true
+    }
+
+    fn is_vital(&self, _: &Request<Incoming>) -> bool {
+        false
+    }
+
+    fn overloaded(&self, _: &Request<Incoming>) -> Answer {
+        door::full()
     }
 
     fn panicked(&self) -> Answer {

@@ -4,7 +4,7 @@ use crate::{Config, failure::Failure};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use littoral_http::{
-    BodyBudget, Held,
+    BodyBudget, Held, Loads,
     body::{Error, Taken, take},
 };
 use tokio::time::timeout;
@@ -15,8 +15,9 @@ pub(crate) async fn read(
     max: usize,
     config: &Config,
     budget: &BodyBudget,
+    loads: &Loads,
 ) -> Result<(Bytes, Held), Failure> {
-    match timeout(config.body_timeout(), take(body, max, max, budget)).await {
+    match timeout(config.body_timeout(), take(body, max, max, budget, loads)).await {
         Ok(Ok(Taken::Whole(bytes, held))) => Ok((bytes, held)),
         Ok(Ok(Taken::Begun(..))) => Err(Error::TooLarge(max).into()),
         Ok(Err(error)) => Err(error.into()),

@@ -18,8 +18,18 @@ pub struct Config {
     /// Names by which clients reach doors on a loopback address, as that of a reverse proxy on this host. A request whose `Host`
     /// is neither one of them nor a loopback name is rejected. Default none.
     pub hosts: Hosts,
-    /// Concurrent connections. Further ones wait in the system's backlog. Default 10,000.
+    /// Whether the door rejects writes, and changes of definitions and modules, with 403. Administration at
+    /// `admin_listen` is not affected. Default false.
+    pub read_only: bool,
+    /// Concurrent connections. When they are used up, an idle one of the client that has the most gives way to a new
+    /// one. While requests run on all of them, health, readiness, status and metrics are still answered. Default
+    /// 10,000.
     pub connections_max: usize,
+    /// Connections that one client address may have, or one IPv6 network of 64 bits, or the owner of one certificate.
+    /// Beyond it, its own idle ones give way. Does not apply to clients of `auth.trust`. Default 0, for half of
+    /// `connections_max`: no address alone can use up all places with running requests, and clients that share an
+    /// address have enough.
+    pub connections_per_address_max: usize,
     /// Concurrent requests. Further ones are answered with 503 and `retry-after`. Default 2,048.
     pub requests_max: usize,
     /// Concurrent requests that wait: reads for the freshness that they demand, writes for their durability. They do not count
@@ -68,7 +78,9 @@ impl Default for Config {
         Self {
             origins: Origins::default(),
             hosts: Hosts::default(),
+            read_only: false,
             connections_max: 10_000,
+            connections_per_address_max: 0,
             requests_max: 2_048,
             waiting_requests_max: 10_000,
             read_bytes_max: 8 << 20,
@@ -126,13 +138,14 @@ impl Config {
 
     /// Creates the memory for large answers.
     pub(crate) fn answers_budget(&self) -> BodyBudget {
-        BodyBudget::new(self.answers_bytes_max, self.answer_bytes_max)
+        BodyBudget::for_answers(self.answers_bytes_max, self.answer_bytes_max)
     }
 
     /// Returns the bounds of the listener and its connections.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             connections_max: self.connections_max,
+            connections_per_address_max: Limits::per_address(self.connections_per_address_max, self.connections_max),
             header_timeout: Duration::from_millis(self.header_timeout_ms.max(1)),
             write_timeout: Duration::from_millis(self.write_timeout_ms.max(1)),
             drain: Duration::from_millis(self.drain_ms),

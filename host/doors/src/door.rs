@@ -2,20 +2,24 @@
 
 use crate::{
     Config,
-    access::{Guard, Side},
+    access::{self, Guard, Side},
     answer::Answer,
     failure::Failure,
     project::Projects,
-    routes, service,
+    routes::{self, Found},
+    service,
     state::{DoorState, Resources},
     v1,
 };
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use littoral_api::{code, projects::split_path};
-use littoral_http::{Client, Handler, Process, Sending, Watched, Whole, browsers::Browsers};
+use littoral_http::{Client, Handler, PeerIdentity, Process, Sending, Watched, Whole, browsers::Browsers};
 use littoral_model::ports::{ModuleRuntime, Node};
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +110,20 @@ impl Handler for Service {
 
     fn answer(self, request: Request<Incoming>, client: Client) -> impl Future<Output = Answer> + Send + 'static {
         answer(self, request, client)
+    }
+
+    fn is_exempt(&self, address: IpAddr, certificate: Option<&PeerIdentity>) -> bool {
+        let name = certificate.map(access::certificate_name);
+        self.shared.resources.guard.trust.believes(address, name.as_deref())
+    }
+
+    fn is_vital(&self, request: &Request<Incoming>) -> bool {
+        let found = routes::find(request.method(), split_path(request.uri().path()).1);
+        matches!(found, Found::Endpoint(endpoint, _) if endpoint.is_vital())
+    }
+
+    fn overloaded(&self, request: &Request<Incoming>) -> Answer {
+        service::failed(Failure::overloaded(), routes::is_feast_path(split_path(request.uri().path()).1))
     }
 
     fn panicked(&self) -> Answer {

@@ -9,7 +9,7 @@ use littoral_api::{
     code,
     problem::{self, Problem},
 };
-use littoral_http::{Full, body};
+use littoral_http::{Exceeded, body};
 use littoral_model::{ports::ModuleError, project::ProjectName, read::ReadError, write::WriteError};
 use littoral_read::{self as read, Kind};
 use serde_json::json;
@@ -114,6 +114,14 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
     }
 
+    /// Creates the error of a request that exceeds its client's share: the load of the client, not of the node, is the
+    /// reason.
+    pub(crate) fn over_share() -> Self {
+        let message = "this client already uses its share of the requests or of the memory for bodies and answers; \
+                       wait for answers before you send more, or retry in a moment";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code::CLIENT_OVER_SHARE, message)
+    }
+
     /// Creates the error of a request for which no slot to wait is free. It has a code of its own: the request's own
     /// demand causes the wait, so it is no sign of a problem of this node.
     pub(crate) fn too_many_waiting(max: usize) -> Self {
@@ -138,6 +146,11 @@ impl Failure {
     /// Creates the error of a client that lacks a scope.
     pub(crate) fn forbidden(message: String) -> Self {
         Self::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message).class("FeastPermissionError")
+    }
+
+    pub(crate) fn read_only() -> Self {
+        let message = "this door only answers reads (door.read_only); send changes to another door";
+        Self::new(StatusCode::FORBIDDEN, code::READ_ONLY, message).class("FeastPermissionError")
     }
 
     pub(crate) fn internal() -> Self {
@@ -189,9 +202,12 @@ impl Failure {
     }
 }
 
-impl From<Full> for Failure {
-    fn from(_: Full) -> Self {
-        Self::overloaded()
+impl From<Exceeded> for Failure {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Bound => Self::overloaded(),
+            Exceeded::Client => Self::over_share(),
+        }
     }
 }
 

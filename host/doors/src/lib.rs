@@ -36,7 +36,7 @@ mod weight;
 pub use access::Guard;
 pub use config::Config;
 pub use door::{Door, Opener};
-pub use littoral_http::Process;
+pub use littoral_http::{Process, RESERVE as CONNECTIONS_RESERVE};
 pub use littoral_runtime::metrics::Metrics;
 pub use openapi::document as openapi;
 

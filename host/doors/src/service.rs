@@ -9,6 +9,7 @@ use crate::{
     project::{self, Projects, Running},
     read,
     routes::{self, Endpoint, Found},
+    slot::Requester,
     state::State,
     v1, weight,
 };
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use littoral_api::{code, headers::CONCERN, projects::split_path};
-use littoral_http::{COUNTED_FROM, Client, Held, Peer};
+use littoral_http::{COUNTED_FROM, Client, Held, Load, Loads, Peer};
 use littoral_model::{
     read::{ReadAnswer, ReadRequest},
     write::WriteConcern,
@@ -42,6 +43,8 @@ struct Received {
     admitted: Admitted,
     /// The client, whose departure ends a wait.
     client: Option<Peer>,
+    /// What the request counts towards.
+    loads: Loads,
     /// The memory of the body.
     _held: Held,
     /// Counts the request among its project's.
@@ -59,6 +62,9 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
     };
     if side != Side::Door && !access::is_for_admins(endpoint) {
         return unknown_path(path);
+    }
+    if side == Side::Door && projects.default().config.read_only && endpoint.changes() {
+        return failed(Failure::read_only(), endpoint.is_feast());
     }
     let admitted = match project::named(named, &parts.headers) {
         Ok(named) => projects.default().guard.admit(side, (endpoint, &name), named, &parts, &client).await,
@@ -80,8 +86,8 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
     };
     let started = Instant::now();
     // The body first: clients that send their body slowly must not hold slots in the meantime.
-    let max = body_max(&state, endpoint);
-    let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies).await {
+    let (max, loads) = (body_max(&state, endpoint), loads(&state, &parts, &client, &admitted));
+    let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies, &loads).await {
         Ok(read) => read,
         Err(failure) if endpoint == Endpoint::PutModule && failure.status == StatusCode::PAYLOAD_TOO_LARGE => {
             return failed(Failure::component_too_large(max), endpoint.is_feast());
@@ -99,7 +105,8 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
         Ok(running) => running,
         Err(failure) => return failed(failure, endpoint.is_feast()),
     };
-    let whole = Received { endpoint, name, parts, body, admitted, client: client.peer, _held: held, _running: running };
+    let (client, _held, _running) = (client.peer, held, running);
+    let whole = Received { endpoint, name, parts, body, admitted, client, loads, _held, _running };
     if endpoint.is_short()
         && whole.body.len() <= INLINE_BYTES_MAX
         && let Some(answer) = whole.admitted.scope(answer_whole(&state, &whole, started, INLINE_VALUES_MAX)).await
@@ -120,13 +127,27 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
     }
 }
 
+/// Returns what a request counts towards. A trusted proxy names the client.
+fn loads(state: &State, parts: &Parts, client: &Client, admitted: &Admitted) -> Loads {
+    let trust = &state.guard.trust;
+    let has_trusted_credential = admitted.who().is_some_and(|who| trust.names(who));
+    let of_client = |_: &Arc<Load>| !has_trusted_credential;
+    let behind = || {
+        let is_proxy = !trust.everyone || trust.lists(client.address);
+        is_proxy.then(|| state.behind.load(&parts.headers, |address| trust.lists(address)))?
+    };
+    let address = client.load.clone().filter(of_client).or_else(behind);
+    Loads::new(address, admitted.load().filter(of_client))
+}
+
 /// Answers a request. Returns `None` for a read of more than `values_max` values.
 async fn answer_whole(state: &State, whole: &Received, started: Instant, values_max: usize) -> Option<Answer> {
-    let Received { endpoint, name, parts, body, client, .. } = whole;
+    let Received { endpoint, name, parts, body, client, loads, .. } = whole;
     let (endpoint, body) = (*endpoint, body.clone());
+    let requester = Requester { peer: client.as_ref(), loads };
     let slot = match waits_for_durability(endpoint, &parts.headers) {
-        true => state.slots.wait(client.as_ref()),
-        false => state.slots.run(client.as_ref(), endpoint.is_vital()),
+        true => state.slots.wait(requester),
+        false => state.slots.run(requester, endpoint.is_vital()),
     };
     let mut slot = match slot {
         Ok(slot) => slot,
@@ -149,7 +170,7 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
         other => v1::answer(state, other, name, parts, body).await,
     };
     let answer = match answer {
-        Ok(answer) => admit(state, answer),
+        Ok(answer) => admit(state, answer, loads),
         Err(failure) => Err(state.or_unknown_project(or_not_ready(state, failure).await).within(&state.project)),
     };
     let answer = answer.unwrap_or_else(|failure| failed(failure, endpoint.is_feast()));
@@ -161,9 +182,9 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
 }
 
 /// Gives a large answer its share of the memory for answers.
-fn admit(state: &State, answer: Answer) -> Result<Answer, Failure> {
+fn admit(state: &State, answer: Answer, loads: &Loads) -> Result<Answer, Failure> {
     let (parts, body) = answer.into_parts();
-    Ok(Response::from_parts(parts, body.admit(&state.answers)?))
+    Ok(Response::from_parts(parts, body.admit(&state.answers, loads)?))
 }
 
 /// Returns the answer to a failed request, and counts it.

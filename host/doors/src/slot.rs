@@ -1,57 +1,66 @@
 //! The slot of a request: among those that run, or, while it waits, among those that wait.
 //!
 //! A waiting request costs its client nothing, so a client can send any number of them. They have a bound of their own, so that
-//! they do not use the slots of requests that run.
+//! they do not use the slots of requests that run. Clients share both bounds fairly ([`Shares`]).
 
 use crate::{access, config::Config, failure::Failure};
-use littoral_http::Peer;
+use littoral_http::{Borrowed, Exceeded, Kind, Loads, Peer, Shares};
 use littoral_model::catalogue::Catalogue;
 use littoral_read::{Plan, Wait};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The request slots of a door.
 pub(crate) struct Slots {
-    running: Semaphore,
-    waiting: Semaphore,
+    running: Shares,
+    waiting: Shares,
     waiting_max: usize,
+}
+
+/// The client of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Requester<'a> {
+    /// Shows whether the client has left, if the connection does not notice it.
+    pub(crate) peer: Option<&'a Peer>,
+    /// What the request counts towards.
+    pub(crate) loads: &'a Loads,
 }
 
 /// The slot of a request, returned when it is dropped.
 pub(crate) struct RequestSlot<'a> {
     slots: &'a Slots,
-    /// The client, if the connection does not notice that it leaves.
-    client: Option<&'a Peer>,
+    client: Requester<'a>,
     /// Held for its lifetime.
-    _held: Option<SemaphorePermit<'a>>,
+    _held: Option<Borrowed<'a>>,
 }
 
 impl Slots {
     pub(crate) fn new(config: &Config) -> Self {
-        let of = |count: usize| Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS));
         Self {
-            running: of(config.requests_max),
-            waiting: of(config.waiting_requests_max),
+            running: Shares::new(Kind::Running, config.requests_max),
+            waiting: Shares::new(Kind::Waiting, config.waiting_requests_max),
             waiting_max: config.waiting_requests_max,
         }
     }
 
     /// Returns a slot among those that run. A `vital` request runs without one if none is free: health checks must not
     /// depend on the load.
-    pub(crate) fn run<'a>(&'a self, client: Option<&'a Peer>, vital: bool) -> Result<RequestSlot<'a>, Failure> {
-        match self.running.try_acquire() {
+    pub(crate) fn run<'a>(&'a self, client: Requester<'a>, vital: bool) -> Result<RequestSlot<'a>, Failure> {
+        match self.running.take(client.loads, 1) {
             Ok(held) => Ok(RequestSlot { slots: self, client, _held: Some(held) }),
             Err(_) if vital => Ok(RequestSlot { slots: self, client, _held: None }),
-            Err(_) => Err(Failure::overloaded()),
+            Err(exceeded) => Err(exceeded.into()),
         }
     }
 
     /// Returns a slot among those that wait.
-    pub(crate) fn wait<'a>(&'a self, client: Option<&'a Peer>) -> Result<RequestSlot<'a>, Failure> {
-        Ok(RequestSlot { slots: self, client, _held: Some(self.waiting_slot()?) })
+    pub(crate) fn wait<'a>(&'a self, client: Requester<'a>) -> Result<RequestSlot<'a>, Failure> {
+        Ok(RequestSlot { slots: self, client, _held: Some(self.waiting_slot(client.loads)?) })
     }
 
-    fn waiting_slot(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.waiting.try_acquire().map_err(|_| Failure::too_many_waiting(self.waiting_max))
+    fn waiting_slot<'a>(&'a self, loads: &'a Loads) -> Result<Borrowed<'a>, Failure> {
+        self.waiting.take(loads, 1).map_err(|exceeded| match exceeded {
+            Exceeded::Bound => Failure::too_many_waiting(self.waiting_max),
+            Exceeded::Client => exceeded.into(),
+        })
     }
 }
 
@@ -66,8 +75,8 @@ impl Wait for RequestSlot<'_> {
 
     /// Waits in a slot among those that wait, until the client leaves. Then the request needs a slot among those that run.
     async fn wait_for<T: Send>(&mut self, future: impl Future<Output = T> + Send) -> Result<T, Failure> {
-        self._held = Some(self.slots.waiting_slot()?);
-        let result = match self.client {
+        self._held = Some(self.slots.waiting_slot(self.client.loads)?);
+        let result = match self.client.peer {
             None => future.await,
             Some(client) => tokio::select! {
                 biased;
@@ -78,7 +87,7 @@ impl Wait for RequestSlot<'_> {
                 }
             },
         };
-        self._held = Some(self.slots.running.try_acquire().map_err(|_| Failure::overloaded())?);
+        self._held = Some(self.slots.running.take(self.client.loads, 1)?);
         Ok(result)
     }
 }

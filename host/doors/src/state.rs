@@ -1,7 +1,7 @@
 //! What requests share.
 
 use crate::{Config, access::Guard, latency::Latency, project, read::Rendered, slot::Slots};
-use littoral_http::{BodyBudget, Process};
+use littoral_http::{Behind, BodyBudget, Process};
 use littoral_model::{
     ports::{ModuleRuntime, Node},
     project::ProjectName,
@@ -15,6 +15,8 @@ pub(crate) struct Resources {
     pub(crate) config: Arc<Config>,
     pub(crate) process: Process,
     pub(crate) guard: Guard,
+    /// The loads of clients behind trusted proxies.
+    pub(crate) behind: Behind,
     /// Memory for large bodies.
     pub(crate) bodies: BodyBudget,
     /// Memory for large answers.
@@ -46,7 +48,7 @@ pub(crate) struct DoorState {
 impl Resources {
     pub(crate) fn new(config: Config, process: Process, guard: Guard) -> Self {
         let (bodies, answers) = (config.bodies_budget(), config.answers_budget());
-        Self { config: Arc::new(config), process, guard, bodies, answers }
+        Self { config: Arc::new(config), process, guard, behind: Behind::default(), bodies, answers }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bodies of requests: bounded while they are read, each by itself and all of them together.
 
-use crate::{BodyBudget, Full, Held};
+use crate::{BodyBudget, Exceeded, Held, Loads};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -36,19 +36,25 @@ pub enum Error {
     Broken(String),
     /// There is no memory for it.
     #[error(transparent)]
-    Full(#[from] Full),
+    Full(#[from] Exceeded),
 }
 
 /// Reads a body of at most `max` bytes. Holds it whole if it has at most `hold` bytes. Most bodies arrive in one piece,
-/// which is not copied.
+/// which is not copied. The memory counts towards `loads`.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn take(mut body: Incoming, hold: usize, max: usize, budget: &BodyBudget) -> Result<Taken, Error> {
+pub async fn take(
+    mut body: Incoming,
+    hold: usize,
+    max: usize,
+    budget: &BodyBudget,
+    loads: &Loads,
+) -> Result<Taken, Error> {
     if body.size_hint().lower() > max as u64 {
         return Err(Error::TooLarge(max));
     }
-    let mut held = Held::default();
+    let mut held = Held::by(loads);
     let mut first = Bytes::new();
     let mut joined: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {

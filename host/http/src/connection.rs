@@ -2,13 +2,15 @@
 
 use crate::{
     Limits,
+    ended::Ended,
+    places::Place,
     socket::{Peer, Socket},
     unread::{Unread, Watched},
     wait_limit::{CutShort, WaitLimit},
 };
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use http::{Method, Request, Response, Version, header};
+use futures_util::{FutureExt as _, future::Either};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::{
     body::{Body, Incoming},
     service::service_fn,
@@ -17,9 +19,21 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use littoral_runtime::{Draining, workers};
-use littoral_tls::{PeerIdentity, Tls};
-use std::{convert::Infallible, error::Error, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use littoral_runtime::{
+    Draining,
+    shares::{Load, Loads},
+    workers,
+};
+use littoral_tls::{PeerCertificate, PeerIdentity, Tls};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::{pending, ready},
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -32,6 +46,14 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// The number of concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
+
+/// The number of streams of a connection that its client may reset before they were accepted. A client that cancels
+/// requests does so after a round trip; one that resets streams at once only makes work ("rapid reset").
+const RESETS_MAX: usize = 20;
+
+/// The number of streams that a client may break over the lifetime of a connection, so that this end has to reset them.
+/// A client without faults breaks none.
+const BROKEN_STREAMS_MAX: usize = 128;
 
 /// Answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -46,6 +68,16 @@ pub trait Handler: Clone + Send + Sync + 'static {
         request: Request<Incoming>,
         client: Client,
     ) -> impl Future<Output = Response<Self::Answer>> + Send + 'static;
+
+    /// Returns whether bounds per address and identity do not apply to a client: it is a trusted router or proxy, by
+    /// its address or by its certificate.
+    fn is_exempt(&self, address: IpAddr, certificate: Option<&PeerIdentity>) -> bool;
+
+    /// Returns whether a request is answered even while requests run on all connections.
+    fn is_vital(&self, request: &Request<Incoming>) -> bool;
+
+    /// Returns the answer to every other request then.
+    fn overloaded(&self, request: &Request<Incoming>) -> Response<Self::Answer>;
 
     /// Returns the answer to a request whose handling panicked.
     fn panicked(&self) -> Response<Self::Answer>;
@@ -63,6 +95,8 @@ pub struct Client {
     pub peer: Option<Peer>,
     /// The certificate that the client presented. It is also an extension of every request. `None` without one, and without TLS.
     pub identity: Option<PeerIdentity>,
+    /// What the client's address uses of the bounds that clients share. `None` for a trusted router or proxy.
+    pub load: Option<Arc<Load>>,
 }
 
 /// The connection that an answer is sent over.
@@ -72,6 +106,8 @@ pub struct Sending<'a> {
     pub unread: &'a Arc<Unread>,
     /// Whether the connection uses HTTP/2.
     pub is_http2: bool,
+    /// What the client's address uses of the bounds that clients share.
+    pub loads: &'a Loads,
 }
 
 /// What the connections of a listener share.
@@ -88,27 +124,40 @@ pub(crate) struct Connections<H> {
 impl<H: Handler> Connections<H> {
     /// Serves a connection, after its handshake if the listener uses TLS. The handshake must complete within
     /// [`Limits::header_timeout`].
-    pub(crate) async fn serve(self, socket: Socket, mut client: Client) {
-        let Some(tls) = self.tls.clone() else { return self.drive(socket, client).await };
+    pub(crate) async fn serve(self, socket: Socket, mut client: Client, place: &Place) {
+        let Some(tls) = self.tls.clone() else { return self.drive(socket, client, place).await };
+        let running = place.handshake();
         let handshake = timeout(self.limits.header_timeout, tls.accept_client(socket));
         let handshake = self.shutdown.run_until_cancelled(handshake).await;
+        drop(running);
         match handshake {
             Some(Ok(Ok((stream, identity)))) => {
-                client.identity = identity;
-                self.drive(stream, client).await;
+                let is_exempt = self.handler.is_exempt(client.address, identity.as_ref());
+                let owner = identity.as_deref().map(PeerCertificate::owner).filter(|_| !is_exempt);
+                let identified = owner.map(|owner| place.identify(owner));
+                if let Some(None) = identified {
+                    return;
+                }
+                if is_exempt {
+                    client.load = None;
+                }
+                client.identity = identity.clone();
+                self.drive(stream, client, place).await;
             }
             Some(Ok(Err(error))) => {
                 tracing::debug!(%error, address = %client.address, "closed a connection: its TLS handshake failed");
             }
             Some(Err(_)) => {
+                Ended::Handshake.count();
                 tracing::debug!(address = %client.address, "closed a connection: its TLS handshake took too long")
             }
             None => {}
         }
     }
 
-    /// Serves a connection until its client is done or too slow, or until the listener is shut down.
-    async fn drive<S>(self, socket: S, client: Client)
+    /// Serves a connection until its client is done or too slow, or until the listener is shut down. One answer ends a
+    /// connection of the reserve.
+    async fn drive<S>(self, socket: S, client: Client, place: &Place)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -117,6 +166,7 @@ impl<H: Handler> Connections<H> {
         let stream = WaitLimit::new(socket, limits, cut_short.clone());
         let (requests, watched, notices) = (Arc::new(Notify::new()), unread.clone(), draining.clone());
         let has_requests = requests.clone();
+        let (seat, is_reserve) = (place.seat().clone(), place.is_reserve());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (is_http2, is_head) = (request.version() == Version::HTTP_2, *request.method() == Method::HEAD);
             let mut client = client.clone();
@@ -127,20 +177,37 @@ impl<H: Handler> Connections<H> {
             if let Some(identity) = &client.identity {
                 request.extensions_mut().insert(identity.clone());
             }
+            let running = seat.begin();
+            let is_rejected = is_reserve && !handler.is_vital(&request);
+            if is_rejected && !request.body().is_end_stream() {
+                cut_short.set();
+            }
+            let answer = match is_rejected {
+                true => Either::Left(ready(handler.overloaded(&request))),
+                false => Either::Right(handler.clone().answer(request, client)),
+            };
             // Last resort: a fault in one request must not end the others of its connection.
-            let answer = AssertUnwindSafe(handler.clone().answer(request, client)).catch_unwind();
+            let answer = AssertUnwindSafe(answer).catch_unwind();
             let (handler, cut_short) = (handler.clone(), cut_short.clone());
             let (watched, notices) = (watched.clone(), notices.clone());
             async move {
+                // The connection has given way, and ends: the request is not carried out.
+                let Some(running) = running else { return pending().await };
                 let mut answer = answer.await.unwrap_or_else(|_panic| handler.panicked());
                 if answer.headers().contains_key(header::CONNECTION) {
                     cut_short.set();
                 }
+                if is_reserve && !is_http2 {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 notices.mark(answer.headers_mut(), is_http2);
-                Ok::<_, Infallible>(match is_http2 && is_head {
+                let answer = match is_http2 && is_head {
                     true => head_only(answer),
-                    false => handler.send(answer, &Sending { unread: &watched, is_http2 }),
-                })
+                    false => {
+                        handler.send(answer, &Sending { unread: &watched, is_http2, loads: running.seat().loads() })
+                    }
+                };
+                Ok::<_, Infallible>(answer.map(|body| body.during(running)))
             }
         });
         let mut builder = auto::Builder::new(workers);
@@ -157,13 +224,17 @@ impl<H: Handler> Connections<H> {
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEAD_BYTES_MAX as u32)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .max_local_error_reset_streams(BROKEN_STREAMS_MAX)
             .keep_alive_interval(limits.header_timeout / 2)
             .keep_alive_timeout(limits.write_timeout);
         let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // HTTP/2 announces draining with GOAWAY. It is sent once a request has shown that the client uses HTTP/2: sent
         // earlier, it would close the connection and lose the first request.
         let goes_away = async {
-            draining.begins().await;
+            if !is_reserve {
+                draining.begins().await;
+            }
             requests.notified().await;
         };
         let ended = async {
@@ -178,9 +249,12 @@ impl<H: Handler> Connections<H> {
         let ended = tokio::select! {
             biased;
             ended = ended => ended,
-            () = unread.stalled(limits.write_timeout) => Err("the client does not read its answers".into()),
+            () = unread.stalled(limits.write_timeout) => Err(Ended::Unread.into()),
         };
         if let Err(error) = ended {
+            if let Some(ended) = Ended::of(&*error) {
+                ended.count();
+            }
             tracing::debug!(error, %address, "a connection ended with an error");
         }
     }

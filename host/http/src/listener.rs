@@ -1,19 +1,19 @@
-//! A listener: accepts connections up to a bound and drains them at shutdown.
+//! A listener: accepts connections and drains them at shutdown.
 
 use crate::{
     Handler, Limits, Process,
     connection::{Client, Connections},
+    places::Places,
     socket::Socket,
 };
 use littoral_runtime::{
     descriptors::{self, Side},
     workers,
 };
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,7 +31,7 @@ pub async fn serve<H: Handler>(
     handler: H,
     shutdown: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let places = Places::new(&limits);
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
     let connections = Connections {
@@ -42,23 +42,35 @@ pub async fn serve<H: Handler>(
         workers: workers::Executor(Handle::current()),
         shutdown: shutdown.clone(),
     };
-    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
+    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener)).await {
         match accepted {
-            Ok((stream, peer, place)) if !descriptors::leaves_room(&stream, Side::Client) => {
-                drop((stream, place));
+            Ok((stream, peer)) if !descriptors::leaves_room(&stream, Side::Client) => {
+                drop(stream);
                 tracing::warn!(%peer, "closed a connection: the last file descriptors are kept for the log and for peers");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Ok((stream, peer, place)) => {
+            Ok((stream, peer)) => {
+                let address = peer.ip().to_canonical();
+                let Some(place) = places.enter(address, connections.handler.is_exempt(address, None)) else { continue };
                 let (cut, connected) = (cut.clone(), process.draining.connected());
                 let connections = connections.clone();
                 let spawned = process.reactors.spawn(&tasks, stream, |stream| {
                     let socket = Socket::new(stream);
-                    let client =
-                        Client { address: peer.ip().to_canonical(), peer: Some(socket.peer()), identity: None };
+                    let client = Client {
+                        address,
+                        peer: Some(socket.peer()),
+                        identity: None,
+                        load: place.seat().loads().address().cloned(),
+                    };
                     async move {
-                        let (_place, _connected) = (place, connected);
-                        let _ = cut.run_until_cancelled(connections.serve(socket, client)).await;
+                        let _connected = connected;
+                        tokio::select! {
+                            () = connections.serve(socket, client, &place) => {}
+                            () = cut.cancelled() => {}
+                            () = place.seat().gives_way() => {
+                                tracing::debug!(%peer, "closed a connection: it gave way to a new one");
+                            }
+                        }
                     }
                 });
                 if let Err(error) = spawned {
@@ -80,18 +92,14 @@ pub async fn serve<H: Handler>(
     }
 }
 
-/// Accepts the next connection once there is a place for it. Until then it waits in the system's backlog.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+/// Accepts the next connection.
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // Fails if the client has left, which the connection will notice.
                 let _ = stream.set_nodelay(true);
-                return Ok((stream, peer, place));
+                return Ok((stream, peer));
             }
             // The client left before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}

@@ -1,5 +1,6 @@
 //! A stream that limits how long its peer may leave written bytes unread.
 
+use crate::ended::Ended;
 use std::{
     io,
     pin::Pin,
@@ -33,7 +34,7 @@ impl<S> Stall<S> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
         ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+        Poll::Ready(Err(Ended::Unread.error()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! HTTP/1.1 shows a client that does not read as a write that waits. HTTP/2 does not: each answer has its own flow-control
 //! window, the connection continues, and an answer that is never read would be held for ever.
 
+use crate::places::Running;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -36,6 +37,8 @@ pub struct Watched<B> {
     watch: Option<Watch>,
     /// The last byte, which is sent separately.
     last: Option<Bytes>,
+    /// The request, which runs until the body was sent.
+    _running: Option<Running>,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,8 @@ impl Unread {
             self.taken();
             self.some.notify_one();
         }
-        Watched { body: Some(body), watch: Some(Watch { unread: self.clone(), bytes, holds_back }), last: None }
+        let watch = Watch { unread: self.clone(), bytes, holds_back };
+        Watched { body: Some(body), watch: Some(watch), last: None, _running: None }
     }
 
     fn taken(&self) {
@@ -121,13 +125,18 @@ impl Drop for Watch {
 impl<B> Watched<B> {
     /// Wraps a body that is not watched.
     pub fn not(body: B) -> Self {
-        Self { body: Some(body), watch: None, last: None }
+        Self { body: Some(body), watch: None, last: None, _running: None }
     }
 
     /// Creates an empty body.
     #[must_use]
     pub fn empty() -> Self {
-        Self { body: None, watch: None, last: None }
+        Self { body: None, watch: None, last: None, _running: None }
+    }
+
+    /// Lets a request run until the body was sent.
+    pub(crate) fn during(self, running: Running) -> Self {
+        Self { _running: Some(running), ..self }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A stream that limits how long its peer may keep it waiting: until the peer has sent a greeting, while the peer does
 //! not read what was written, and at the end while the peer still sends a body that nobody will read.
 
-use crate::{Limits, stall::Stall};
+use crate::{Limits, ended::Ended, stall::Stall};
 use std::{
     io,
     pin::Pin,
@@ -120,7 +120,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WaitLimit<S> {
         }
         let limit = self.greeting_max;
         ready!(self.poll_limit(cx, limit));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client sent no request within header_timeout")))
+        Poll::Ready(Err(Ended::Silent.error()))
     }
 }
 
@@ -170,7 +170,13 @@ mod tests {
 
     fn limited(stream: DuplexStream, cut_short: CutShort) -> WaitLimit<DuplexStream> {
         let (header_timeout, write_timeout) = (Duration::from_millis(300), Duration::from_millis(400));
-        let limits = Limits { connections_max: 1, header_timeout, write_timeout, drain: Duration::ZERO };
+        let limits = Limits {
+            connections_max: 1,
+            connections_per_address_max: 1,
+            header_timeout,
+            write_timeout,
+            drain: Duration::ZERO,
+        };
         WaitLimit::new(stream, limits, cut_short)
     }
 

@@ -1,6 +1,6 @@
 //! Whole answers: sent in pieces if they are large, and watched if the client may not read them.
 
-use crate::{BodyBudget, Full, Held, Sending, unread::Watched};
+use crate::{BodyBudget, Exceeded, Held, Loads, Sending, unread::Watched};
 use bytes::Bytes;
 use http::Response;
 use hyper::body::{Body, Frame, SizeHint};
@@ -37,10 +37,10 @@ impl Whole {
     /// Gives a large body a share of the budget, which it holds until its client has read it.
     ///
     /// # Errors
-    /// [`Full`].
-    pub fn admit(mut self, budget: &BodyBudget) -> Result<Self, Full> {
+    /// [`Exceeded`].
+    pub fn admit(mut self, budget: &BodyBudget, loads: &Loads) -> Result<Self, Exceeded> {
         if self.rest.len() > crate::COUNTED_FROM {
-            self.held = Some(budget.take(self.rest.len())?);
+            self.held = Some(budget.take(self.rest.len(), loads)?);
         }
         Ok(self)
     }
@@ -53,7 +53,7 @@ impl Whole {
         budget: &BodyBudget,
         full: impl FnOnce() -> Response<Self>,
     ) -> Response<Watched<Self>> {
-        let Sending { unread, is_http2 } = *sending;
+        let Sending { unread, is_http2, loads } = *sending;
         if !is_http2 {
             let watch = |body: Self| if body.held.is_some() { unread.watch(body) } else { Watched::not(body) };
             return answer.map(watch);
@@ -62,9 +62,9 @@ impl Whole {
         let length = answer.body().rest.len();
         let is_small = answer.body().held.is_none() && length > WATCHED_FROM;
         if is_small && unread.bytes().saturating_add(length) > SMALL_BYTES_MAX {
-            match budget.take(length) {
+            match budget.take(length, loads) {
                 Ok(held) => answer.body_mut().held = Some(held),
-                Err(Full) => answer = full(),
+                Err(_) => answer = full(),
             }
         }
         answer.map(|body| if body.rest.len() > WATCHED_FROM { unread.watch_stream(body) } else { Watched::not(body) })
@@ -109,7 +109,7 @@ mod tests {
     use tokio::time::{Instant, sleep, timeout};
 
     fn answer(budget: &BodyBudget, len: usize) -> Response<Whole> {
-        Response::new(Whole::small(vec![b'x'; len]).admit(budget).unwrap())
+        Response::new(Whole::small(vec![b'x'; len]).admit(budget, &Loads::default()).unwrap())
     }
 
     fn send(
@@ -118,7 +118,7 @@ mod tests {
         budget: &BodyBudget,
         answer: Response<Whole>,
     ) -> Response<Watched<Whole>> {
-        Whole::send(answer, &Sending { unread, is_http2 }, budget, || {
+        Whole::send(answer, &Sending { unread, is_http2, loads: &Loads::default() }, budget, || {
             let mut full = Response::new(Whole::small(""));
             *full.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             full
@@ -129,7 +129,7 @@ mod tests {
     async fn a_large_answer_arrives_whole_in_pieces_and_returns_its_share() {
         let (budget, unread) = (BodyBudget::new(300_000, 0), Unread::new());
         let mut sent = send(&unread, false, &budget, answer(&budget, 200_000)).into_body();
-        assert!(Whole::small(vec![b'x'; 200_000]).admit(&budget).is_err());
+        assert!(Whole::small(vec![b'x'; 200_000]).admit(&budget, &Loads::default()).is_err());
         assert_eq!(sent.size_hint().exact(), Some(200_000));
         let first = sent.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first.len(), PIECE_LEN);

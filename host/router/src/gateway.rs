@@ -25,5 +25,5 @@ pub mod upstream;
 mod verdict;
 
 pub use config::Config;
-pub use littoral_http::Process;
+pub use littoral_http::{Process, RESERVE as CONNECTIONS_RESERVE};
 pub use serve::{Listeners, serve};

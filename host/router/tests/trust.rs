@@ -1,9 +1,17 @@
-//! Headers that influence routing, from clients that are trusted and from others; and the listener for administration.
+//! What a router accepts from whom: headers that influence routing, administration, and changes.
 
 mod fixture;
 
-use fixture::{Edge, Fixture};
+use fixture::{Deed, Edge, Fixture};
 use littoral_router::config::Config;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
+
+/// Long enough for everything that should happen at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 
 async fn edges() -> [Edge; 2] {
     [Edge::start("west").await, Edge::start("east").await]
@@ -56,4 +64,48 @@ async fn a_router_beyond_loopback_serves_its_state_at_its_own_listener_only() {
         assert_eq!(fixture.send_to(fixture.admin, "GET", path, &[], "").await.status, 200, "{path}");
     }
     assert_eq!(fixture.send_to(fixture.admin, "POST", "/get-online-features", &[], "{}").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_read_only_router_forwards_reads_and_rejects_every_other_request() {
+    let edges = edges().await;
+    let fixture = Fixture::start(&edges, |config: &mut Config| config.gateway.read_only = true).await;
+    for (method, path) in [("POST", "/push"), ("POST", "/v1/rows"), ("PUT", "/v1/views/v"), ("DELETE", "/v1/modules/m")]
+    {
+        let rejected = fixture.send(method, path, &[], "{}").await;
+        assert_eq!((rejected.status, rejected.header("littoral-error")), (403, "read_only"), "{method} {path}");
+    }
+    for (method, path) in [("POST", "/get-online-features"), ("POST", "/v1/read"), ("GET", "/v1/views")] {
+        assert_eq!(fixture.send(method, path, &[], "{}").await.status, 200, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn one_address_cannot_use_up_the_requests_of_a_router() {
+    let edges = edges().await;
+    let change = |config: &mut Config| (config.gateway.requests_max, config.gateway.attempts_max) = (4, 1);
+    let fixture = Fixture::start_on("0.0.0.0", &edges, change).await;
+    edges.iter().for_each(|edge| edge.does(Deed::Slow(Duration::from_secs(3_600))));
+    let send = async |from: [u8; 4]| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let mut stream = socket.connect(fixture.address).await.unwrap();
+        stream.write_all(b"GET /v1/views HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        stream
+    };
+    let arrive = async |count: usize| {
+        while edges.iter().map(Edge::count).sum::<usize>() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let mut running = Vec::new();
+    for (count, from) in [(1, [127, 0, 0, 2]), (2, [127, 0, 0, 2]), (3, [127, 0, 0, 3])] {
+        if count == 3 {
+            let mut answer = [0; 12];
+            send([127, 0, 0, 2]).await.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 429");
+        }
+        running.push(send(from).await);
+        tokio::time::timeout(SOON, arrive(count)).await.expect("the request reaches a door");
+    }
 }

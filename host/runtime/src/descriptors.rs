@@ -29,6 +29,8 @@ pub struct Bound {
     pub key: &'static str,
     /// The value of the key.
     pub connections: u64,
+    /// The number of further connections that the listener accepts beyond the value.
+    pub reserve: u64,
 }
 
 /// A configuration that needs more descriptors than the process may open.
@@ -100,33 +102,36 @@ fn raise(needed: u64) -> u64 {
 
 impl Needs {
     fn all(&self) -> u64 {
+        self.besides_clients().saturating_add(self.clients.connections)
+    }
+
+    /// Returns the number without the clients' connections up to their bound.
+    fn besides_clients(&self) -> u64 {
         let peers = self.peers.as_ref().map_or(0, |peers| peers.connections);
-        self.own.saturating_add(peers).saturating_add(self.clients.connections)
+        self.own.saturating_add(peers).saturating_add(self.clients.reserve)
     }
 
     /// Rejects needs that exceed `limit` descriptors.
     fn check(&self, limit: u64) -> Result<(), TooMany> {
-        let peers = self.peers.as_ref().map_or(0, |peers| peers.connections);
-        let beside = self.own.saturating_add(peers);
         let all = self.all();
         if all <= limit {
             return Ok(());
         }
-        let Bound { key, connections } = &self.clients;
+        let Bound { key, connections, reserve } = &self.clients;
         let mut text = format!(
             "{key} = {connections} is too large: this process may open {limit} file descriptors (the hard limit), and would need {all}: \
              {connections} for clients"
         );
         // Writing to a string does not fail.
-        if let Some(Bound { key, connections }) = &self.peers {
+        if let Some(Bound { key, connections, .. }) = &self.peers {
             let _ = write!(text, ", {connections} for peers ({key})");
         }
         let _ = write!(
             text,
             ", {} for its own files and connections; raise the limit (ulimit -Hn, LimitNOFILE=)",
-            self.own
+            self.own.saturating_add(*reserve)
         );
-        match limit.checked_sub(beside).filter(|left| *left > 0) {
+        match limit.checked_sub(self.besides_clients()).filter(|left| *left > 0) {
             Some(left) => {
                 let _ = write!(text, ", or set {key} to at most {left}");
             }
@@ -145,9 +150,8 @@ mod tests {
     use super::*;
 
     fn needs(clients: u64, peers: Option<u64>) -> Needs {
-        let bound = |key, connections| Bound { key, connections };
-        let peers = peers.map(|peers| bound("feed.connections_max", peers));
-        Needs { own: 100, peers, clients: bound("door.connections_max", clients) }
+        let peers = peers.map(|connections| Bound { key: "feed.connections_max", connections, reserve: 0 });
+        Needs { own: 60, peers, clients: Bound { key: "door.connections_max", connections: clients, reserve: 40 } }
     }
 
     #[test]

@@ -82,6 +82,13 @@ impl PeerCertificate {
 }
 
 impl PeerCertificate {
+    /// Returns the name of its owner.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        let names = self.uris.first().or(self.dns_names.first()).or(self.common_name.as_ref());
+        names.map_or("", String::as_str)
+    }
+
     /// Returns when it becomes valid, as text.
     #[must_use]
     pub fn not_before(&self) -> String {

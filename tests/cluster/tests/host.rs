@@ -43,8 +43,8 @@ fn idle_connections_do_not_stop_durable_writes_however_few_descriptors_there_are
     let config = "[leader]\nsegment_bytes = 65536\nsnapshot_log_bytes = 262144\nretention_bytes_max = 1048576\n\
                   [door]\nconnections_max = 400\n[feed]\nconnections_max = 100\nidle_timeout_ms = 600000\n";
     let plan = Plan::leader(&dir.path().join("leader")).with_config(config);
-    let mut leader = Node::start(Plan { launcher: limited("ulimit -Sn 64; ulimit -Hn 700"), ..plan }).unwrap();
-    assert_eq!(open_files(&mut leader), ("700".to_owned(), "700".to_owned()), "the soft limit is raised");
+    let mut leader = Node::start(Plan { launcher: limited("ulimit -Sn 64; ulimit -Hn 764"), ..plan }).unwrap();
+    assert_eq!(open_files(&mut leader), ("764".to_owned(), "764".to_owned()), "the soft limit is raised");
     accounts::make_view(&leader);
     let mut writer = leader.client();
     accounts::must_write(&mut writer, &[accounts::row(0, 1)]);

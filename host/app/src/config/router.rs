@@ -108,7 +108,11 @@ impl File {
                     .saturating_add(gateway.requests_max as u64)
                     .saturating_add(self.router.dns.connections_max as u64),
                 peers: None,
-                clients: Bound { key: "router.gateway.connections_max", connections: gateway.connections_max as u64 },
+                clients: Bound {
+                    key: "router.gateway.connections_max",
+                    connections: gateway.connections_max as u64,
+                    reserve: littoral_router::gateway::CONNECTIONS_RESERVE as u64,
+                },
             },
         }
     }

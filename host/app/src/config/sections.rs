@@ -14,12 +14,13 @@ pub const DESCRIPTORS_OF_EVERY_NODE: u64 = 128;
 
 /// Returns the file descriptors that connections at the door need.
 pub fn clients(door: &littoral_doors::Config) -> Bound {
-    Bound { key: "door.connections_max", connections: door.connections_max as u64 }
+    let connections = door.connections_max as u64;
+    Bound { key: "door.connections_max", connections, reserve: littoral_doors::CONNECTIONS_RESERVE as u64 }
 }
 
 /// Returns the file descriptors that connections at the peer listener need.
 pub fn peers(feed: &littoral_feed::server::Config) -> Bound {
-    Bound { key: "feed.connections_max", connections: feed.connections_max as u64 }
+    Bound { key: "feed.connections_max", connections: feed.connections_max as u64, reserve: 0 }
 }
 
 /// Returns the values out of bounds in the sections of a node's listeners, modules and authentication.

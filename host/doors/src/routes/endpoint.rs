@@ -93,6 +93,30 @@ impl Endpoint {
             )
     }
 
+    /// Whether the request changes rows, definitions or the node, so that a read-only door rejects it. Lists what does
+    /// not, so that an endpoint that is forgotten here is rejected.
+    pub(crate) fn changes(self) -> bool {
+        let reads = matches!(self, Self::FeastRead | Self::Read | Self::PageRows);
+        let lists = matches!(
+            self,
+            Self::Catalogue
+                | Self::ListConflicts
+                | Self::ListTails
+                | Self::ShowTail
+                | Self::ListViews
+                | Self::GetView
+                | Self::ListModules
+                | Self::GetModule
+                | Self::ListServices
+                | Self::GetService
+                | Self::ListPushSources
+                | Self::GetPushSource
+                | Self::ListProjects
+                | Self::GetProject
+        );
+        !(reads || lists || self.is_vital() || matches!(self, Self::OpenApi | Self::Verify))
+    }
+
     /// Whether operators and routers need the answer while the node is overloaded.
     pub(crate) fn is_vital(self) -> bool {
         matches!(self, Self::Health | Self::Ready | Self::Fresh | Self::Metrics | Self::Status)

@@ -3,7 +3,7 @@
 use crate::door::{Door, NoModules, READ, SOON, from_page, get, post, read};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use littoral_doors::Config;
+use littoral_doors::{Config, Guard};
 use std::sync::Arc;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
@@ -67,7 +67,8 @@ async fn http2_needs_no_upgrade() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_door_is_open_while_its_node_starts_and_reports_the_progress() {
-    let (door, opener) = Door::closed(Config::default(), || "7 of about 9 rows are restored".to_owned()).await;
+    let starting = || "7 of about 9 rows are restored".to_owned();
+    let (door, opener) = Door::closed(Config::default(), Guard::open(), starting).await;
     let mut kept = door.connect().await;
     for path in ["/health", "/v1/ready", "/v1/status", "/v1/views"] {
         let answer = kept.ask(&get(path)).await;

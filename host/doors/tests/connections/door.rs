@@ -1,7 +1,7 @@
 //! A door in front of a node that answers reads when the test allows it, and clients that send bytes to the door.
 
 use bytes::Bytes;
-use littoral_doors::{Config, Opener, Process};
+use littoral_doors::{Config, Guard, Opener, Process};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     merge::MergePolicy,
@@ -18,7 +18,7 @@ use littoral_model::{
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
@@ -127,6 +127,10 @@ pub struct Door {
 
 impl Door {
     pub async fn open(config: Config) -> Self {
+        Self::open_guarded(config, Guard::open()).await
+    }
+
+    pub async fn open_guarded(config: Config, guard: Guard) -> Self {
         let mut catalogue = Catalogue::default();
         catalogue.apply(&CatalogueChange::PutView(FeatureView {
             id: ViewId(1),
@@ -136,29 +140,44 @@ impl Door {
             ttl_ms: None,
             merge: MergePolicy::LatestEvent,
         }));
-        let (mut door, opener) = Self::closed(config, String::new).await;
+        let (mut door, opener) = Self::closed(config, guard, String::new).await;
         door.node = Slow::of(catalogue);
         opener.open(door.node.clone(), Arc::new(NoModules));
         door
     }
 
     /// Opens a door whose node is starting.
-    pub async fn closed(config: Config, starting: impl Fn() -> String + Send + Sync + 'static) -> (Self, Opener) {
+    pub async fn closed(
+        config: Config,
+        guard: Guard,
+        starting: impl Fn() -> String + Send + Sync + 'static,
+    ) -> (Self, Opener) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let door =
-            littoral_doors::Door::new(listener, config, Process::default(), littoral_doors::Guard::open(), starting);
+        let door = littoral_doors::Door::new(listener, config, Process::default(), guard, starting);
         let (opener, served) = (door.opener(), tokio::spawn(door.serve(shutdown.clone())));
         (Self { node: Slow::of(Catalogue::default()), address, shutdown, served }, opener)
     }
 
+    /// Makes reads wait in the node until [`Self::release`].
+    pub fn hold(&self) {
+        self.node.hold.send_replace(true);
+    }
+
+    /// Waits until this many reads have begun in the node.
+    pub async fn reads(&self, count: usize) {
+        let mut reads = self.node.reads.subscribe();
+        let begun = timeout(SOON, reads.wait_for(|reads| *reads >= count)).await.expect("the read runs");
+        begun.expect("the node counts reads");
+    }
+
     /// Sends a read that waits in the node until [`Self::release`].
     pub async fn held_read(&self) -> Client {
-        self.node.hold.send_replace(true);
+        self.hold();
         let mut client = self.connect().await;
         client.send(read().as_bytes()).await;
-        let _ = self.node.reads.subscribe().wait_for(|reads| *reads == 1).await;
+        self.reads(1).await;
         client
     }
 
@@ -168,6 +187,13 @@ impl Door {
 
     pub async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Connects from this address.
+    pub async fn connect_from(&self, address: [u8; 4]) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        Client(socket.connect(self.address).await.unwrap())
     }
 
     /// Checks that another client is served.

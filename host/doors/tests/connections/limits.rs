@@ -1,8 +1,9 @@
 //! Limits: of time, of bodies and their memory, of requests, and of connections.
 
-use crate::door::{Door, SOON, WHILE, get, post, read};
-use littoral_doors::Config;
-use std::time::Duration;
+use crate::door::{Client, Door, SOON, WHILE, get, post, read};
+use littoral_auth::{Authenticator, Trust, tokens};
+use littoral_doors::{Config, Guard};
+use std::{fs, sync::Arc};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -168,15 +169,137 @@ async fn a_client_that_never_reads_an_http2_answer_is_disconnected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_bound_wait_for_a_slot() {
+async fn an_idle_connection_gives_way_to_one_beyond_the_bound() {
     let door = Door::open(Config { connections_max: 2, ..Config::default() }).await;
     let mut first = door.connect().await;
     let mut second = door.connect().await;
     assert_eq!(first.ask(&get("/health")).await.status, 200);
     assert_eq!(second.ask(&get("/health")).await.status, 200);
     let mut third = door.connect().await;
-    third.send(get("/health").as_bytes()).await;
-    assert!(timeout(Duration::from_millis(300), third.0.readable()).await.is_err(), "no slot yet");
-    drop(first);
-    assert_eq!(third.answer().await.status, 200);
+    assert_eq!(third.ask(&get("/health")).await.status, 200);
+    first.closed().await;
+    assert_eq!(second.ask(&get("/health")).await.status, 200, "the other one stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_requests_run_on_all_connections_health_is_answered_and_reads_are_not() {
+    let door = Door::open(Config { connections_max: 1, ..Config::default() }).await;
+    let mut busy = door.held_read().await;
+    for path in ["/health", "/v1/ready"] {
+        let answer = door.connect().await.ask(&get(path)).await;
+        assert!(!answer.text.contains("overloaded") && answer.text.contains("connection: close"), "{}", answer.text);
+    }
+    let rejected = door.connect().await.ask(&read()).await;
+    assert_eq!(rejected.status, 503, "{}", rejected.text);
+    for part in ["littoral-error: overloaded", "retry-after: 1", "connection: close"] {
+        assert!(rejected.text.contains(part), "{}", rejected.text);
+    }
+    door.release();
+    assert_eq!(busy.answer().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_use_up_the_requests_of_a_door() {
+    const GREEDY: [u8; 4] = [127, 0, 0, 2];
+    let guard = Guard { trust: Trust::default(), ..Guard::open() };
+    let door = Door::open_guarded(Config { requests_max: 10, ..Config::default() }, guard).await;
+    door.hold();
+    let mut running = Vec::new();
+    for (before, from) in [GREEDY; 5].into_iter().chain([[127, 0, 0, 3]]).enumerate() {
+        if from != GREEDY {
+            let rejected = door.connect_from(GREEDY).await.ask(&read()).await;
+            assert_eq!(rejected.status, 429, "{}", rejected.text);
+            for part in ["littoral-error: client_over_share", "retry-after: 1"] {
+                assert!(rejected.text.contains(part), "{}", rejected.text);
+            }
+        }
+        let mut client = door.connect_from(from).await;
+        client.send(read().as_bytes()).await;
+        door.reads(before + 1).await;
+        running.push(client);
+    }
+    door.release();
+    for client in &mut running {
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+/// Returns a read with these header lines.
+fn read_with(lines: &str) -> String {
+    read().replacen("host:", &format!("{lines}host:"), 1)
+}
+
+/// Sends reads with these header lines, each from an address of its own, which run until the door is released.
+async fn held(door: &Door, lines: &str, count: usize) -> Vec<Client> {
+    door.hold();
+    let mut running = Vec::new();
+    for number in 1..=count {
+        let mut client = door.connect_from([127, 0, 1, number as u8]).await;
+        client.send(read_with(lines).as_bytes()).await;
+        door.reads(number).await;
+        running.push(client);
+    }
+    running
+}
+
+/// Checks that a client, which these header lines name, gets half of the requests and no more, and that another gets
+/// one.
+async fn shares(door: &Door, greedy: &str, other: &str) {
+    let mut running = held(door, greedy, 5).await;
+    let rejected = door.connect_from([127, 0, 0, 2]).await.ask(&read_with(greedy)).await;
+    assert_eq!(rejected.status, 429, "{}", rejected.text);
+    let mut client = door.connect_from([127, 0, 0, 3]).await;
+    client.send(read_with(other).as_bytes()).await;
+    door.reads(6).await;
+    running.push(client);
+    door.release();
+    for client in &mut running {
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_a_trusted_proxy_names_cannot_use_up_the_requests_of_a_door() {
+    let trust = Trust { addresses: vec!["127.0.0.0/8".parse().unwrap()], ..Trust::default() };
+    let door = Door::open_guarded(Config { requests_max: 10, ..Config::default() }, Guard { trust, ..Guard::open() });
+    shares(&door.await, "x-forwarded-for: 203.0.113.1\r\n", "x-forwarded-for: 203.0.113.2\r\n").await;
+}
+
+/// Returns a guard, and the header line with the credential of each of these names.
+fn guard<const N: usize>(names: [&str; N], trust: Trust) -> (Guard, [String; N]) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    let lines = names.map(|name| {
+        let created = tokens::create().unwrap();
+        let (hash, expires) = (created.sha256, "2100-01-01T00:00:00Z");
+        text += &format!(
+            "[[tokens]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nexpires = \"{expires}\"\nscopes = [\"read:*\"]\n"
+        );
+        format!("authorization: Bearer {}\r\n", created.secret)
+    });
+    fs::write(dir.path().join("tokens.toml"), text).unwrap();
+    let config =
+        littoral_auth::Config { tokens: Some(dir.path().join("tokens.toml")), ..littoral_auth::Config::default() };
+    let authenticator = Authenticator::new(config).unwrap_or_else(|error| panic!("{error}"));
+    (Guard { authenticator: Some(Arc::new(authenticator)), trust, is_open: false }, lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_cannot_use_up_the_requests_of_a_door_from_many_addresses() {
+    let (guard, [greedy, other]) = guard(["greedy", "other"], Trust::default());
+    let door = Door::open_guarded(Config { requests_max: 10, ..Config::default() }, guard).await;
+    shares(&door, &greedy, &other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_is_trusted_by_its_credential_has_no_share_of_its_own() {
+    let trust = Trust { identities: vec!["token:router".to_owned()], ..Trust::default() };
+    let (guard, [router]) = guard(["router"], trust);
+    let door = Door::open_guarded(Config { requests_max: 10, ..Config::default() }, guard).await;
+    let mut running = held(&door, &router, 10).await;
+    assert_eq!(door.connect().await.ask(&read_with(&router)).await.status, 503, "all are used up");
+    door.release();
+    for client in &mut running {
+        assert_eq!(client.answer().await.status, 200);
+    }
 }

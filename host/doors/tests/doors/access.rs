@@ -345,3 +345,46 @@ async fn a_request_without_a_valid_credential_uses_no_budget_of_its_project() {
     let other = guarded.door.send("GET", "/p/fraud/v1/views", &[("authorization", "Bearer lit_x")], "").await;
     rejected(&other, 401, "token_unknown");
 }
+
+#[tokio::test]
+async fn a_read_only_door_answers_reads_and_rejects_every_change_with_one_code() {
+    let config = littoral_doors::Config { read_only: true, ..littoral_doors::Config::default() };
+    let door = Door::open_with(MemoryNode::default(), config).await;
+    for (method, path) in [
+        ("POST", "/push"),
+        ("POST", "/write-to-online-store"),
+        ("POST", "/v1/rows"),
+        ("POST", "/v1/views/v/rows"),
+        ("PUT", "/v1/views/v"),
+        ("DELETE", "/v1/views/v"),
+        ("PUT", "/v1/modules/m?release=1"),
+        ("DELETE", "/v1/modules/m"),
+        ("PUT", "/v1/services/s"),
+        ("DELETE", "/v1/services/s"),
+        ("PUT", "/v1/push-sources/p"),
+        ("DELETE", "/v1/push-sources/p"),
+        ("POST", "/v1/conflicts/1/replay"),
+        ("POST", "/v1/tails/t/merge"),
+        ("DELETE", "/v1/tails/t"),
+        ("POST", "/v1/adopt"),
+        ("PUT", "/v1/projects/p"),
+        ("DELETE", "/v1/projects/p"),
+        ("PUT", "/p/default/v1/views/v"),
+    ] {
+        let rejected = door.send(method, path, &[], "{}").await;
+        assert_eq!((rejected.status, rejected.header("littoral-error")), (403, "read_only"), "{method} {path}");
+    }
+    for (method, path, status) in [
+        ("GET", "/health", 200),
+        ("GET", "/v1/ready", 200),
+        ("GET", "/v1/views", 200),
+        ("GET", "/v1/projects", 200),
+        ("GET", "/v1/catalogue", 200),
+        ("GET", "/v1/openapi.json", 200),
+        ("POST", "/v1/read", 422),
+        ("POST", "/get-online-features", 422),
+    ] {
+        let body = if method == "GET" { "" } else { "{}" };
+        assert_eq!(door.send(method, path, &[], body).await.status, status, "{method} {path}");
+    }
+}

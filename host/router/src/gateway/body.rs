@@ -6,7 +6,7 @@ use crate::gateway::{
 };
 use bytes::Bytes;
 use hyper::body::Incoming;
-use littoral_http::{BodyBudget, Held, body};
+use littoral_http::{BodyBudget, Held, Loads, body};
 
 /// The body of a request.
 pub(crate) enum RequestBody {
@@ -27,8 +27,14 @@ impl RequestBody {
 }
 
 /// Reads a body of at most `max` bytes. Holds it whole if it has at most `hold` bytes.
-pub(crate) async fn take(body: Incoming, hold: usize, max: usize, budget: &BodyBudget) -> Result<RequestBody, Failure> {
-    Ok(match body::take(body, hold, max, budget).await? {
+pub(crate) async fn take(
+    body: Incoming,
+    hold: usize,
+    max: usize,
+    budget: &BodyBudget,
+    loads: &Loads,
+) -> Result<RequestBody, Failure> {
+    Ok(match body::take(body, hold, max, budget, loads).await? {
         body::Taken::Whole(bytes, held) => RequestBody::Whole(bytes, held),
         body::Taken::Begun(body::Begun { first, rest, left }, held) => {
             RequestBody::Large(Box::new(Forwarded { first, rest, left }), held)

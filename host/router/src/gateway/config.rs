@@ -32,8 +32,17 @@ pub struct Config {
     /// Names by which clients reach a router on a loopback address, as that of a reverse proxy on this host. A request whose
     /// `Host` is neither one of them nor a loopback name is rejected. Default none.
     pub hosts: Hosts,
-    /// The number of concurrent connections of clients. Further ones wait in the system's backlog. Default 10,000.
+    /// Whether the router rejects every request but reads, with 403. Default false.
+    pub read_only: bool,
+    /// The number of concurrent connections of clients. When they are used up, an idle one of the client that has the
+    /// most gives way to a new one. While requests run on all of them, the router's own endpoints are still answered.
+    /// Default 10,000.
     pub connections_max: usize,
+    /// Connections that one client address may have, or one IPv6 network of 64 bits, or the owner of one certificate.
+    /// Beyond it, its own idle ones give way. Does not apply to clients of `router.trust` and proxies of
+    /// `router.place`. Default 0, for half of `connections_max`: no address alone can use up all places with running
+    /// requests, and clients that share an address have enough.
+    pub connections_per_address_max: usize,
     /// The number of concurrent requests. Further ones are answered with 503 and `retry-after`. Default 4,096.
     pub requests_max: usize,
     /// Bytes of a read's body. Default 8 MiB.
@@ -73,7 +82,9 @@ impl Default for Config {
             in_flight_max: 1_024,
             origins: Origins::default(),
             hosts: Hosts::default(),
+            read_only: false,
             connections_max: 10_000,
+            connections_per_address_max: 0,
             requests_max: 4_096,
             read_bytes_max: 8 << 20,
             write_bytes_max: 64 << 20,
@@ -102,6 +113,7 @@ impl Config {
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             connections_max: self.connections_max,
+            connections_per_address_max: Limits::per_address(self.connections_per_address_max, self.connections_max),
             header_timeout: Duration::from_millis(self.header_timeout_ms.max(1)),
             write_timeout: self.stall_timeout(),
             drain: Duration::from_millis(self.drain_ms),

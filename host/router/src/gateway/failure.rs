@@ -6,7 +6,7 @@ use littoral_api::{
     code,
     problem::{self, Problem},
 };
-use littoral_http::body;
+use littoral_http::{Exceeded, body};
 
 /// Why no door answered a request.
 #[derive(Clone, Debug)]
@@ -25,7 +25,16 @@ impl From<body::Error> for Failure {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, error.to_string())
             }
             body::Error::Broken(_) => Self::bad_request(code::BODY_BROKEN, error.to_string()),
-            body::Error::Full(_) => Self::overloaded(),
+            body::Error::Full(exceeded) => exceeded.into(),
+        }
+    }
+}
+
+impl From<Exceeded> for Failure {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Bound => Self::overloaded(),
+            Exceeded::Client => Self::over_share(),
         }
     }
 }
@@ -45,6 +54,13 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
     }
 
+    /// The client's own load, not that of the router, is the reason.
+    pub(crate) fn over_share() -> Self {
+        let message = "this client already uses its share of the router's requests or memory; wait for answers \
+                       before you send more, or retry in a moment";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code::CLIENT_OVER_SHARE, message)
+    }
+
     pub(crate) fn untrusted(name: HeaderName) -> Self {
         let message = format!(
             "the header {name} is not accepted from this client; leave it out, or add the client to router.trust.addresses"
@@ -62,6 +78,12 @@ impl Failure {
     pub(crate) fn not_forwarded() -> Self {
         let message = "this listener is for administration; send other requests to the router's door";
         Self::new(StatusCode::NOT_FOUND, code::UNKNOWN_PATH, message)
+    }
+
+    pub(crate) fn read_only() -> Self {
+        let message =
+            "this router only forwards reads (router.gateway.read_only); send changes to another router or to a door";
+        Self::new(StatusCode::FORBIDDEN, code::READ_ONLY, message)
     }
 
     pub(crate) fn internal() -> Self {

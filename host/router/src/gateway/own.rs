@@ -35,6 +35,11 @@ pub(crate) fn is_for_admins(path: &str) -> bool {
     matches!(path, "/metrics" | "/v1/status") || path.starts_with("/router/v1/")
 }
 
+/// Whether the router itself answers requests to a path.
+pub(crate) fn is_own(path: &str) -> bool {
+    matches!(split_path(path).1, "/health" | "/v1/ready") || is_for_admins(path)
+}
+
 /// Answers requests to the router itself. Returns `None` for requests to a door.
 pub(crate) fn answer(
     router: &Router,
@@ -43,7 +48,7 @@ pub(crate) fn answer(
     connection: IpAddr,
 ) -> Option<Result<Response<Answer>, Failure>> {
     let path = split_path(parts.uri.path()).1;
-    if !matches!(path, "/health" | "/v1/ready") && !is_for_admins(path) {
+    if !is_own(path) {
         return None;
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {

@@ -13,7 +13,7 @@ use crate::{
         attempt::{Doors, Template},
         body::{self, RequestBody},
         failure::Failure,
-        head::{Head, Sender, is_feast},
+        head::{Head, Sender, is_feast, purpose},
         headers,
         latency::Latency,
         own,
@@ -23,12 +23,12 @@ use crate::{
     },
     router::Router,
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
 use littoral_api::{self as api, code};
 use littoral_auth::Trust;
 use littoral_http::{
-    BodyBudget, Client, Handler, Peer, Process, Sending, Watched,
+    Behind, BodyBudget, Client, Handler, Kind, Loads, Peer, PeerIdentity, Process, Sending, Shares, Watched,
     browsers::{Browsers, Rejected},
 };
 use std::{
@@ -36,7 +36,6 @@ use std::{
     sync::{Arc, LazyLock},
     time::Duration,
 };
-use tokio::sync::Semaphore;
 
 /// The number of candidates beyond the doors that a request may be sent to, as doors that refuse the connection do not count.
 const DOORS_TO_SPARE: usize = 5;
@@ -69,8 +68,10 @@ struct Inner {
     trust: Trust,
     process: Process,
     doors: Doors,
-    requests: Arc<Semaphore>,
+    requests: Shares,
     latency: Latency,
+    /// The loads of clients behind trusted proxies.
+    behind: Behind,
 }
 
 impl Service {
@@ -82,13 +83,13 @@ impl Service {
         let config = &router.config().gateway;
         let budget = BodyBudget::new(config.held_bytes_max, config.read_bytes_max);
         let pool = Arc::new(Pool::new(config.idle_connections_max, config.idle()));
-        let requests = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
         let inner = Arc::new(Inner {
             trust,
             process,
+            requests: Shares::new(Kind::Running, config.requests_max),
             doors: Doors { router, pool, budget },
-            requests,
             latency: Latency::default(),
+            behind: Behind::default(),
         });
         Self { inner, browsers, own: if has_admin { Own::Health } else { Own::All } }
     }
@@ -113,7 +114,7 @@ impl Service {
 
     /// Answers a request. The work of a read ends when its client has left.
     async fn respond(self, request: Request<Incoming>, client: Client) -> Response<Answer> {
-        let Client { address: connection, peer: client, .. } = client;
+        let Client { address: connection, peer: client, load, .. } = client;
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
         if let Err(Rejected { code, message }) = self.browsers.check(&parts.uri, &parts.headers) {
@@ -129,18 +130,30 @@ impl Service {
         if self.own == Own::Only {
             return Failure::not_forwarded().answer(feast);
         }
+        if self.inner.doors.router.config().gateway.read_only
+            && purpose(&parts.method, parts.uri.path()) == Purpose::Write
+        {
+            count(code::READ_ONLY);
+            return Failure::read_only().answer(feast);
+        }
         let is_trusted = self.inner.trust.believes(connection, None);
         if !is_trusted && let Some(name) = headers::demands_trust(&parts.headers) {
             count(code::HEADER_NOT_TRUSTED);
             return Failure::untrusted(name).answer(feast);
         }
-        let Ok(place) = self.inner.requests.clone().try_acquire_owned() else {
-            count(code::OVERLOADED);
-            return Failure::overloaded().answer(feast);
+        let proxies = self.inner.doors.router.trusted();
+        let behind = || self.inner.behind.load(&parts.headers, |address| proxies.contains(address));
+        let loads = Loads::new(load.or_else(|| proxies.contains(connection).then(behind)?), None);
+        let share = match self.inner.requests.take_owned(&loads, 1).map_err(Failure::from) {
+            Ok(share) => share,
+            Err(failure) => {
+                count(failure.code);
+                return failure.answer(feast);
+            }
         };
         let sender = Sender { connection, is_trusted };
-        match self.route(parts, body, sender, client.as_ref()).await {
-            Ok(response) => response.map(|answer| answer.keeping(place)),
+        match self.route(parts, body, sender, client.as_ref(), &loads).await {
+            Ok(response) => response.map(|answer| answer.keeping(share)),
             Err(failure) => {
                 count(failure.code);
                 failure.answer(feast)
@@ -154,6 +167,7 @@ impl Service {
         body: Incoming,
         sender: Sender,
         client: Option<&Peer>,
+        loads: &Loads,
     ) -> Result<Response<Answer>, Failure> {
         let Sender { connection, .. } = sender;
         let doors = &self.inner.doors;
@@ -164,7 +178,7 @@ impl Service {
             Purpose::Write => (config.replay_bytes_max.min(config.write_bytes_max), config.write_bytes_max),
             Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
         };
-        let taking = body::take(body, hold, most, &doors.budget);
+        let taking = body::take(body, hold, most, &doors.budget, loads);
         let body = tokio::time::timeout_at(head.deadline.into(), taking).await.map_err(|_| {
             littoral_http::body::Error::Broken("it did not arrive within the time that the request allows".to_owned())
         })??;
@@ -226,6 +240,19 @@ impl Handler for Service {
         self.respond(request, client)
     }
 
+    fn is_exempt(&self, address: IpAddr, _: Option<&PeerIdentity>) -> bool {
+        self.inner.trust.believes(address, None) || self.inner.doors.router.trusted().contains(address)
+    }
+
+    fn is_vital(&self, request: &Request<Incoming>) -> bool {
+        own::is_own(request.uri().path())
+    }
+
+    fn overloaded(&self, request: &Request<Incoming>) -> Response<Answer> {
+        count(code::OVERLOADED);
+        Failure::overloaded().answer(is_feast(request.uri().path()))
+    }
+
     fn panicked(&self) -> Response<Answer> {
         count(code::INTERNAL);
         Failure::internal().answer(false)
@@ -264,7 +291,8 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     // The router has checked it, and a door has its own origins.
     headers.remove(header::ORIGIN);
     headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
-    let path = parts.uri.path_and_query().cloned();
+    // A door could read another form as something else than a path.
+    let path = parts.uri.path_and_query().filter(|path| path.as_str().starts_with('/')).cloned();
     let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());
     let uri = uri.ok_or_else(|| Failure::bad_request(code::INVALID_PATH, "the request names no path"))?;
     let hold = head.purpose == Purpose::Read && parts.method != Method::HEAD;
@@ -275,6 +303,8 @@ fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {
     let RoutedAnswer { answer, board, decision, started } = found;
     let mut response = answer.response;
     headers::strip(response.headers_mut());
+    // The door's version is that of its own connection.
+    *response.version_mut() = Version::default();
     if head.explain
         && let Some(candidate) = decision.candidates.get(answer.candidate)
         && let Some(member) = board.view.members.get(candidate.member)

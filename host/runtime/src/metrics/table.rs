@@ -193,6 +193,12 @@ metrics! {
         "Bytes that wait to be sent to subscribers";
     Gauge "littoral_http_connections" EVERY []
         "Open connections of clients";
+    Counter "littoral_http_connections_closed_total" EVERY ["reason"]
+        "Connections that were closed because of their client, by reason (handshake, silent, unread, invalid, flood)";
+    Counter "littoral_http_connections_gave_way_total" EVERY ["bound"]
+        "Connections that were closed for new ones, by the bound (address, identity, places, reserve, handshakes)";
+    Counter "littoral_http_connections_rejected_total" EVERY ["bound"]
+        "Connections that found no place (address, identity), or only one of the reserve (places)";
     Gauge "littoral_insecure" EVERY []
         "1 while a listener beyond loopback is unprotected, as --insecure allows";
     Histogram "littoral_leader_append_seconds" LEADER []

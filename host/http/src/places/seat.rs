@@ -1,0 +1,116 @@
+//! A connection as its listener sees it: idle, running requests, or giving way.
+
+use super::Group;
+use littoral_runtime::shares::{Load, Loads};
+use std::sync::{
+    Arc,
+    atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{AcqRel, Acquire, Relaxed},
+    },
+};
+use tokio::sync::Notify;
+
+/// The bit of [`Seat::running`] that marks a connection that gives way.
+const GIVES_WAY: usize = 1 << (usize::BITS - 1);
+
+/// A connection. It is idle while no request runs: also before its first request, while a head is incomplete, and
+/// during its TLS handshake.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) group: Group,
+    /// What its client's address uses of the bounds that clients share. None if bounds per address do not apply.
+    loads: Loads,
+    /// The number of running requests, and [`GIVES_WAY`].
+    running: AtomicUsize,
+    /// Whether a request has ended since [`Self::take_used`].
+    used: AtomicBool,
+    cut: Notify,
+}
+
+/// A request that runs, until its answer was sent.
+#[derive(Debug)]
+pub(crate) struct Running(Arc<Seat>);
+
+impl Seat {
+    /// Creates a connection. Without a load, bounds per address do not apply to its client.
+    pub(crate) fn new(group: Group, load: Option<Arc<Load>>) -> Self {
+        let loads = Loads::new(load, None);
+        Self { group, loads, running: AtomicUsize::new(0), used: AtomicBool::new(false), cut: Notify::new() }
+    }
+
+    /// Returns whether bounds per address do not apply to its client.
+    pub(crate) fn is_exempt(&self) -> bool {
+        self.loads.address().is_none()
+    }
+
+    /// Returns what its requests count towards, apart from the identity of their sender.
+    pub(crate) fn loads(&self) -> &Loads {
+        &self.loads
+    }
+
+    /// Begins a request. Returns `None` if the connection gives way, so that it never carries out a request whose
+    /// answer it cannot send.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<Running> {
+        let running = Running(self.clone());
+        let before = self.running.fetch_add(1, AcqRel);
+        (before & GIVES_WAY == 0).then_some(running)
+    }
+
+    /// Makes the connection give way if it is idle. Returns whether it does.
+    pub(crate) fn give_way_if_idle(&self) -> bool {
+        let is_idle = self.running.compare_exchange(0, GIVES_WAY, AcqRel, Acquire).is_ok();
+        if is_idle {
+            self.cut.notify_one();
+        }
+        is_idle
+    }
+
+    /// Makes the connection give way.
+    pub(crate) fn give_way(&self) {
+        self.running.fetch_or(GIVES_WAY, AcqRel);
+        self.cut.notify_one();
+    }
+
+    /// Returns once the connection must end.
+    pub(crate) async fn gives_way(&self) {
+        self.cut.notified().await;
+    }
+
+    /// Returns whether a request has ended since the last call.
+    pub(crate) fn take_used(&self) -> bool {
+        self.used.load(Relaxed) && self.used.swap(false, Relaxed)
+    }
+}
+
+impl Running {
+    /// Returns the connection.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.used.store(true, Relaxed);
+        self.0.running.fetch_sub(1, AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn a_connection_gives_way_only_while_no_request_runs_and_then_runs_none() {
+        let seat = Arc::new(Seat::new(Group::of([192, 0, 2, 1].into()), None));
+        let (one, other) = (seat.begin().unwrap(), seat.begin().unwrap());
+        drop(one);
+        assert!(!seat.give_way_if_idle() && seat.gives_way().now_or_never().is_none(), "a request runs");
+        drop(other);
+        assert!(seat.take_used() && !seat.take_used());
+        assert!(seat.give_way_if_idle() && seat.gives_way().now_or_never().is_some());
+        assert!(seat.begin().is_none() && !seat.give_way_if_idle(), "it gives way once");
+    }
+}

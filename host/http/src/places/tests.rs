@@ -1,0 +1,89 @@
+//! Which connection gets a place, and which one gives way.
+
+use super::*;
+use futures_util::FutureExt as _;
+use std::time::Duration;
+
+fn places(connections_max: usize, connections_per_address_max: usize) -> Places {
+    let (header_timeout, write_timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+    let drain = Duration::ZERO;
+    Places::new(&Limits { connections_max, connections_per_address_max, header_timeout, write_timeout, drain })
+}
+
+fn client(last: u8) -> IpAddr {
+    [192, 0, 2, last].into()
+}
+
+fn has_given_way(place: &Place) -> bool {
+    place.seat().gives_way().now_or_never().is_some()
+}
+
+#[test]
+fn a_flood_of_idle_connections_competes_with_itself() {
+    let places = places(10, 10);
+    let good = places.enter(client(1), false).unwrap();
+    let flood: Vec<_> = (0..500).map(|_| places.enter(client(2), false).unwrap()).collect();
+    assert!(flood.iter().all(|place| !place.is_reserve()) && !has_given_way(&good));
+    assert_eq!(flood.iter().filter(|place| has_given_way(place)).count(), 491);
+    let late = places.enter(client(3), false).unwrap();
+    assert!(!late.is_reserve() && places.lock().all.len() == 10);
+    drop((flood, late));
+    assert_eq!(places.lock().all.len(), 1);
+}
+
+#[test]
+fn an_address_at_its_bound_gives_way_to_itself_or_is_rejected_and_a_trusted_one_has_none() {
+    let places = places(100, 2);
+    let (first, second) = (places.enter(client(1), false).unwrap(), places.enter(client(1), false).unwrap());
+    let third = places.enter(client(1), false).unwrap();
+    assert!(has_given_way(&first) && !has_given_way(&second));
+    let _running = [second.seat().begin().unwrap(), third.seat().begin().unwrap()];
+    assert!(places.enter(client(1), false).is_none());
+    assert!(places.enter(client(2), false).is_some(), "another address is not affected");
+    let router: Vec<_> = (0..50).map(|_| places.enter(client(3), true).unwrap()).collect();
+    assert!(!router.iter().any(has_given_way));
+}
+
+#[test]
+fn while_requests_run_on_all_connections_newcomers_share_the_reserve() {
+    let places = places(2, 2);
+    let busy = [places.enter(client(1), false).unwrap(), places.enter(client(2), false).unwrap()];
+    let running: Vec<_> = busy.iter().map(|place| place.seat().begin().unwrap()).collect();
+    let probe = places.enter(client(4), false).unwrap();
+    let flood: Vec<_> = (0..3 * RESERVE).map(|_| places.enter(client(3), false).unwrap()).collect();
+    assert!(flood.iter().all(Place::is_reserve) && probe.is_reserve());
+    assert!(!has_given_way(&probe), "the reserve's heaviest client gives way, too");
+    assert_eq!(flood.iter().filter(|place| has_given_way(place)).count(), 2 * RESERVE + 1);
+    drop(running);
+    let next = places.enter(client(5), false).unwrap();
+    assert!(!next.is_reserve() && busy.iter().filter(|place| has_given_way(place)).count() == 1);
+}
+
+#[test]
+fn a_handshake_gives_way_when_too_many_run_and_no_longer_once_it_has_ended() {
+    let places = places(1_000, 1_000);
+    let good = places.enter(client(1), false).unwrap();
+    let of_good = good.handshake();
+    let flood: Vec<_> = (0..300).map(|_| places.enter(client(2), false).unwrap()).collect();
+    let handshakes: Vec<_> = flood.iter().map(Place::handshake).collect();
+    assert!(!has_given_way(&good));
+    assert_eq!(flood.iter().filter(|place| has_given_way(place)).count(), 51, "a quarter of the places may run");
+    drop((handshakes, of_good));
+    let _more: Vec<_> = flood.iter().take(200).map(Place::handshake).collect();
+    assert!(!flood.iter().any(has_given_way) && !has_given_way(&good));
+}
+
+#[test]
+fn an_identity_has_the_bound_of_an_address_wherever_it_connects_from() {
+    let places = places(100, 2);
+    let connections: Vec<_> = (0..4).map(|last| places.enter(client(last), false).unwrap()).collect();
+    let first = [connections[0].identify("a").unwrap(), connections[1].identify("a").unwrap()];
+    assert!(!connections.iter().any(has_given_way));
+    let third = connections[2].identify("a").unwrap();
+    assert!(has_given_way(&connections[0]) && !has_given_way(&connections[1]));
+    let _running = [connections[1].seat().begin().unwrap(), connections[2].seat().begin().unwrap()];
+    assert!(connections[3].identify("a").is_none(), "requests run on both");
+    assert!(connections[3].identify("b").is_some(), "another identity is not affected");
+    drop((first, third));
+    assert_eq!(places.lock().identities.len(), 0);
+}

@@ -1,0 +1,49 @@
+//! The clients that share a bound.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
+
+/// The clients that share a bound: those of one IPv4 address, or of one IPv6 network of 64 bits, as a host can use
+/// every address of its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group(IpAddr);
+
+/// The bits of an IPv6 address that name its network.
+const NETWORK: u128 = !0 << 64;
+
+impl Group {
+    /// Returns the group of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
+            address => address,
+        })
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_address_is_a_group_and_so_is_an_ipv6_network() {
+        let group = |address: &str| Group::of(address.parse().unwrap()).to_string();
+        assert_eq!(group("203.0.113.7"), "203.0.113.7");
+        assert_eq!(group("::ffff:203.0.113.7"), "203.0.113.7", "an IPv4 address in IPv6 form");
+        assert_eq!(group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff::"));
+        assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
+    }
+}
