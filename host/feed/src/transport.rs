@@ -16,6 +16,11 @@ pub(crate) const FRAME_LEN_MAX: u32 = 128 << 10;
 pub(crate) const SEND_BUFFER: usize = 2 * FRAME_LEN_MAX as usize;
 /// How many streams a peer may have open on one connection: a feed, calls, and some for peers that reconnect quickly.
 pub(crate) const STREAMS_MAX: u32 = 16;
+/// How many streams of a connection its peer may reset before they were accepted. A peer never does.
+pub(crate) const RESETS_MAX: usize = 20;
+/// How many streams a peer may break over the lifetime of a connection, so that this end has to reset them. A peer
+/// never does.
+pub(crate) const BROKEN_STREAMS_MAX: usize = 64;
 /// The longest header list that this end accepts, in bytes.
 pub(crate) const HEADERS_LEN_MAX: u32 = 16 << 10;
 

@@ -16,7 +16,7 @@ use littoral_tls::{
 use std::time::Duration;
 use support::*;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 struct Secured {
@@ -161,4 +161,41 @@ async fn a_connection_ends_when_the_certificate_that_opened_it_expires() {
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the connection ends");
     let error = client::connect(&config).await.unwrap_err().to_string();
     assert!(error.contains("expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_that_subscribes_again_and_again_leaves_subscriptions_for_others() {
+    let config = server::Config { subscribers_max: 20, connections_max: 100, ..server::Config::default() };
+    let secured = Secured::serve_with(config).await;
+    let greedy = secured.client("littoral://prod/eu/edge/e1");
+    let mut kept = Vec::new();
+    for _ in 0..40 {
+        match client::connect(&greedy).await {
+            Ok(connection) => kept.push(connection),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("status 503") && error.contains("its share"), "{error}");
+            }
+        }
+    }
+    assert_eq!(kept.len(), 10, "it may have as many as are free");
+    let mut other = client::connect(&secured.client("littoral://prod/eu/edge/e2")).await.unwrap();
+    other.sender.send(&hello(Views::All, None)).unwrap();
+    next_hello(&mut other.receiver).await;
+}
+
+#[tokio::test]
+async fn an_address_that_opens_many_connections_leaves_some_for_others() {
+    let config = server::Config { connections_max: 20, ..server::Config::default() };
+    let secured = Secured::serve_with(config).await;
+    let mut strangers = Vec::new();
+    for _ in 0..40 {
+        // A stranger needs no certificate for this: it never begins its handshake.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        strangers.push(socket.connect(secured.address.parse().unwrap()).await.unwrap());
+    }
+    let mut edge = client::connect(&secured.client("littoral://prod/eu/edge/e1")).await.unwrap();
+    edge.sender.send(&hello(Views::All, None)).unwrap();
+    next_hello(&mut edge.receiver).await;
 }

@@ -17,10 +17,6 @@ use littoral_model::{
 use littoral_protocol::call::{Answer, BucketRead, Call, QuorumRead, Reply, RowsRead};
 use littoral_wire::{REPLY_LEN_MAX, call, rows};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
-
-/// The unit of the byte semaphores, which count in `u32`.
-const BYTES_UNIT: usize = 1 << 10;
 
 /// Serves calls until the stream ends.
 pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: Peer, stream: OpenStream) {
@@ -53,12 +49,8 @@ impl Drop for Answers {
 }
 
 async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from: &Peer) -> Result<(), String> {
-    let Peer { region, rights, .. } = from;
+    let Peer { region, rights, node, .. } = from;
     let region = *region;
-    let config = &shared.config;
-    let units_max = config.calls_bytes_max.div_ceil(BYTES_UNIT).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-    let places = Arc::new(Semaphore::new(config.calls_in_flight_max.max(1)));
-    let units = Arc::new(Semaphore::new(units_max));
     let calls = metrics::counter!("littoral_peer_calls_total");
     // Allocated once: most calls are reads that are answered without a task.
     let mut scratch = ReadAnswer::default();
@@ -98,17 +90,16 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
             }
             other => other,
         };
-        let needed = len.div_ceil(BYTES_UNIT).clamp(1, units_max) as u32;
         // Neither semaphore is ever closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-        let Ok(unit) = units.clone().acquire_many_owned(needed).await else { return Ok(()) };
+        let Ok(slot) = node.calls.clone().acquire_owned().await else { return Ok(()) };
+        let Some(memory) = node.memory(len).await else { return Ok(()) };
         let answers = answers.clone();
         shared.tasks.spawn(async move {
             let answer = on_behalf(&answers.shared, region, call, caller).await;
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "could not send the reply to a call");
             }
-            drop((place, unit));
+            drop((slot, memory));
         });
     }
 }

@@ -12,9 +12,11 @@ pub struct Config {
     /// The longest time between two heartbeats to a subscriber, in milliseconds. Pings are answered at once in addition. Default:
     /// 100.
     pub heartbeat_ms: u32,
-    /// The maximum number of subscribers; further ones are rejected with status 503. Default: 512.
+    /// The maximum number of subscribers; further ones are rejected with status 503. With TLS, one node may have as
+    /// many as are free. Default: 512.
     pub subscribers_max: usize,
-    /// The maximum number of connections; further ones are closed at once. Default: 1024.
+    /// The maximum number of connections; further ones are closed at once. With TLS, one address may have as many as
+    /// are free. Default: 1024.
     pub connections_max: usize,
     /// How many bytes may wait for one subscriber until they are written to its socket. Default: 4 MiB.
     pub subscriber_bytes_max: usize,
@@ -36,9 +38,10 @@ pub struct Config {
     pub records_bytes: usize,
     /// The approximate number of bytes of a snapshot's rows in one frame. Default: 256 KiB.
     pub snapshot_bytes: usize,
-    /// How many calls of one connection may run at once; further ones are not read from the socket. Default: 1024.
+    /// How many calls of one node may run at once, over all of its connections; further ones are not read from the
+    /// socket. Without TLS, each connection counts as a node. Default: 1024.
     pub calls_in_flight_max: usize,
-    /// How many bytes of calls of one connection may be processed at once; a larger call runs alone. Default: 128 MiB.
+    /// How many bytes of calls of one node may be processed at once; a larger call runs alone. Default: 128 MiB.
     pub calls_bytes_max: usize,
     /// How many bytes of replies may wait for one connection. Default: 8 MiB.
     pub answers_bytes_max: usize,

@@ -4,6 +4,7 @@ use super::{
     Shared,
     activity::Activity,
     calls,
+    peers::Node,
     policy::{Peer, PeerRights},
     residency, session,
 };
@@ -19,6 +20,7 @@ use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use littoral_protocol::frame::VERSION_MAX;
+use littoral_runtime::shares::Exceeded;
 use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -35,7 +37,7 @@ type Body = Either<OutboxBody, Full<Bytes>>;
 /// Serves one connection, after its handshake if the listener requires TLS. `peer` names it in logs.
 pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) {
     let Some(tls) = shared.tls.clone() else {
-        return serve_as(socket, peer, shared, PeerRights::default()).await;
+        return serve_connection(socket, peer, shared).await;
     };
     let shutdown = shared.shutdown.clone();
     match shutdown.run_until_cancelled(tls.accept_peer(socket)).await {
@@ -43,8 +45,12 @@ pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) 
             let own = tls.identity();
             let expires = littoral_tls::expires_in(&identity);
             let rights = PeerRights::new(own, &identity, &shared.config.grants);
+            let node = match &identity.identity {
+                Some(identity) => shared.peers.node(identity.to_string(), &shared.config),
+                None => Node::unknown(&shared.config),
+            };
             tokio::select! {
-                () = serve_as(stream, peer.clone(), shared, rights.clone()) => {}
+                () = serve_as(stream, peer.clone(), shared, rights.clone(), node) => {}
                 // A stolen key is useless once its certificate has expired, over an open connection too. The peer resumes with
                 // the next one.
                 () = tokio::time::sleep(expires) => {
@@ -63,20 +69,21 @@ pub async fn serve_connection<T>(transport: T, peer: String, shared: Shared)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    serve_as(transport, peer, shared, PeerRights::default()).await;
+    let node = Node::unknown(&shared.config);
+    serve_as(transport, peer, shared, PeerRights::default(), node).await;
 }
 
-async fn serve_as<T>(transport: T, peer: String, shared: Shared, rights: PeerRights)
+async fn serve_as<T>(transport: T, peer: String, shared: Shared, rights: PeerRights, node: Arc<Node>)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let activity = Activity::default();
     let peer: Arc<str> = peer.into();
+    let other = Peer { address: peer.clone(), region: None, rights: Arc::new(rights), node };
     let service = service_fn({
-        let (shared, activity, peer) = (shared.clone(), activity.clone(), peer.clone());
-        let rights = Arc::new(rights);
+        let (shared, activity) = (shared.clone(), activity.clone());
         move |request| {
-            let response = answer(request, &shared, &activity, &peer, &rights);
+            let response = answer(request, &shared, &activity, &other);
             async move { Ok::<_, Infallible>(response) }
         }
     });
@@ -88,6 +95,8 @@ where
         .max_header_list_size(transport::HEADERS_LEN_MAX)
         .max_send_buf_size(transport::SEND_BUFFER)
         .max_concurrent_streams(transport::STREAMS_MAX)
+        .max_pending_accept_reset_streams(transport::RESETS_MAX)
+        .max_local_error_reset_streams(transport::BROKEN_STREAMS_MAX)
         .keep_alive_interval(transport::KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(shared.config.idle_timeout())
         .serve_connection(TokioIo::new(transport), service);
@@ -115,13 +124,8 @@ where
     }
 }
 
-fn answer(
-    request: Request<Incoming>,
-    shared: &Shared,
-    activity: &Activity,
-    peer: &Arc<str>,
-    rights: &Arc<PeerRights>,
-) -> Response<Body> {
+fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer: &Peer) -> Response<Body> {
+    let Peer { address, rights, node, .. } = peer;
     let path = request.uri().path();
     if path == FEED_PATH_V3 {
         let text = format!(
@@ -140,28 +144,24 @@ fn answer(
     let is_feed = path == FEED_PATH;
     if let Err(reason) = if is_feed { rights.may_subscribe() } else { rights.may_connect() } {
         metrics::counter!("littoral_feed_rejected_total", "reason" => "role").increment(1);
-        tracing::warn!(%peer, reason, "rejected a peer's stream");
+        tracing::warn!(peer = %address, reason, "rejected a peer's stream");
         return reject(StatusCode::FORBIDDEN, format!("{reason}\n"));
     }
     let stream = activity.open();
     let region = residency::region_of(rights, request.headers());
-    let from = Peer { address: peer.clone(), region, rights: rights.clone() };
+    let from = Peer { region, ..peer.clone() };
     let incoming = request.into_body();
     let body = if is_feed {
-        let Ok(permit) = shared.subscribers.clone().try_acquire_owned() else {
-            metrics::counter!("littoral_feed_rejected_total", "reason" => "subscribers").increment(1);
-            let max = shared.config.subscribers_max;
-            return reject(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("this node already has {max} subscribers; retry shortly, or raise subscribers_max\n"),
-            );
+        let share = match shared.peers.subscription(node) {
+            Ok(share) => share,
+            Err(exceeded) => return too_many_subscriptions(exceeded, shared.config.subscribers_max),
         };
         let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max, shared.frames.clone());
         let inbox = Inbox::new(incoming, UPSTREAM_LEN_MAX);
         let session = session::run(inbox, outbox, shared.clone(), from, stream);
         shared.tasks.spawn(async move {
             session.await;
-            drop(permit);
+            drop(share);
         });
         body
     } else {
@@ -171,6 +171,22 @@ fn answer(
         body
     };
     Response::new(Either::Left(body))
+}
+
+fn too_many_subscriptions(exceeded: Exceeded, max: usize) -> Response<Body> {
+    let (reason, text) = match exceeded {
+        Exceeded::Bound => (
+            "subscribers",
+            format!("this node already has {max} subscribers; retry shortly, or raise subscribers_max\n"),
+        ),
+        Exceeded::Client => {
+            let text =
+                "your node already has its share of this node's subscriptions; close some, or raise subscribers_max\n";
+            ("node", text.to_owned())
+        }
+    };
+    metrics::counter!("littoral_feed_rejected_total", "reason" => reason).increment(1);
+    reject(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 fn reject(status: StatusCode, text: String) -> Response<Body> {

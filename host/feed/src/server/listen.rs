@@ -6,9 +6,12 @@ use super::{
 };
 use crate::source::FeedSource;
 use crate::transport;
-use littoral_runtime::descriptors::{self, Side};
+use littoral_runtime::{
+    descriptors::{self, Side},
+    shares::Exceeded,
+};
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait when no file descriptors are available. They become available as connections close.
@@ -22,7 +25,6 @@ pub async fn serve(listener: TcpListener, source: Arc<dyn FeedSource>, config: C
 
 /// Like [`serve`], with existing shared state, for example of a server that also serves other members.
 pub async fn serve_shared(listener: TcpListener, shared: Shared) {
-    let connections = Arc::new(Semaphore::new(shared.config.connections_max));
     let shutdown = shared.shutdown.clone();
     loop {
         let accepted = tokio::select! {
@@ -37,10 +39,21 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
                 continue;
             }
         };
-        let Ok(permit) = connections.clone().try_acquire_owned() else {
-            tracing::warn!(%peer, max = shared.config.connections_max, "too many peer connections; closing this one. Raise connections_max to allow more");
-            metrics::counter!("littoral_feed_rejected_total", "reason" => "connections").increment(1);
-            continue;
+        let share = match shared.peers.connection(peer.ip(), shared.tls.is_some()) {
+            Ok(share) => share,
+            Err(exceeded) => {
+                let reason = if exceeded == Exceeded::Bound { "connections" } else { "address" };
+                metrics::counter!("littoral_feed_rejected_total", "reason" => reason).increment(1);
+                if shared.peers.may_log() {
+                    let max = shared.config.connections_max;
+                    tracing::warn!(
+                        %peer, max, reason,
+                        "closed a peer's connection: all connections are used, or its address has more than are free; \
+                         raise feed.connections_max to allow more"
+                    );
+                }
+                continue;
+            }
         };
         if !descriptors::leaves_room(&socket, Side::Peer) {
             tracing::warn!(%peer, "closing a peer's connection: the last file descriptors are reserved for the log");
@@ -56,7 +69,7 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
         let connection = serve_peer(socket, peer.to_string(), shared.clone());
         shared.tasks.spawn(async move {
             connection.await;
-            drop(permit);
+            drop(share);
         });
     }
     drop(listener);

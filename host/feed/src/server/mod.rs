@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod gate;
 mod listen;
+mod peers;
 mod policy;
 mod residency;
 mod session;
@@ -22,6 +23,7 @@ use crate::source::{Certifier, FeedSource};
 use common::Common;
 use littoral_protocol::members::rpc::PeerService;
 use littoral_tls::Tls;
+use peers::Peers;
 use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,7 +37,7 @@ pub struct Shared {
     certifier: Option<Arc<dyn Certifier>>,
     tls: Option<Tls>,
     config: Arc<Config>,
-    subscribers: Arc<Semaphore>,
+    peers: Arc<Peers>,
     /// The memory of frames that wait for subscribers.
     frames: Budget,
     /// The memory of replies that wait for callers.
@@ -53,28 +55,14 @@ impl Shared {
     /// Creates the shared state of a server.
     #[must_use]
     pub fn new(source: Arc<dyn FeedSource>, config: Config, shutdown: CancellationToken) -> Self {
-        let subscribers = Arc::new(Semaphore::new(config.subscribers_max));
+        let peers = Arc::new(Peers::new(&config));
         let frames = Budget::new(config.subscribers_bytes_max, config.subscribers_max);
         let answers = Budget::new(config.all_answers_bytes_max, config.connections_max);
         let makers = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, |cores| cores.get())));
         let (members, gate, certifier, tls) = (None, None, None, None);
         let (tasks, common) = (TaskTracker::new(), Arc::default());
         let config = Arc::new(config);
-        Self {
-            source,
-            members,
-            gate,
-            certifier,
-            tls,
-            config,
-            subscribers,
-            frames,
-            answers,
-            common,
-            makers,
-            shutdown,
-            tasks,
-        }
+        Self { source, members, gate, certifier, tls, config, peers, frames, answers, common, makers, shutdown, tasks }
     }
 
     /// Returns how many bytes wait for all subscribers together.

@@ -5,19 +5,22 @@
 //! for their quorum reads. Members of this region's log may do everything. Operators may make the same calls as edges,
 //! but may not subscribe. Routers may only renew their certificates.
 
-use super::ViewGrant;
+use super::{ViewGrant, peers::Node};
 use littoral_model::{catalogue::Catalogue, pattern::Pattern, region::Region};
 use littoral_protocol::{call::Call, frame::Views, members::rpc::Request};
 use littoral_tls::{Identity, PeerIdentity, Role};
 use std::{fmt, sync::Arc};
 
 /// The other end of a connection.
+#[derive(Clone)]
 pub(crate) struct Peer {
     /// Names it in logs.
     pub(crate) address: Arc<str>,
     /// Its region, for the residency rules of projects. `None` if it is not known.
     pub(crate) region: Option<Region>,
     pub(crate) rights: Arc<PeerRights>,
+    /// What it may use.
+    pub(crate) node: Arc<Node>,
 }
 
 /// What the other end may do, which follows from its identity and this node's. Without TLS neither is known.
