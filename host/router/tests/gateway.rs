@@ -2,6 +2,7 @@
 //! never retried.
 
 mod fixture;
+mod smuggling;
 
 use bytes::Bytes;
 use fixture::{Deed, Edge, Fixture, topology};
