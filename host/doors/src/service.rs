@@ -22,6 +22,7 @@ use littoral_model::{
     read::{ReadAnswer, ReadRequest},
     write::WriteConcern,
 };
+use littoral_runtime::request_id;
 use std::{panic::resume_unwind, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -115,7 +116,9 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
     }
     let answering = state.workers.spawn({
         let state = state.clone();
-        async move { whole.admitted.scope(answer_whole(&state, &whole, started, usize::MAX)).await }
+        request_id::inherit(
+            async move { whole.admitted.scope(answer_whole(&state, &whole, started, usize::MAX)).await },
+        )
     });
     // Aborted when the connection ends, as then no client waits for the answer.
     match AbortOnDropHandle::new(answering).await {

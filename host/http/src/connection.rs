@@ -20,7 +20,8 @@ use hyper_util::{
     server::conn::auto,
 };
 use littoral_runtime::{
-    Draining,
+    Draining, RequestId,
+    request_id::{self, HEADER as REQUEST_ID},
     shares::{Load, Loads},
     workers,
 };
@@ -177,7 +178,7 @@ impl<H: Handler> Connections<H> {
             if let Some(identity) = &client.identity {
                 request.extensions_mut().insert(identity.clone());
             }
-            let running = seat.begin();
+            let (id, running) = (RequestId::of(request.headers()), seat.begin());
             let is_rejected = is_reserve && !handler.is_vital(&request);
             if is_rejected && !request.body().is_end_stream() {
                 cut_short.set();
@@ -187,13 +188,17 @@ impl<H: Handler> Connections<H> {
                 false => Either::Right(handler.clone().answer(request, client)),
             };
             // Last resort: a fault in one request must not end the others of its connection.
-            let answer = AssertUnwindSafe(answer).catch_unwind();
+            let answer = AssertUnwindSafe(request_id::scope(id.clone(), answer)).catch_unwind();
             let (handler, cut_short) = (handler.clone(), cut_short.clone());
             let (watched, notices) = (watched.clone(), notices.clone());
             async move {
                 // The connection has given way, and ends: the request is not carried out.
                 let Some(running) = running else { return pending().await };
-                let mut answer = answer.await.unwrap_or_else(|_panic| handler.panicked());
+                let mut answer = answer.await.unwrap_or_else(|_panic| {
+                    tracing::error!(request = %id, "a request panicked; its message and place are in the lines above");
+                    handler.panicked()
+                });
+                answer.headers_mut().insert(REQUEST_ID, id.into_value());
                 if answer.headers().contains_key(header::CONNECTION) {
                     cut_short.set();
                 }

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod per_thread;
 pub mod reactors;
 mod replace_file;
+pub mod request_id;
 pub mod shares;
 pub mod shutdown;
 pub mod supervisor;
@@ -26,6 +27,7 @@ pub mod workers;
 
 pub use draining::Draining;
 pub use replace_file::replace_file;
+pub use request_id::RequestId;
 pub use shutdown::{Signals, StopReason};
 pub use supervisor::Supervisor;
 pub use task_kind::TaskKind;

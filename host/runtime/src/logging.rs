@@ -1,5 +1,6 @@
 //! Logs: structured events on standard error, as text for people or as JSON for collectors.
 
+use crate::request_id::{self, RequestId};
 use serde::Deserialize;
 use std::{
     fmt::Write as _,
@@ -72,10 +73,12 @@ pub fn install(config: &Config) {
     let _already = match config.format {
         Format::Text => {
             let ansi = stderr_is_terminal();
-            let writer = move || OneLine { out: io::stderr(), ansi };
-            registry.with(fmt::layer().with_writer(writer).with_ansi(ansi)).try_init()
+            registry.with(fmt::layer().with_writer(writer(Format::Text, ansi)).with_ansi(ansi)).try_init()
         }
-        Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+        Format::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_writer(writer(Format::Json, false));
+            registry.with(layer).try_init()
+        }
     };
 }
 
@@ -84,22 +87,52 @@ fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// Returns the writer of the events that the current task logs.
+fn writer(format: Format, ansi: bool) -> impl Fn() -> OneLine<io::Stderr> {
+    move || OneLine { out: io::stderr(), format, ansi, request: request_id::current() }
+}
+
 /// Writes an event as one line, whatever its values contain. Otherwise a name that a peer chose could end a line and
 /// forge the next, or control a terminal. Each event arrives in one `write`.
+///
+/// It also adds the id of the request that the task works for. A span would do so too, but every request would pay for it,
+/// and most log nothing.
 struct OneLine<W> {
     out: W,
+    format: Format,
     /// Whether the event is coloured. The escape sequences in it are then our own and must be kept.
     ansi: bool,
+    request: Option<RequestId>,
 }
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.out.write_all(one_line(&String::from_utf8_lossy(event), self.ansi).as_bytes())?;
+        let text = String::from_utf8_lossy(event);
+        let mut line = match self.format {
+            Format::Text => one_line(&text, self.ansi),
+            // JSON has its own escapes.
+            Format::Json => text.into_owned(),
+        };
+        if let Some(request) = &self.request {
+            add_request(&mut line, self.format, request);
+        }
+        self.out.write_all(line.as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Adds the id of a request at the end of an event. The characters of an id need no escapes.
+fn add_request(line: &mut String, format: Format, id: &RequestId) {
+    let (end, field) = match format {
+        Format::Text => ("\n", format!(" request={id}")),
+        Format::Json => ("}\n", format!(r#","request":"{id}""#)),
+    };
+    if line.ends_with(end) {
+        line.insert_str(line.len() - end.len(), &field);
     }
 }
 
@@ -129,10 +162,24 @@ mod tests {
     fn no_value_ends_a_line_or_controls_a_terminal() {
         let mut written = Vec::new();
         let forged = "INFO joined subscriber=x\r\n2026 WARN forged\u{85}\u{2028}\u{1b}[2J\tend\n";
-        OneLine { out: &mut written, ansi: false }.write_all(forged.as_bytes()).unwrap();
+        let mut to = OneLine { out: &mut written, format: Format::Text, ansi: false, request: None };
+        to.write_all(forged.as_bytes()).unwrap();
         let line = String::from_utf8(written).unwrap();
         assert_eq!(line, "INFO joined subscriber=x\\r\\n2026 WARN forged\\u{85}\\u{2028}\\u{1b}[2J\tend\n");
         assert_eq!(one_line("\u{1b}[32mINFO\u{1b}[0m fine\n", true), "\u{1b}[32mINFO\u{1b}[0m fine\n");
+    }
+
+    #[test]
+    fn an_event_of_a_request_carries_its_id() {
+        let id = http::HeaderMap::from_iter([(request_id::HEADER, http::HeaderValue::from_static("a-1"))]);
+        let lines = [(Format::Text, "INFO done rows=2\n"), (Format::Json, "{\"level\":\"INFO\"}\n")];
+        let written = lines.map(|(format, line)| {
+            let mut out = Vec::new();
+            let request = Some(RequestId::of(&id));
+            OneLine { out: &mut out, format, ansi: false, request }.write_all(line.as_bytes()).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        assert_eq!(written, ["INFO done rows=2 request=a-1\n", "{\"level\":\"INFO\",\"request\":\"a-1\"}\n"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use littoral_model::{
     project::DEFAULT,
     write::{IDEMPOTENCY_KEY_LEN_MAX, WriteConcern},
 };
-use littoral_runtime::draining::HEADER as DRAINING;
+use littoral_runtime::{draining::HEADER as DRAINING, request_id::HEADER as REQUEST_ID};
 use serde_json::{Map, Value, json};
 
 /// The headers of a read, by their names in the document.
@@ -24,10 +24,10 @@ pub(super) const OF_PROJECTS: [&str; 1] = ["Project"];
 pub(super) const OF_WRITES: [&str; 4] = ["IdempotencyKey", "Concern", "ConcernWait", "Part"];
 
 /// The headers of every answer.
-pub(super) static OF_ANSWERS: [HeaderName; 1] = [DRAINING];
+pub(super) static OF_ANSWERS: [HeaderName; 2] = [DRAINING, REQUEST_ID];
 
 /// The headers of an error.
-pub(super) static OF_ERRORS: [HeaderName; 2] = [DRAINING, ERROR];
+pub(super) static OF_ERRORS: [HeaderName; 3] = [DRAINING, REQUEST_ID, ERROR];
 
 /// The headers of an answer to a read.
 pub(super) static OF_READ_ANSWERS: [HeaderName; 7] =
@@ -114,6 +114,11 @@ pub(super) fn of_answers(schemas: &mut Schemas) -> Map<String, Value> {
         (CONCERN, concern.into(), "The concern that was reached."),
         (OUTRANKED, number, "The number of rows that changed nothing. Left out if there are none."),
         (DRAINING, text.clone(), "`1` if the node is draining: send further requests to another node."),
+        (
+            REQUEST_ID,
+            text.clone(),
+            "The id of the request, for log lines: the id that the client sent in this header, or a random one.",
+        ),
         (ERROR, text, "The error code: a stable word by which programs distinguish errors."),
     ];
     let header = |(name, schema, description): (HeaderName, Value, &str)| {

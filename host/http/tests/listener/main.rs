@@ -2,12 +2,14 @@
 
 mod floods;
 mod places;
+mod request_id;
 mod tls;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use littoral_http::{BodyBudget, Client, Handler, Limits, PeerIdentity, Process, Sending, Watched, Whole, serve};
+use littoral_runtime::request_id::{current, inherit};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -24,7 +26,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Long enough on a busy machine for anything that should happen at once.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Answers with the identity of the client. A request to `/hold` waits while the test holds it. `/health` is vital.
+/// Answers with the identity of the client. A request to `/hold` waits while the test holds it, `/id` is answered with the id of the
+/// request, and `/panic` panics. `/health` is vital.
 #[derive(Clone)]
 struct Answers {
     budget: BodyBudget,
@@ -55,6 +58,11 @@ impl Handler for Answers {
             if request.uri().path() == "/hold" {
                 self.held.send_modify(|held| *held += 1);
                 let _ = self.hold.subscribe().wait_for(|holds| !holds).await;
+            }
+            assert_ne!(request.uri().path(), "/panic", "as the test requests");
+            if request.uri().path() == "/id" {
+                let id = tokio::spawn(inherit(async { current() })).await.unwrap();
+                return Response::new(Whole::small(Bytes::from(id.unwrap().to_string())));
             }
             Response::new(Whole::small(Bytes::from(text.unwrap_or_else(|| "nobody".to_owned()))))
         }

@@ -31,6 +31,7 @@ use littoral_http::{
     Behind, BodyBudget, Client, Handler, Kind, Loads, Peer, PeerIdentity, Process, Sending, Shares, Watched,
     browsers::{Browsers, Rejected},
 };
+use littoral_runtime::request_id;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, LazyLock},
@@ -291,6 +292,9 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     // The router has checked it, and a door has its own origins.
     headers.remove(header::ORIGIN);
     headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
+    if let Some(id) = request_id::current() {
+        headers.insert(request_id::HEADER, id.into_value());
+    }
     // A door could read another form as something else than a path.
     let path = parts.uri.path_and_query().filter(|path| path.as_str().starts_with('/')).cloned();
     let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());
