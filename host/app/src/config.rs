@@ -13,7 +13,7 @@ pub mod router;
 pub mod sections;
 pub mod suggest;
 
-pub use load::load;
+pub use load::{load, load_with_table};
 pub use overrides::Override;
 pub use problem::Problem;
 

@@ -10,5 +10,6 @@ pub mod gate;
 pub mod leader;
 pub mod listen;
 pub mod process;
+pub mod reload;
 pub mod router;
 pub mod tls;

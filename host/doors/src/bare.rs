@@ -43,7 +43,15 @@ impl Handler for Bare {
         let shared = self.0;
         async move {
             let Shared { config, bodies, .. } = &*shared;
-            match body::read(request.into_body(), config.read_bytes_max, config, bodies, &Loads::default()).await {
+            match body::read(
+                request.into_body(),
+                config.read_bytes_max,
+                config.body_timeout(),
+                bodies,
+                &Loads::default(),
+            )
+            .await
+            {
                 Ok(_) => {
                     let mut response = Response::new(Whole::small(shared.body.clone()));
                     *response.headers_mut() = HeaderMap::clone(&shared.headers);

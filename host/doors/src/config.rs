@@ -104,6 +104,33 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The keys that a running door does not change: its listeners and their connections are built with them.
+    pub const FIXED: [&str; 8] = [
+        "origins",
+        "hosts",
+        "connections_max",
+        "connections_per_address_max",
+        "header_timeout_ms",
+        "write_timeout_ms",
+        "feast_metrics",
+        "drain_ms",
+    ];
+
+    /// Returns these settings with the values that `running` has for [`Self::FIXED`].
+    pub(crate) fn with_fixed(self, running: &Self) -> Self {
+        Self {
+            origins: running.origins.clone(),
+            hosts: running.hosts.clone(),
+            connections_max: running.connections_max,
+            connections_per_address_max: running.connections_per_address_max,
+            header_timeout_ms: running.header_timeout_ms,
+            write_timeout_ms: running.write_timeout_ms,
+            feast_metrics: running.feast_metrics,
+            drain_ms: running.drain_ms,
+            ..self
+        }
+    }
+
     /// Returns every setting that is out of bounds.
     #[must_use]
     pub fn problems(&self) -> Vec<OutOfBounds> {
@@ -132,8 +159,12 @@ impl Config {
 
     /// Creates the memory for large bodies.
     pub(crate) fn bodies_budget(&self) -> BodyBudget {
-        let largest = self.read_bytes_max.max(self.write_bytes_max).max(self.module_bytes_max);
-        BodyBudget::new(self.bodies_bytes_max, largest)
+        BodyBudget::new(self.bodies_bytes_max, self.largest_body())
+    }
+
+    /// Returns the size of the largest body, in bytes.
+    pub(crate) fn largest_body(&self) -> usize {
+        self.read_bytes_max.max(self.write_bytes_max).max(self.module_bytes_max)
     }
 
     /// Creates the memory for large answers.
@@ -158,5 +189,25 @@ impl Config {
 
     pub(crate) fn wait_max(&self) -> Duration {
         Duration::from_millis(self.wait_max_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_door_keeps_the_fixed_keys_and_no_others() {
+        let unknown = toml::from_str::<Config>("no_such_key = 1").unwrap_err().to_string();
+        let known = unknown.split("expected").nth(1).unwrap().split('`').skip(1).step_by(2);
+        let keys: Vec<_> = known.collect();
+        assert!(keys.len() > 20 && Config::FIXED.iter().all(|key| keys.contains(key)), "{unknown}");
+        for key in keys {
+            let values = ["7", "true", r#"["https://a.example"]"#, r#"["a.example"]"#];
+            let parsed = values.iter().filter_map(|value| toml::from_str(&format!("{key} = {value}")).ok());
+            let changed: Config = parsed.into_iter().find(|config| *config != Config::default()).unwrap();
+            let is_kept = changed.with_fixed(&Config::default()) == Config::default();
+            assert_eq!(is_kept, Config::FIXED.contains(&key), "{key}");
+        }
     }
 }

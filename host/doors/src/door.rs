@@ -80,11 +80,12 @@ impl Door {
     pub async fn serve(self, shutdown: CancellationToken) {
         let Self { listener, admin, service } = self;
         let resources = service.shared.resources.clone();
-        let (limits, process) = (resources.config.limits(), &resources.process);
+        let (config, process) = (resources.config(), &resources.process);
+        let limits = config.limits();
         let serve = littoral_http::serve(listener, limits, process, service.clone(), shutdown.clone());
         let Some(admin) = admin else { return serve.await };
         let address = admin.local_addr().ok();
-        let browsers = Browsers::new("door", &resources.config.origins, &resources.config.hosts, address).into();
+        let browsers = Browsers::new("door", &config.origins, &config.hosts, address).into();
         let is_loopback = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
         let is_open = is_loopback || resources.guard.authenticator.is_none();
         let service = Service { side: Side::Admin { is_open }, browsers, ..service };
@@ -94,12 +95,25 @@ impl Door {
 }
 
 impl Opener {
+    /// Applies a changed configuration to requests that begin from now on, except the keys of [`Config::FIXED`].
+    pub fn reload(&self, config: Config) {
+        let Shared { resources, state, .. } = &*self.0.shared;
+        let config = resources.reload(config);
+        if let Some(state) = state.get() {
+            state.default().reload(&config);
+        }
+    }
+
     /// Connects the door to its node. Large requests are answered on the runtime of the caller.
     pub fn open(&self, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) {
         let Shared { resources, state, .. } = &*self.0.shared;
         let door = Arc::new(DoorState::new(resources.clone(), node, modules));
         if state.set(Arc::new(Projects::new(door))).is_err() {
             tracing::debug!("a door was opened twice; it continues to answer from its first node");
+        }
+        // A reload that came meanwhile has not reached the state.
+        if let Some(state) = state.get() {
+            state.default().reload(&resources.config());
         }
     }
 }

@@ -104,7 +104,7 @@ impl Failure {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::COMPONENT_TOO_LARGE, message)
     }
 
-    pub(crate) fn body_timeout(after_ms: u64) -> Self {
+    pub(crate) fn body_timeout(after_ms: u128) -> Self {
         let message = format!("the body did not arrive within {after_ms} ms");
         Self::new(StatusCode::REQUEST_TIMEOUT, code::BODY_TIMEOUT, message)
     }

@@ -22,6 +22,7 @@ use littoral_read::{
 use littoral_runtime::metrics::label;
 use named::{Door, Named};
 use serde::Deserialize;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct Push<'a> {
@@ -43,7 +44,7 @@ struct Write<'a> {
 
 /// Answers `POST /push`: rows for every view of a push source, written all or none.
 pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config) = (state.catalogue(), state.config.clone());
+    let (catalogue, config) = (state.catalogue(), Arc::clone(&state.config()));
     let (rows, labels) = offload::run(body.len(), move || pushed_rows(&catalogue, &config, &body)).await?;
     let answer = commit(state, headers, rows, Bytes::new()).await?;
     if let Some(labels) = labels {
@@ -91,7 +92,7 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(R
 
 /// Answers `POST /write-to-online-store`: rows for one view.
 pub(crate) async fn write(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config) = (state.catalogue(), state.config.clone());
+    let (catalogue, config) = (state.catalogue(), Arc::clone(&state.config()));
     let rows = offload::run(body.len(), move || written_rows(&catalogue, &config, &body)).await?;
     commit(state, headers, rows, Bytes::from_static(b"null")).await
 }

@@ -112,7 +112,7 @@ impl State {
     pub(crate) fn new(door: Arc<DoorState>, project: ProjectName) -> Self {
         let node = Arc::new(ProjectReader::new(door.node.clone(), project.clone()));
         let reader: Reader<Rendered> =
-            Reader::new(node.clone(), door.modules.clone(), door.read_limits(), littoral_runtime::clock::wall);
+            Reader::new(node.clone(), door.modules.clone(), door.read_limits.clone(), littoral_runtime::clock::wall);
         Self { door, project, names: node, reader, usage: Usage::default() }
     }
 

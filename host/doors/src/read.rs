@@ -55,7 +55,7 @@ pub(crate) async fn read(
         },
         Ok(parsed) => parsed,
     };
-    let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
+    let demand = demand::of(headers, parsed.demand, state.config().wait_max())?;
     let names: Vec<&str> = parsed.columns().map(|(name, _)| name).collect();
     let columns: Vec<&[_]> = parsed.columns().map(|(_, cells)| cells).collect();
     let input = Input { names: &names, columns: &columns };
@@ -68,9 +68,9 @@ pub(crate) async fn read(
     let body = match dialect {
         Dialect::Feast => {
             answer.reject_unknown()?;
-            json::feast(&answer, &input, parsed.view_metadata, &state.config)?
+            json::feast(&answer, &input, parsed.view_metadata, &state.config())?
         }
-        Dialect::Native => json::native(&answer, &input, &state.config)?,
+        Dialect::Native => json::native(&answer, &input, &state.config())?,
     };
     let rendered = &answer.prepared().extra;
     rendered.answered(body.len());
@@ -80,7 +80,7 @@ pub(crate) async fn read(
     if let Some(digests) = &rendered.digests {
         headers.insert(MODULE_DIGEST, digests.clone());
     }
-    rendered.meter.took(started.elapsed(), state.config.feast_metrics && dialect == Dialect::Feast);
+    rendered.meter.took(started.elapsed(), state.config().feast_metrics && dialect == Dialect::Feast);
     answer.recycle();
     Ok(Some(response))
 }

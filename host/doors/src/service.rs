@@ -52,10 +52,11 @@ struct Received {
     _running: Option<Running>,
 }
 
-/// Answers a request.
+/// Answers a request, and records how long it took.
 pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, client: Client, side: Side) -> Answer {
+    let started = Instant::now();
     let (parts, incoming) = request.into_parts();
-    let (named, path) = split_path(parts.uri.path());
+    let (_, path) = split_path(parts.uri.path());
     let (endpoint, name) = match routes::find(&parts.method, path) {
         Found::Endpoint(endpoint, name) => (endpoint, name.into_owned()),
         Found::Methods(methods) => return wrong_method(path, &methods),
@@ -64,9 +65,24 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
     if side != Side::Door && !access::is_for_admins(endpoint) {
         return unknown_path(path);
     }
-    if side == Side::Door && projects.default().config.read_only && endpoint.changes() {
+    if side == Side::Door && projects.default().config().read_only && endpoint.changes() {
         return failed(Failure::read_only(), endpoint.is_feast());
     }
+    let answer = respond(&projects, endpoint, name, (parts, incoming), client, (side, started)).await;
+    projects.default().latency.record(endpoint, answer.status(), started.elapsed());
+    answer
+}
+
+/// Answers a request to an endpoint.
+async fn respond(
+    projects: &Projects,
+    endpoint: Endpoint,
+    name: String,
+    (parts, incoming): (Parts, Incoming),
+    client: Client,
+    (side, started): (Side, Instant),
+) -> Answer {
+    let (named, _) = split_path(parts.uri.path());
     let admitted = match project::named(named, &parts.headers) {
         Ok(named) => projects.default().guard.admit(side, (endpoint, &name), named, &parts, &client).await,
         Err(failure) => Err(failure),
@@ -85,10 +101,9 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
         Ok(state) => state,
         Err(failure) => return failed(or_not_ready(projects.default(), failure).await, endpoint.is_feast()),
     };
-    let started = Instant::now();
     // The body first: clients that send their body slowly must not hold slots in the meantime.
     let (max, loads) = (body_max(&state, endpoint), loads(&state, &parts, &client, &admitted));
-    let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies, &loads).await {
+    let (body, mut held) = match body::read(incoming, max, state.config().body_timeout(), &state.bodies, &loads).await {
         Ok(read) => read,
         Err(failure) if endpoint == Endpoint::PutModule && failure.status == StatusCode::PAYLOAD_TOO_LARGE => {
             return failed(Failure::component_too_large(max), endpoint.is_feast());
@@ -180,7 +195,6 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
     if access::is_audited(endpoint) {
         access::audit(parts, &state.project, answer.status());
     }
-    state.latency.record(endpoint, answer.status(), started.elapsed());
     Some(answer)
 }
 
@@ -221,7 +235,7 @@ fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], he
         return Ok(());
     }
     let bytes = body.len().saturating_add(weight::of_elements(body));
-    let max = state.config.bodies_bytes_max.max(body_max(state, endpoint));
+    let max = state.config().bodies_bytes_max.max(body_max(state, endpoint));
     if bytes > max {
         let message = format!(
             "its values would use about {bytes} bytes of memory, more than {max}; send it in parts, or as an Arrow stream"
@@ -233,9 +247,9 @@ fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], he
 
 fn body_max(state: &State, endpoint: Endpoint) -> usize {
     match endpoint {
-        _ if endpoint.writes_rows() => state.config.write_bytes_max,
-        Endpoint::PutModule => state.config.module_bytes_max,
-        _ => state.config.read_bytes_max,
+        _ if endpoint.writes_rows() => state.config().write_bytes_max,
+        Endpoint::PutModule => state.config().module_bytes_max,
+        _ => state.config().read_bytes_max,
     }
 }
 

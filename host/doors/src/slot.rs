@@ -12,7 +12,6 @@ use littoral_read::{Plan, Wait};
 pub(crate) struct Slots {
     running: Shares,
     waiting: Shares,
-    waiting_max: usize,
 }
 
 /// The client of a request.
@@ -37,8 +36,13 @@ impl Slots {
         Self {
             running: Shares::new(Kind::Running, config.requests_max),
             waiting: Shares::new(Kind::Waiting, config.waiting_requests_max),
-            waiting_max: config.waiting_requests_max,
         }
+    }
+
+    /// Applies the bounds of a changed configuration.
+    pub(crate) fn resize(&self, config: &Config) {
+        self.running.set_max(config.requests_max);
+        self.waiting.set_max(config.waiting_requests_max);
     }
 
     /// Returns a slot among those that run. A `vital` request runs without one if none is free: health checks must not
@@ -58,7 +62,7 @@ impl Slots {
 
     fn waiting_slot<'a>(&'a self, loads: &'a Loads) -> Result<Borrowed<'a>, Failure> {
         self.waiting.take(loads, 1).map_err(|exceeded| match exceeded {
-            Exceeded::Bound => Failure::too_many_waiting(self.waiting_max),
+            Exceeded::Bound => Failure::too_many_waiting(self.waiting.max()),
             Exceeded::Client => exceeded.into(),
         })
     }

@@ -47,6 +47,11 @@ impl BodyBudget {
         Self(Shares::new(kind, bytes.max(largest).div_ceil(UNIT)))
     }
 
+    /// Changes its size, as [`Self::new`] chooses it. Shares that were taken remain.
+    pub fn resize(&self, bytes: usize, largest: usize) {
+        self.0.set_max(bytes.max(largest).div_ceil(UNIT));
+    }
+
     /// Grows a share to `bytes` bytes. Sizes up to [`COUNTED_FROM`] need no share.
     ///
     /// # Errors

@@ -30,6 +30,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"LITSNAPS";
+/// The format. Version 2 has the lives and origins of regions in blocks that version 1 does not know.
+pub(crate) const FORMAT: u32 = 2;
+
 const HEADER_LEN: usize = 16;
 const BLOCK_HEADER_LEN: usize = 16;
 

@@ -10,6 +10,7 @@ use crate::{
     release::ReleaseWait,
     scratch::Scratch,
 };
+use arc_swap::ArcSwap;
 use littoral_model::{
     catalogue::Catalogue,
     event_time::EventTime,
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub struct Reader<X = ()> {
     node: Arc<dyn FeatureReader>,
     modules: Arc<dyn ModuleRuntime>,
-    limits: Limits,
+    limits: Arc<ArcSwap<Limits>>,
     clock: fn() -> EventTime,
     plans: Cache<X>,
 }
@@ -85,11 +86,12 @@ pub enum Executed<X> {
 }
 
 impl<X: Extra> Reader<X> {
-    /// Creates a reader of `node`. `clock` returns the time as of which TTLs are evaluated.
+    /// Creates a reader of `node`. `limits` may change while it reads. `clock` returns the time as of
+    /// which TTLs are evaluated.
     pub fn new(
         node: Arc<dyn FeatureReader>,
         modules: Arc<dyn ModuleRuntime>,
-        limits: Limits,
+        limits: Arc<ArcSwap<Limits>>,
         clock: fn() -> EventTime,
     ) -> Self {
         Self { node, modules, limits, clock, plans: Cache::default() }
@@ -222,7 +224,7 @@ impl<X: Extra> Reader<X> {
     }
 
     fn check_size(&self, rows: usize, plan: &Plan) -> Result<(), Error> {
-        let (Limits { rows_max, values_max }, columns) = (self.limits, plan.outputs.len());
+        let (Limits { rows_max, values_max }, columns) = (**self.limits.load(), plan.outputs.len());
         if rows > rows_max {
             let message = format!("the read has {rows} rows; at most {rows_max} are allowed");
             return Err(Error::request(Kind::TooLarge, message));

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use std::{
     fmt::Write as _,
     io::{self, Write},
+    sync::OnceLock,
 };
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// `[logging]`: what is logged, and in which format.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,6 +35,13 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Directives(String);
+
+impl Directives {
+    fn filter(&self) -> EnvFilter {
+        // The text was validated when the configuration was read.
+        self.0.parse().unwrap_or_default()
+    }
+}
 
 /// A text that is not a filter.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +73,14 @@ impl TryFrom<String> for Directives {
     }
 }
 
+/// The filter of the running process.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Starts logging. A second call in one process changes nothing.
 pub fn install(config: &Config) {
-    // The text was validated when the configuration was read.
-    let filter = config.level.0.parse::<EnvFilter>().unwrap_or_default();
+    let (filter, handle) = reload::Layer::new(config.level.filter());
     let registry = tracing_subscriber::registry().with(filter);
-    let _already = match config.format {
+    let installed = match config.format {
         Format::Text => {
             let ansi = stderr_is_terminal();
             registry.with(fmt::layer().with_writer(writer(Format::Text, ansi)).with_ansi(ansi)).try_init()
@@ -80,6 +90,18 @@ pub fn install(config: &Config) {
             registry.with(layer).try_init()
         }
     };
+    if installed.is_ok() {
+        let _first = FILTER.set(handle);
+    }
+}
+
+/// Changes what the running process logs.
+pub fn set_level(level: &Directives) {
+    if let Some(handle) = FILTER.get()
+        && let Err(error) = handle.reload(level.filter())
+    {
+        tracing::warn!(%error, "the log level could not be changed");
+    }
 }
 
 fn stderr_is_terminal() -> bool {

@@ -73,6 +73,15 @@ pub fn inherit<F: Future>(work: F) -> impl Future<Output = F::Output> {
     }
 }
 
+/// Like [`inherit`], for work that a blocking thread does.
+pub fn inherit_blocking<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let id = current();
+    move || match id {
+        Some(id) => CURRENT.sync_scope(id, work),
+        None => work(),
+    }
+}
+
 /// Returns the id of the request that this task works for, if there is one.
 #[must_use]
 pub fn current() -> Option<RequestId> {

@@ -43,7 +43,7 @@ pub struct Shares(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     kind: Kind,
-    max: usize,
+    max: AtomicUsize,
     used: AtomicUsize,
 }
 
@@ -105,7 +105,18 @@ impl Shares {
     /// Creates a bound of `max` units, and of at least one.
     #[must_use]
     pub fn new(kind: Kind, max: usize) -> Self {
-        Self(Arc::new(Inner { kind, max: max.max(1), used: AtomicUsize::new(0) }))
+        Self(Arc::new(Inner { kind, max: AtomicUsize::new(max.max(1)), used: AtomicUsize::new(0) }))
+    }
+
+    /// Returns the number of units.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.0.max.load(Relaxed)
+    }
+
+    /// Changes the number of units to `max`, and to at least one. Shares that were taken remain.
+    pub fn set_max(&self, max: usize) {
+        self.0.max.store(max.max(1), Relaxed);
     }
 
     /// Returns a share of `units` units. A client without any may use all that is free.
@@ -146,7 +157,8 @@ impl<B: Borrow<Shares>, L: Borrow<Loads>> Share<B, L> {
     /// [`Exceeded`]; the share keeps its size.
     pub fn grow(&mut self, units: usize) -> Result<(), Exceeded> {
         let Inner { kind, max, used } = &*self.shares.borrow().0;
-        let more = |used: usize| used.checked_add(units).filter(|sum| sum <= max);
+        let max = max.load(Relaxed);
+        let more = |used: usize| used.checked_add(units).filter(|sum| *sum <= max);
         let before = used.fetch_update(Relaxed, Relaxed, more).map_err(|_| Exceeded::Bound)?;
         let free = max - before;
         let mut is_fair = true;
@@ -227,6 +239,19 @@ mod tests {
         assert_eq!((trusted.len(), exceeded), (5, Exceeded::Bound));
         drop((taken, trusted));
         assert_eq!(most(&shares, &Loads::default()).0.len(), 10);
+    }
+
+    #[test]
+    fn a_bound_changes_while_it_is_used() {
+        let shares = Shares::new(Kind::Running, 10);
+        let mut taken = most(&shares, &Loads::default()).0;
+        shares.set_max(4);
+        taken.truncate(4);
+        assert_eq!(shares.take(&Loads::default(), 1).unwrap_err(), Exceeded::Bound);
+        taken.truncate(3);
+        assert!(shares.take(&Loads::default(), 1).is_ok());
+        shares.set_max(20);
+        assert_eq!(most(&shares, &Loads::default()).0.len(), 17);
     }
 
     #[test]

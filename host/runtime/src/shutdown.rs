@@ -115,10 +115,7 @@ impl Signals {
                     if self.ends_with_terminal {
                         return StopReason::HangUp;
                     }
-                    tracing::info!(
-                        "SIGHUP: certificates are read again if they changed; tokens, policies and topologies always are, \
-                         and other settings need a restart"
-                    );
+                    // A node reads its configuration again, in a task of its own.
                 }
                 () = closed(&mut self.parent) => {
                     self.parent = None;

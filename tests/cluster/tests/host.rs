@@ -233,6 +233,44 @@ fn a_leader_uses_the_memory_that_the_guide_computes() {
     });
 }
 
+#[test]
+fn sighup_applies_bounds_and_the_log_level_and_names_what_needs_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::leader(&dir.path().join("leader")).with_config("[door]\nread_rows_max = 2\n");
+    let file = dir.path().join(format!("{}.toml", plan.name));
+    let log = dir.path().join(format!("{}.log", plan.name));
+    let logged = |what: &str| {
+        let is_logged = || fs::read_to_string(&log).unwrap_or_default().contains(what);
+        eventually(what, SOON, is_logged);
+    };
+    let leader = Node::start(plan).unwrap();
+    accounts::make_view(&leader);
+    let mut client = leader.client();
+    let write = |client: &mut Client| accounts::write(client, &[accounts::row(1, 1)]).unwrap();
+    let read = |client: &mut Client| accounts::read(client, &[1, 2, 3], &[]).unwrap();
+    assert_eq!((write(&mut client).status, read(&mut client).status), (200, 413));
+
+    fs::write(&file, "role = \"leader\"\n[door]\nread_only = true\nconnections_max = 7\n[logging]\nlevel = \"warn\"\n")
+        .unwrap();
+    leader.signal(Signal::HUP).unwrap();
+    eventually("writes are rejected", SOON, || write(&mut client).status == 403);
+    assert_eq!(read(&mut client).status, 200, "read_rows_max has its default again");
+    logged("need a restart keys=\"door.connections_max\"");
+
+    fs::write(&file, "role = \"leader\"\n[door]\nread_only = 3\n").unwrap();
+    leader.signal(Signal::HUP).unwrap();
+    logged("the configuration is invalid");
+    assert!(!fs::read_to_string(&log).unwrap().contains("was read again"), "the level applies at once");
+    assert_eq!(write(&mut client).status, 403, "the running configuration stays");
+
+    fs::write(&file, "role = \"leader\"\n").unwrap();
+    leader.signal(Signal::HUP).unwrap();
+    eventually("writes are accepted", SOON, || write(&mut client).status == 200);
+    let id = [("x-request-id", "of-an-operator")];
+    client.send("DELETE", "/v1/views/no_such_view", &id, b"").unwrap();
+    logged("request=of-an-operator");
+}
+
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut all: Vec<_> = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).collect();
     all.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));

@@ -7,7 +7,11 @@ use crate::{
     },
     config::{self, Override, edge},
     failure::Failure,
-    node, output,
+    node::{
+        self,
+        reload::{Reloadable, Source},
+    },
+    output,
 };
 use littoral_model::adoption::OfferedLog;
 use std::process::ExitCode;
@@ -59,8 +63,14 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     if let Some(Action::Adopt { log, target }) = &args.action {
         return adopt(log.as_deref(), target, json);
     }
-    let config: edge::File = config::load(args.node.config.as_deref(), &args.overrides())?;
-    node::process::run(&config.common(), args.node.options(), |tasks| node::edge::start(config.clone(), tasks, json))
+    let (config, table): (edge::File, _) = config::load_with_table(args.node.config.as_deref(), &args.overrides())?;
+    let source = Source::new(args.node.config.clone(), args.overrides(), table, |file: edge::File| Reloadable {
+        logging: file.logging,
+        door: Some(file.door),
+    });
+    node::process::run(&config.common(), source, args.node.options(), |tasks| {
+        node::edge::start(config.clone(), tasks, json)
+    })
 }
 
 fn adopt(log: Option<&str>, target: &Target, json: bool) -> Result<ExitCode, Failure> {

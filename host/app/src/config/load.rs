@@ -51,6 +51,14 @@ impl Misfit {
 /// # Errors
 /// [`Problem`], the first one found.
 pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, Problem> {
+    load_with_table(path, overrides).map(|(loaded, _)| loaded)
+}
+
+/// Like [`load`]; also returns the settings as a table.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_table<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<(T, Table), Problem> {
     let text = match path {
         Some(path) => std::fs::read_to_string(path).map_err(|error| Problem::unreadable(path, &error))?,
         None => String::new(),
@@ -71,7 +79,7 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
         (table, loaded) = apply(&table, setting)?;
     }
     match loaded.misfits().into_iter().next() {
-        None => Ok(loaded),
+        None => Ok((loaded, table)),
         Some(misfit) => Err(placed(misfit, shown, &text, overrides)),
     }
 }

@@ -92,7 +92,18 @@ impl Front {
         if let Some((admin, _)) = admin {
             door = door.with_admin(admin);
         }
-        let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
+        let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Housekeeping));
+        let (reloading, mut reloaded) = (opener.clone(), tasks.reloaded.clone());
+        tasks.supervisor.spawn(TaskKind::Housekeeping, "door reload", async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(reloaded.changed()).await {
+                let door = reloaded.borrow_and_update().as_ref().and_then(|settings| settings.door.clone());
+                if let Some(door) = door {
+                    reloading.reload(door);
+                }
+            }
+            Ok::<_, Infallible>(())
+        });
+        let stop = tasks.supervisor.token(TaskKind::Door);
         tasks.supervisor.spawn(TaskKind::Door, "door", async move {
             door.serve(stop).await;
             Ok::<_, Infallible>(())

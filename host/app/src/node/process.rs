@@ -4,7 +4,11 @@ use crate::{
     cli::BUILD,
     config::sections::Shutdown,
     failure::Failure,
-    node::{exposure::Protection, tls},
+    node::{
+        exposure::Protection,
+        reload::{Reloadable, Source},
+        tls,
+    },
 };
 use littoral_runtime::{
     Signals, Supervisor, TaskKind,
@@ -16,6 +20,7 @@ use littoral_runtime::{
 };
 use littoral_tls::Tls;
 use std::process::ExitCode;
+use tokio::sync::watch;
 
 /// Settings of every node's process.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ pub struct Options {
 pub struct Tasks {
     /// Runs and stops them.
     pub supervisor: Supervisor,
+    /// The settings that apply since the last SIGHUP; `None` before the first.
+    pub reloaded: watch::Receiver<Option<Reloadable>>,
     /// Renders the process's metrics.
     pub metrics: metrics::Handle,
     /// The threads that serve connections.
@@ -72,7 +79,12 @@ impl Tasks {
 ///
 /// # Errors
 /// When it does not start, or a task that it needs ends.
-pub fn run<F>(common: &Common, options: Options, start: impl FnOnce(Tasks) -> F) -> Result<ExitCode, Failure>
+pub fn run<F>(
+    common: &Common,
+    source: Source,
+    options: Options,
+    start: impl FnOnce(Tasks) -> F,
+) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<Supervisor, Failure>>,
 {
@@ -90,6 +102,9 @@ where
             upkeep.await;
             Ok::<_, std::convert::Infallible>(())
         });
+        let (changed, reloaded) = watch::channel(None);
+        let stop = supervisor.token(TaskKind::Housekeeping);
+        supervisor.spawn(TaskKind::Housekeeping, "configuration reload", source.watch(changed, stop));
         if let Some(tls) = tls.clone() {
             let stop = supervisor.token(TaskKind::Housekeeping);
             supervisor.spawn(TaskKind::Housekeeping, "certificate reload", async {
@@ -99,7 +114,7 @@ where
         }
         // Reading a long log takes a while. A signal to stop must not wait for it.
         let supervisor = tokio::select! {
-            started = start(Tasks { supervisor, metrics: handle.clone(), reactors, tls, insecure: options.insecure }) => started?,
+            started = start(Tasks { supervisor, reloaded, metrics: handle.clone(), reactors, tls, insecure: options.insecure }) => started?,
             reason = signals.next() => {
                 tracing::info!(%reason, "stopping before the start was over");
                 return Ok(ExitCode::SUCCESS);

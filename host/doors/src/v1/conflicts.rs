@@ -40,7 +40,7 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
             out.push(b',');
         }
         push(&mut out, conflict, catalogue.view_by_id(conflict.view));
-        if out.len() > state.config.answer_bytes_max {
+        if out.len() > state.config().answer_bytes_max {
             return Err(Failure::bad_request(
                 code::ANSWER_TOO_LARGE,
                 "the answer would be too large; use a smaller 'limit'",

@@ -26,6 +26,7 @@ use littoral_read::{
     coerce, python,
 };
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// The default number of rows of a page.
 pub(crate) const PAGE_ROWS: usize = 1_000;
@@ -64,7 +65,7 @@ pub(crate) fn is_arrow(headers: &HeaderMap) -> bool {
 
 /// Answers `POST /v1/views/{name}/rows`.
 pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config, name) = (state.catalogue(), state.config.clone(), name.to_owned());
+    let (catalogue, config, name) = (state.catalogue(), Arc::clone(&state.config()), name.to_owned());
     let is_arrow = is_arrow(headers);
     let rows = offload::run(body.len(), move || {
         let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, &name))?;
@@ -98,7 +99,7 @@ fn arrow_rows(view: &FeatureView, config: &Config, body: Bytes) -> Result<RowBat
 
 /// Answers `POST /v1/rows`: rows of several views, written all or none.
 pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let (catalogue, config) = (state.catalogue(), state.config.clone());
+    let (catalogue, config) = (state.catalogue(), Arc::clone(&state.config()));
     let rows = offload::run(body.len(), move || views_rows(&catalogue, &config, &body)).await?;
     commit(state, headers, rows).await
 }
@@ -202,7 +203,7 @@ pub(super) async fn commit(
 
 /// Answers `GET /v1/views/{name}/rows`.
 pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
-    let (node, config, catalogue) = (state.node.clone(), state.config.clone(), state.catalogue());
+    let (node, config, catalogue) = (state.node.clone(), Arc::clone(&state.config()), state.catalogue());
     let (name, query) = (name.to_owned(), query.map(str::to_owned));
     // Traverses the whole replica.
     offload::run(usize::MAX, move || held_page(&*node, &catalogue, &config, (&name, query.as_deref()))).await

@@ -54,7 +54,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
             out.push(b',');
         }
         push(&mut out, record);
-        if out.len() > state.config.answer_bytes_max {
+        if out.len() > state.config().answer_bytes_max {
             let message = "the answer would be too large; use a smaller 'limit'";
             return Err(Failure::bad_request(code::ANSWER_TOO_LARGE, message));
         }
@@ -114,8 +114,7 @@ fn unknown(name: &str) -> Failure {
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|_| Failure::internal())?;
-    done.map_err(Failure::from)
+    offload::run(usize::MAX, move || work().map_err(Failure::from)).await
 }
 
 fn number(query: Option<&str>, name: &str, otherwise: u64) -> Result<u64, Failure> {

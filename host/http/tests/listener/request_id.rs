@@ -18,7 +18,8 @@ async fn an_answer_carries_the_id_that_its_task_works_under() {
     let listener = Listener::open(limits(8)).await;
     let given = ask(&listener, "/id", "X-Request-Id: of-the-client:1\r\n").await;
     assert_eq!(given, ("of-the-client:1".to_owned(), "of-the-client:1".to_owned()));
-    let (first, second) = (ask(&listener, "/id", "").await, ask(&listener, "/id", "x-request-id: forged line\r\n").await);
+    let (first, second) =
+        (ask(&listener, "/id", "").await, ask(&listener, "/id", "x-request-id: forged line\r\n").await);
     for (id, of_task) in [&first, &second] {
         assert_eq!((id.len(), id), (16, of_task));
     }

@@ -1,12 +1,11 @@
 //! Reading snapshots.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
+    BLOCK_HEADER_LEN, End, FORMAT, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
     KIND_ORIGINS_V1, KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, name, older::OriginsV1, parse_name,
 };
 use crate::{
     error::OpenError,
-    identity::FORMAT,
     storage::{File, Storage},
 };
 use littoral_model::{

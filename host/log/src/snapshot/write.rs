@@ -1,13 +1,10 @@
 //! Writing and pruning snapshots.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
-    KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, Remembered, name, parse_name,
+    BLOCK_HEADER_LEN, End, FORMAT, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES,
+    KIND_ORIGINS, KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, Remembered, name, parse_name,
 };
-use crate::{
-    identity::FORMAT,
-    storage::{File, Room, Storage, TEMPORARY},
-};
+use crate::storage::{File, Room, Storage, TEMPORARY};
 use littoral_model::{lineage::RegionLineages, origin::Origins, outranked::Outranked, position::Lsn, row::Row};
 use littoral_wire::rows;
 use serde::Serialize;
