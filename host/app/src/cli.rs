@@ -73,6 +73,8 @@ pub enum Command {
     Doctor(commands::doctor::Args),
     /// Check configuration files.
     Config(commands::config::Args),
+    /// Show the version, and the versions of formats and protocols.
+    Version(commands::version::Args),
     /// Explain error codes: what happened and what to do.
     Errors(commands::errors::Args),
     /// Measure speed and memory next to this machine's floor.

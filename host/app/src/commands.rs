@@ -28,6 +28,7 @@ pub mod status;
 pub mod tails;
 pub mod token;
 pub mod verify;
+pub mod version;
 pub mod view;
 
 pub use littoral_cli::{block_on, target};
@@ -72,6 +73,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Certs(args) => certs::run(&args, json),
         Command::Doctor(args) => doctor::run(&args, json),
         Command::Config(args) => config::run(&args, json),
+        Command::Version(args) => version::run(&args, json),
         Command::Errors(args) => errors::run(&args, json),
         #[cfg(feature = "lab")]
         Command::Bench(args) => Ok(littoral_lab::bench::main(&args, json)),

@@ -35,6 +35,10 @@ mod verify;
 
 use littoral_edge_core::replica;
 
+/// The formats of files in the data directory of an edge.
+pub const FORMATS: [littoral_model::format::Format; 2] =
+    [local_snapshot::KIND.format("local snapshot of an edge"), tails::file::KIND.format("detached tail of an edge")];
+
 pub use config::{Config, InvalidConfig};
 pub use handle::{Closed, Handle};
 pub use littoral_edge_core::ViewMode;

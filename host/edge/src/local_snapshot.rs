@@ -30,7 +30,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// The oldest format has no lineages in its head.
-const KIND: Kind = Kind { magic: b"LITTEDGE", version: 3, version_min: 2, name: "replica's snapshot" };
+pub(crate) const KIND: Kind = Kind { magic: b"LITTEDGE", version: 3, version_min: 2, name: "replica's snapshot" };
 
 #[derive(Serialize, Deserialize)]
 struct Head {

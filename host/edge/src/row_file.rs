@@ -28,6 +28,13 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
 }
 
+impl Kind {
+    /// Returns the versions of the format. `name` is the kind's name outside of this crate.
+    pub(crate) const fn format(&self, name: &'static str) -> littoral_model::format::Format {
+        littoral_model::format::Format { name, writes: self.version, reads_from: self.version_min }
+    }
+}
+
 /// Why a file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

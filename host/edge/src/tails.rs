@@ -2,7 +2,7 @@
 //! files of the data directory until an operator merges or drops them
 //! (`host/decisions/0013-lives-of-a-log.md`).
 
-mod file;
+pub(crate) mod file;
 mod keep;
 mod merge;
 

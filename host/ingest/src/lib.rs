@@ -24,6 +24,10 @@ mod sender;
 mod split;
 mod state;
 
+/// The format of the file that holds the state of a load.
+pub const FORMAT: littoral_model::format::Format =
+    littoral_model::format::Format { name: "state of a load", writes: state::VERSION, reads_from: state::VERSION };
+
 pub use error::Error;
 pub use load::ingest;
 pub use options::Options;

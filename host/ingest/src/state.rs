@@ -12,7 +12,7 @@ use std::{
 pub(crate) const IN_A_FOLDER: &str = ".littoral-ingest.json";
 
 /// The format of the state file.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The state of a load between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -44,6 +44,7 @@ mod write_target;
 pub use commit_waiters::CommitWaiters;
 pub use config::{Config, InvalidConfig, MemberAddress, OtherRegion};
 pub use handle::Handle;
+pub use littoral_log::FORMATS;
 pub use littoral_recovery::{Progress, RecoverError};
 pub use local_log::{AppendLock, LocalLog};
 pub use replication::{LeaderPeer, Replication, Role, RowFreshness, Writers};

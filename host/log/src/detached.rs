@@ -18,7 +18,7 @@ use littoral_model::{
 use serde::{Deserialize, Serialize};
 
 const MAGIC: &[u8; 8] = b"LITTAILS";
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Bytes before the first frame.
 const HEAD_LEN: usize = 512;

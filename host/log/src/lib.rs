@@ -49,6 +49,14 @@ pub mod embedded;
 pub mod snapshot;
 pub mod storage;
 
+use littoral_model::format::Format;
+
+/// The formats of files in the data directory of a leader.
+pub const FORMATS: [Format; 2] = [
+    Format { name: "log directory: identity, segments and snapshots", writes: identity::FORMAT, reads_from: 1 },
+    Format { name: "detached tail of a member", writes: detached::FORMAT, reads_from: 1 },
+];
+
 pub use backend::{Batch, Bounds, Identity, Log, Retention};
 pub use begin::{begin_after, begin_as, peek};
 pub use cut::through;

@@ -19,6 +19,7 @@ pub mod digest;
 pub mod document;
 pub mod entity_key;
 pub mod event_time;
+pub mod format;
 pub mod freshness;
 pub mod hlc;
 pub mod identity;

@@ -46,5 +46,8 @@ mod thread_time;
 mod ticker;
 mod version;
 
+/// The versions of the WIT package `littoral:feature` that modules may be built for, newest first.
+pub const INTERFACES: [&str; 2] = ["0.2.0", "0.1.0"];
+
 pub use config::{Config, Instances};
 pub use runtime::{Runtime, StartError};

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The version of requests and replies, their first byte.
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 /// The most nodes that forward one request.
 const HOPS_MAX: u8 = 4;

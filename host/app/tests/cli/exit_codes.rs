@@ -49,9 +49,15 @@ fn a_configuration_that_needs_more_descriptors_than_there_may_be_is_refused() {
 
 #[test]
 fn the_version_is_the_builds() {
-    let output = run(&["--version"]);
-    let said = text(&output.stdout);
-    assert!(said.starts_with(&format!("littoral {}", env!("CARGO_PKG_VERSION"))), "{said}");
+    for arguments in [&["--version"][..], &["version"], &["version", "--formats"]] {
+        let said = text(&run(arguments).stdout);
+        assert!(said.starts_with(&format!("littoral {}", env!("CARGO_PKG_VERSION"))), "{said}");
+    }
+    let formats: serde_json::Value =
+        serde_json::from_str(&text(&run(&["version", "--formats", "--json"]).stdout)).unwrap();
+    let feed = &formats["formats"][0];
+    assert_eq!(feed["name"], "replication feed");
+    assert!(feed["reads_from"].as_u64() <= feed["writes"].as_u64(), "{formats}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use littoral_wire::rows::{self, RowRef};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, ops::ControlFlow, path::Path};
 
-const KIND: Kind = Kind { magic: b"LITTTAIL", version: 1, version_min: 1, name: "detached tail" };
+pub(crate) const KIND: Kind = Kind { magic: b"LITTTAIL", version: 1, version_min: 1, name: "detached tail" };
 
 /// The head of a tail's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
