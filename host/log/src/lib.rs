@@ -52,8 +52,9 @@ pub mod storage;
 use littoral_model::format::Format;
 
 /// The formats of files in the data directory of a leader.
-pub const FORMATS: [Format; 2] = [
-    Format { name: "log directory: identity, segments and snapshots", writes: identity::FORMAT, reads_from: 1 },
+pub const FORMATS: [Format; 3] = [
+    Format { name: "log: identity and segments", writes: identity::FORMAT, reads_from: 1 },
+    Format { name: "snapshot of a leader", writes: snapshot::FORMAT, reads_from: 1 },
     Format { name: "detached tail of a member", writes: detached::FORMAT, reads_from: 1 },
 ];
 

@@ -5,6 +5,7 @@ use crate::{
     answer::{self, Answer},
     failure::Failure,
     json::push_int,
+    offload,
     state::State,
 };
 use littoral_api::{code, tails as api};
