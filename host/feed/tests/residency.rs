@@ -10,7 +10,7 @@ use littoral_feed::{
 use littoral_model::{
     catalogue::CatalogueChange,
     freshness::Consistency,
-    position::Lsn,
+    position::{Epoch, Lsn},
     project::Project,
     read::ReadError,
     record::{Payload, Record},
@@ -19,6 +19,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     frame::*,
+    members::rpc::Request,
     subscriber::{Block, BlockCheck},
 };
 use littoral_tls::{
@@ -41,8 +42,13 @@ fn us() -> Region {
 
 /// A leader in `eu` with rows in the views 1 and [`RESTRICTED`]: records 5 to 10.
 fn leader() -> Arc<Leader> {
+    restricted_to(region())
+}
+
+/// Like [`leader`], with another region that alone may hold the rows.
+fn restricted_to(allowed: Region) -> Arc<Leader> {
     let leader = Leader::new();
-    let project = Project { name: "fraud".into(), regions: vec![region()], ..Project::default() };
+    let project = Project { name: "fraud".into(), regions: vec![allowed], ..Project::default() };
     leader.append(Payload::Catalogue(Box::new(CatalogueChange::PutProject(Box::new(project)))));
     leader.make_view("fraud/v");
     for key in 0..3 {
@@ -203,7 +209,7 @@ async fn the_stream_to_a_peer_elsewhere_stays_dense_and_chained() {
     let mut chain_before = resume.chain;
     loop {
         let Downstream::Records { first, last, chain_after, bytes } = next(&mut peer.receiver).await else { panic!() };
-        let epoch_min = littoral_model::position::Epoch::FIRST;
+        let epoch_min = Epoch::FIRST;
         let block = Block { first, last, chain_before, chain_after, bytes, dense: true, epoch_min };
         let mut check = BlockCheck::new(&block);
         let all: Vec<Record<'_>> = records::iter(&block.bytes).map(|record| record.unwrap()).collect();
@@ -240,4 +246,29 @@ async fn a_rule_that_is_created_while_a_peer_follows_concerns_it_at_once() {
         }
     }
     assert_eq!(withheld, 1);
+}
+
+#[tokio::test]
+async fn only_a_node_of_the_logs_region_can_be_a_member_once_there_are_rules() {
+    // The rule allows `us` as well, but a member receives every record, and there may be other rules.
+    let leader = Leader::new();
+    let project = Project { name: "fraud".into(), regions: vec![region(), us()], ..Project::default() };
+    leader.append(Payload::Catalogue(Box::new(CatalogueChange::PutProject(Box::new(project)))));
+    leader.make_view("fraud/v");
+    let restricted_elsewhere = restricted_to(us());
+    for (leader, stated, is_allowed) in [
+        (leader.clone(), Some(region()), true),
+        (leader.clone(), Some(us()), false),
+        (leader, None, false),
+        (restricted_elsewhere.clone(), Some(region()), true),
+        (restricted_elsewhere, Some(us()), false),
+        (Leader::new(), None, true),
+    ] {
+        let served = serve_leader(leader, Config::default()).await;
+        let prepare = Request::Prepare { member: "m2".into(), epoch: Epoch(9) };
+        let error = connect_from(&served.address, stated).await.calls.member(prepare).await.unwrap_err().to_string();
+        // This node has no members, so a call that is allowed is answered with that.
+        let expected = if is_allowed { "is the only member of its region" } else { "only a node of region 'eu'" };
+        assert!(error.contains(expected), "{stated:?}: {error}");
+    }
 }

@@ -281,3 +281,73 @@ fn a_node_that_lies_about_what_it_requests_receives_no_row() {
     });
     assert!(has_secret(&received));
 }
+
+/// A region of three members, which a rule of another region does not allow.
+fn members(dir: &Path, region: &str, home: SocketAddr, peers: &[SocketAddr; 3]) -> Vec<Node> {
+    let mut text = format!("catalogue_home = \"eu\"\n[[regions]]\nname = \"eu\"\npeers = [\"{home}\"]\n");
+    let names = ["a", "b", "c"];
+    for (name, peer) in names.iter().zip(peers) {
+        text.push_str(&format!("[[members]]\nname = \"{name}\"\npeer = \"{peer}\"\n"));
+    }
+    let lease = dir.join("lease").display().to_string();
+    text.push_str(&format!("[lease]\nstore = \"dir:{lease}\"\nprofile = \"aggressive\"\n"));
+    text.push_str(&format!("[leader]\nregion = \"{region}\"\n"));
+    let members = names.iter().zip(peers).map(|(name, peer)| {
+        let plan = Plan { name: (*name).to_owned(), peer: *peer, ..Plan::leader(&dir.join(name)) };
+        Node::start(plan.with_config(&text)).unwrap()
+    });
+    members.collect()
+}
+
+#[test]
+fn members_of_a_region_outside_a_rule_keep_their_quorum() {
+    let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+    let (home, peers) = (free(), [free(), free(), free()]);
+    let others: Vec<_> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
+    let config = format!(
+        "catalogue_home = \"eu\"\n[[regions]]\nname = \"us\"\npeers = [{}]\n[leader]\nregion = \"eu\"\n",
+        others.join(", ")
+    );
+    let plan = Plan { name: "eu".to_owned(), peer: home, ..Plan::leader(&dir.path().join("eu")) };
+    let eu = Node::start(plan.with_config(&config)).unwrap();
+    let mut us = members(dir.path(), "us", home, &peers);
+    eventually("the leader accepts writes", PATIENCE, || eu.status()["writable"] == json!(true));
+    ok(&put(&eu, "/v1/projects/fraud", &json!({"regions": ["eu"]})));
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}],
+        "features": [{"name": "note", "value_type": "string"}]});
+    ok(&put(&eu, VIEW, &view));
+    ok(&put(&eu, "/v1/views/public", &view));
+    ok(&write(&eu, VIEW, (1, SECRET), "local"));
+    let know_the_rule = |us: &[Node]| {
+        eventually("every member knows the rule", PATIENCE, || {
+            us.iter().all(|node| node.client().get("/v1/views/public").unwrap().status == 200)
+        });
+    };
+    know_the_rule(&us);
+    let acknowledges = |us: &[Node], id: i64| {
+        eventually("a majority acknowledges a write", PATIENCE, || {
+            us.iter().any(|node| write(node, "/v1/views/public", (id, "public"), "quorum").status == 200)
+        });
+        for node in us {
+            eventually("the member has the row", PATIENCE, || {
+                let answer = read(node, "default", "public", id);
+                answer.status == 200 && note(&answer) == "public"
+            });
+        }
+    };
+    acknowledges(&us, 1);
+    // Another member is elected and recovers the log by calls to the others.
+    let leads = |node: &Node| node.status()["role"] == "leader";
+    let mut first = 0;
+    eventually("a member leads", PATIENCE, || us.iter().position(leads).inspect(|at| first = *at).is_some());
+    us[first].stop();
+    let others = [(first + 1) % 3, (first + 2) % 3];
+    eventually("another member leads", PATIENCE, || others.iter().any(|at| leads(&us[*at])));
+    us[first].restart().unwrap();
+    know_the_rule(&us);
+    acknowledges(&us, 2);
+    for node in &mut us {
+        node.stop();
+    }
+    assert!(["a", "b", "c"].iter().all(|name| !contains_secret(&dir.path().join(name))));
+}

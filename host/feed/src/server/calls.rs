@@ -199,8 +199,13 @@ async fn carry_out(shared: &Shared, region: Option<Region>, call: Call) -> Answe
             Some(certifier) => Answer::Certified(certifier.certify(request).await),
             None => Answer::Refused("this node has no TLS, so it renews no certificates; configure [tls]".to_owned()),
         },
-        Call::Member(_) if !residency::may_receive_all(source, region) => {
-            Answer::Refused("only a node of this region can be a member; name it in [leader] region".to_owned())
+        Call::Member(_) if !residency::may_be_member(source, region) => {
+            let own = source.region();
+            let theirs = region.map_or_else(|| "states no region".to_owned(), |region| format!("is in '{region}'"));
+            Answer::Refused(format!(
+                "only a node of region '{own}' can be a member of its log, and the calling node {theirs}; set its [leader] \
+                 region to '{own}', or remove it from [[members]]"
+            ))
         }
         Call::Member(request) => match &shared.members {
             Some(members) => Answer::Member(members.call(request).await),

@@ -83,7 +83,8 @@ pub(super) fn check_reads(
     check(source, region, reads.iter().map(|read| read.view))
 }
 
-/// Returns whether a caller in this region may receive any record of the log, as a member of the region may.
-pub(super) fn may_receive_all(source: &dyn FeedSource, region: Option<Region>) -> bool {
-    source.applied_catalogue().withheld_from(Receiver::new(None, region, None)).is_empty()
+/// Returns whether a caller in this region may take part in the log. A member receives every record, also those
+/// under a residency rule, so it must be in the log's region.
+pub(super) fn may_be_member(source: &dyn FeedSource, region: Option<Region>) -> bool {
+    !source.applied_catalogue().has_projects() || region == Some(source.region())
 }
