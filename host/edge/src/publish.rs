@@ -28,8 +28,8 @@ use tokio::sync::watch;
 const ROWS_PER_CHUNK: usize = 2_048;
 
 impl FeedLog for Handle {
-    fn applied_catalogue(&self) -> Arc<Catalogue> {
-        self.shared.replica.load().as_ref().map(|replica| replica.point.load().catalogue.clone()).unwrap_or_default()
+    fn applied_catalogue(&self) -> Option<Arc<Catalogue>> {
+        self.shared.replica.load().as_ref().map(|replica| replica.point.load().catalogue.clone())
     }
 
     fn region(&self) -> Region {

@@ -67,8 +67,8 @@ pub trait FeedLog: Send + Sync + 'static {
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
 
     /// Returns the catalogue as of the last record that is applied, or of a later one. A relay may serve reads with an
-    /// older one.
-    fn applied_catalogue(&self) -> Arc<Catalogue>;
+    /// older one. `None` at a relay without a replica: it knows no residency rules yet.
+    fn applied_catalogue(&self) -> Option<Arc<Catalogue>>;
 
     /// Returns a module's component.
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;

@@ -10,8 +10,9 @@ use littoral_feed::{
 use littoral_model::{
     catalogue::CatalogueChange,
     freshness::Consistency,
+    ports::FeatureReader,
     position::{Epoch, Lsn},
-    project::Project,
+    project::{Project, Receiver},
     read::ReadError,
     record::{Payload, Record},
     region::Region,
@@ -28,7 +29,7 @@ use littoral_tls::{
     files,
 };
 use littoral_wire::{records, rows};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use support::*;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,10 @@ fn leader() -> Arc<Leader> {
 
 /// Like [`leader`], with another region that alone may hold the rows.
 fn restricted_to(allowed: Region) -> Arc<Leader> {
-    let leader = Leader::new();
+    restrict(Leader::new(), allowed)
+}
+
+fn restrict(leader: Arc<Leader>, allowed: Region) -> Arc<Leader> {
     let project = Project { name: "fraud".into(), regions: vec![allowed], ..Project::default() };
     leader.append(Payload::Catalogue(Box::new(CatalogueChange::PutProject(Box::new(project)))));
     leader.make_view("fraud/v");
@@ -270,5 +274,52 @@ async fn only_a_node_of_the_logs_region_can_be_a_member_once_there_are_rules() {
         // This node has no members, so a call that is allowed is answered with that.
         let expected = if is_allowed { "is the only member of its region" } else { "only a node of region 'eu'" };
         assert!(error.contains(expected), "{stated:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_answers_no_call_about_a_view_whose_rule_it_does_not_know() {
+    // It is in the region that may hold the rows, so the leader would answer calls that it forwards.
+    let relay = restrict(Leader::relay(Receiver::In(region())), region());
+    let served = serve_leader(relay.clone(), Config::default()).await;
+    let applied = &relay.relay.as_ref().unwrap().catalogue;
+    for (known, expected) in [
+        (None, "has not finished its first snapshot"),
+        (Some(Leader::new().catalogue()), "the definition of view number 3"),
+        (Some(relay.catalogue()), "rows of view 'fraud/v' stay in 'eu'"),
+    ] {
+        *applied.lock() = known;
+        let calls = connect_from(&served.address, Some(us())).await.calls;
+        let rejected = [
+            calls.bucket(ViewId(RESTRICTED), 0, None).await.map(drop).unwrap_err(),
+            calls.read(keys(RESTRICTED, [1]), Consistency::Leader).await.map(drop).unwrap_err(),
+            calls.read(keys(RESTRICTED, [1]), Consistency::Replica).await.map(drop).unwrap_err(),
+            calls.quorum(keys(RESTRICTED, [1]), Duration::ZERO).await.map(drop).unwrap_err(),
+        ];
+        for error in rejected {
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+    let calls = connect_from(&served.address, Some(region())).await.calls;
+    assert!(calls.read(keys(RESTRICTED, [1]), Consistency::Replica).await.unwrap().rows[0][0].is_some());
+}
+
+#[tokio::test]
+async fn records_are_never_filtered_by_the_rules_of_a_replica_that_replaced_theirs() {
+    // At an edge there is no replica for a moment, or already one of another log.
+    for next_catalogue in [None, Some(Leader::new().catalogue())] {
+        let relay = restrict(Leader::relay(Receiver::In(region())), region());
+        let state = relay.relay.as_ref().unwrap();
+        *state.catalogue.lock() = Some(relay.catalogue());
+        let served = serve_leader(relay.clone(), Config::default()).await;
+        let mut peer = connect_from(&served.address, Some(us())).await;
+        peer.sender.send(&hello(Views::All, Some(relay.last()))).unwrap();
+        next_hello(&mut peer.receiver).await;
+        *state.replaced_by.lock() = Some(next_catalogue);
+        relay.put(RESTRICTED, 9);
+        match next(&mut peer.receiver).await {
+            Downstream::Error { .. } => {}
+            other => panic!("{other:?}"),
+        }
     }
 }

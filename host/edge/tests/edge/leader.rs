@@ -379,8 +379,8 @@ impl Node for Leader {
 }
 
 impl FeedLog for Leader {
-    fn applied_catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue()
+    fn applied_catalogue(&self) -> Option<Arc<Catalogue>> {
+        Some(self.catalogue())
     }
 
     fn region(&self) -> Region {

@@ -2,8 +2,8 @@
 
 use crate::{leader::*, support::*};
 use littoral_edge::{Config, ViewMode};
-use littoral_feed::source::FeedLog as _;
-use littoral_model::{freshness::*, ports::*, position::Lsn};
+use littoral_feed::{client, source::FeedLog as _};
+use littoral_model::{freshness::*, ports::*, position::Lsn, read::ReadError, view::ViewId};
 use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
@@ -135,4 +135,16 @@ async fn modules_are_available_through_a_relay() {
     let far = start(config(&middle.address)).await;
     leader.release("m", "1.0.0", b"component");
     far.eventually("ready", |node| node.status().modules.iter().any(|module| module.ready)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_without_data_answers_no_call_because_it_knows_no_residency_rules() {
+    // Nothing listens at this address.
+    let relay = start(relay("127.0.0.1:1")).await;
+    let middle = serve(&Arc::new(relay.node.clone())).await;
+    let config = client::Config { leader: vec![middle.address.clone()], ..client::Config::default() };
+    let calls = client::connect(&config).await.unwrap().calls;
+    assert!(matches!(calls.bucket(ViewId(1), 0, None).await, Err(ReadError::NotReady)));
+    let read = calls.read(request(1, [1], at_the_leader()).reads, Consistency::Leader).await;
+    assert!(matches!(read, Err(ReadError::NotReady)), "{read:?}");
 }

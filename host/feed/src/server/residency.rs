@@ -29,8 +29,7 @@ pub(super) fn receiver(region: Option<Region>, views: &Views) -> Receiver {
 
 /// Returns the views whose rows the receiver may hold and this node may not. A relay must not serve such a
 /// receiver, which would treat the relay's rows as complete.
-pub(super) fn lacking(source: &dyn FeedSource, receiver: Receiver) -> BTreeSet<ViewId> {
-    let catalogue = source.applied_catalogue();
+pub(super) fn lacking(catalogue: &Catalogue, source: &dyn FeedSource, receiver: Receiver) -> BTreeSet<ViewId> {
     let own = catalogue.withheld_from(source.held_in());
     own.into_iter().filter(|view| receiver.may_hold(catalogue.regions_of(*view))).collect()
 }
@@ -45,16 +44,23 @@ pub(super) fn lacks_rows(catalogue: &Catalogue, receiver: Receiver, hello: &Subs
     catalogue.withheld_from(from).iter().any(|view| receiver.may_hold(catalogue.regions_of(*view)))
 }
 
-/// Checks that a caller in this region may receive rows of these views, and that this node may hold them.
+/// Checks that a caller in this region may receive rows of these views, and that this node may hold them. A node that
+/// does not know a view yet does not know its rule either, and would forward the call under its own region.
 ///
 /// # Errors
-/// [`ReadError::OutsideRegions`].
+/// [`ReadError::NotReady`], [`ReadError::NotFreshEnough`], [`ReadError::OutsideRegions`].
 pub(super) fn check(
     source: &dyn FeedSource,
     region: Option<Region>,
-    mut views: impl Iterator<Item = ViewId>,
+    mut views: impl Iterator<Item = ViewId> + Clone,
 ) -> Result<(), ReadError> {
-    let catalogue = source.applied_catalogue();
+    let catalogue = source.applied_catalogue().ok_or(ReadError::NotReady)?;
+    if let Some(view) = views.clone().find(|view| !catalogue.has_numbered(*view)) {
+        return Err(ReadError::NotFreshEnough {
+            wanted: format!("the read needs the definition of view number {view}"),
+            have: "which this node has not received yet".to_owned(),
+        });
+    }
     if !catalogue.has_projects() {
         return Ok(());
     }
@@ -74,7 +80,7 @@ pub(super) fn check(
 /// Like [`check`], for the views of reads.
 ///
 /// # Errors
-/// [`ReadError::OutsideRegions`].
+/// As [`check`].
 pub(super) fn check_reads(
     source: &dyn FeedSource,
     region: Option<Region>,
@@ -86,5 +92,5 @@ pub(super) fn check_reads(
 /// Returns whether a caller in this region may take part in the log. A member receives every record, also those
 /// under a residency rule, so it must be in the log's region.
 pub(super) fn may_be_member(source: &dyn FeedSource, region: Option<Region>) -> bool {
-    !source.applied_catalogue().has_projects() || region == Some(source.region())
+    source.applied_catalogue().is_some_and(|catalogue| !catalogue.has_projects()) || region == Some(source.region())
 }

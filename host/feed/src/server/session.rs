@@ -202,8 +202,9 @@ async fn greet(
     }
     // Read the generation first: a replacement from now on ends the stream.
     let generation = source.generation();
+    let catalogue = source.applied_catalogue().ok_or_else(no_data)?;
     if source.source_role() != SourceRole::Leader
-        && let Some(view) = residency::lacking(source, receiver).first()
+        && let Some(view) = residency::lacking(&catalogue, source, receiver).first()
     {
         let message = format!(
             "this relay may not hold rows of view number {view}, which the subscriber may hold; subscribe to the \
@@ -223,10 +224,7 @@ async fn greet(
         relay: source.source_role() != SourceRole::Leader,
     };
     if publisher.head == Position::default() {
-        return Err(End::Rejected(
-            ErrorCode::Behind,
-            "this relay has no data yet; retry shortly, or use another publisher".to_owned(),
-        ));
+        return Err(no_data());
     }
     let same_log = publisher.is_same_log(hello);
     // The tail may continue after the subscriber's position, or after the record at which its copy of this log forked from this
@@ -241,7 +239,7 @@ async fn greet(
     let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
     let rehomed = match hello.resume {
         // Rows that the log of the subscriber may not hold are in no record after its position here.
-        Some(_) if residency::lacks_rows(&source.applied_catalogue(), receiver, hello) => None,
+        Some(_) if residency::lacks_rows(&catalogue, receiver, hello) => None,
         Some(_) if !same_log => rehomed(source, hello, publisher.head).await?,
         _ => None,
     };
@@ -259,6 +257,12 @@ async fn greet(
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
     push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
     Ok((mode, state))
+}
+
+/// Rejects a subscriber, because this relay has no replica.
+fn no_data() -> End {
+    let message = "this relay has no data yet; retry shortly, or use another publisher";
+    End::Rejected(ErrorCode::Behind, message.to_owned())
 }
 
 /// Rejects a subscriber, because this member is a follower: edges and other regions follow only the leader.
@@ -390,7 +394,7 @@ impl Session<'_> {
                 && checkpoint.lsn == sent
             {
                 compared = number;
-                filter.update(&self.source().applied_catalogue());
+                self.update(&mut filter, seen)?;
                 self.checkpoint(checkpoint, &filter).await?;
                 continue;
             }
@@ -442,14 +446,22 @@ impl Session<'_> {
                     "the log returned records {first} to {last}, but {next} must come next"
                 )));
             };
-            // After the records were read: it is at least as new as they are.
-            filter.update(&self.source().applied_catalogue());
+            // After the records were read: the catalogue is at least as new as they are.
+            self.update(&mut filter, seen)?;
             let bytes = filter.apply(&block.bytes).map_err(log_error)?;
             metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
             // Note this before the records are sent, because the subscriber may apply them before this task continues.
             self.state.lock().records_sent(block.last);
             self.send(&Downstream::Records { first: block.first, last: block.last, chain_after, bytes }).await?;
         }
+    }
+
+    /// Updates the filter to the rules as of the last record that is applied.
+    fn update(&self, filter: &mut ViewFilter, head: Position) -> Result<(), End> {
+        let catalogue = self.source().applied_catalogue().ok_or_else(no_data)?;
+        filter.update(&catalogue);
+        // Then the catalogue is of the log whose records were read before. Another log has other view IDs.
+        self.check(head)
     }
 
     /// Checks whether the stream may continue.

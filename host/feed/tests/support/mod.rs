@@ -33,7 +33,14 @@ use littoral_model::{
 use littoral_protocol::frame::*;
 use littoral_wire::records;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +52,17 @@ pub struct Leader {
     /// How many reads have begun.
     pub reads: watch::Sender<usize>,
     pub component: Bytes,
+    pub relay: Option<Relay>,
+}
+
+/// What a relay has of the log that it follows.
+pub struct Relay {
+    pub held_in: Receiver,
+    /// The catalogue that it has applied.
+    pub catalogue: Mutex<Option<Arc<Catalogue>>>,
+    pub generation: AtomicU64,
+    /// The catalogue of the replica that replaces the one from which records are read, after they were read.
+    pub replaced_by: Mutex<Option<Option<Arc<Catalogue>>>>,
 }
 
 #[derive(Default)]
@@ -74,6 +92,20 @@ fn view(name: &str) -> FeatureView {
 impl Leader {
     /// Creates a leader with views `a` (ID 1) and `b` (ID 2), created by records 1 and 2.
     pub fn new() -> Arc<Self> {
+        Self::with(None)
+    }
+
+    /// Creates a relay in this region, with the records of [`Leader::new`]. A test sets what it has applied.
+    pub fn relay(held_in: Receiver) -> Arc<Self> {
+        Self::with(Some(Relay {
+            held_in,
+            catalogue: Mutex::default(),
+            generation: AtomicU64::new(1),
+            replaced_by: Mutex::default(),
+        }))
+    }
+
+    fn with(relay: Option<Relay>) -> Arc<Self> {
         let (head, _) = watch::channel(Position { incarnation: Incarnation(7), lsn: Lsn::NONE });
         let leader = Arc::new(Self {
             log: Mutex::new(Log { oldest: 1, ..Log::default() }),
@@ -81,6 +113,7 @@ impl Leader {
             hold: watch::Sender::default(),
             reads: watch::Sender::default(),
             component: Bytes::from_static(b"\0asm component"),
+            relay,
         });
         leader.make_view("a");
         leader.make_view("b");
@@ -236,7 +269,7 @@ impl Leader {
 
 impl Node for Leader {
     fn held_in(&self) -> Receiver {
-        Receiver::In(region())
+        self.relay.as_ref().map_or(Receiver::In(region()), |relay| relay.held_in)
     }
 
     fn status(&self) -> NodeStatus {
@@ -273,7 +306,10 @@ impl FeedLog for Leader {
     }
 
     fn source_role(&self) -> SourceRole {
-        SourceRole::Leader
+        match self.relay {
+            Some(_) => SourceRole::Relay { behind: Some(Duration::ZERO), leader_lost: false },
+            None => SourceRole::Leader,
+        }
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -285,15 +321,15 @@ impl FeedLog for Leader {
     }
 
     fn generation(&self) -> u64 {
-        0
+        self.relay.as_ref().map_or(0, |relay| relay.generation.load(SeqCst))
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         self.log.lock().entries.iter().find(|(at, ..)| *at == lsn).map(|(_, _, chain)| *chain)
     }
 
-    fn applied_catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue()
+    fn applied_catalogue(&self) -> Option<Arc<Catalogue>> {
+        self.relay.as_ref().map_or_else(|| Some(self.catalogue()), |relay| relay.catalogue.lock().clone())
     }
 
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
@@ -309,6 +345,12 @@ impl FeedLog for Leader {
                 if bytes.len() >= bytes_max {
                     break;
                 }
+            }
+            if let Some(relay) = &self.relay
+                && let Some(next) = relay.replaced_by.lock().take()
+            {
+                *relay.catalogue.lock() = next;
+                relay.generation.fetch_add(1, SeqCst);
             }
             Ok(RecordBlock { first: from, last, bytes: bytes.into() })
         })

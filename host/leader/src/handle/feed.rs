@@ -36,8 +36,8 @@ const ROWS_PER_CHUNK: usize = 2_048;
 const BUCKET_BYTES_MAX: usize = 4 << 20;
 
 impl FeedLog for Handle {
-    fn applied_catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue()
+    fn applied_catalogue(&self) -> Option<Arc<Catalogue>> {
+        Some(self.catalogue())
     }
 
     fn region(&self) -> Region {

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 const GENERATION_BITS: u32 = 8;
 
 impl FeedLog for Member {
-    fn applied_catalogue(&self) -> Arc<Catalogue> {
+    fn applied_catalogue(&self) -> Option<Arc<Catalogue>> {
         self.handle().applied_catalogue()
     }
 
