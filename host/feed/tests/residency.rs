@@ -10,8 +10,9 @@ use littoral_feed::{
 use littoral_model::{
     catalogue::CatalogueChange,
     freshness::Consistency,
+    lineage::Lineage,
     ports::FeatureReader,
-    position::{Epoch, Lsn},
+    position::{Epoch, Incarnation, Lsn, Position},
     project::{Project, Receiver},
     read::ReadError,
     record::{Payload, Record},
@@ -29,7 +30,10 @@ use littoral_tls::{
     files,
 };
 use littoral_wire::{records, rows};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 use support::*;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +55,7 @@ fn restricted_to(allowed: Region) -> Arc<Leader> {
     restrict(Leader::new(), allowed)
 }
 
+/// Makes `region` the only one that may hold the rows, and writes some.
 fn restrict(leader: Arc<Leader>, allowed: Region) -> Arc<Leader> {
     let project = Project { name: "fraud".into(), regions: vec![allowed], ..Project::default() };
     leader.append(Payload::Catalogue(Box::new(CatalogueChange::PutProject(Box::new(project)))));
@@ -322,4 +327,54 @@ async fn records_are_never_filtered_by_the_rules_of_a_replica_that_replaced_thei
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Subscribes in `eu` at a relay, and returns the reason if it rejects the subscription.
+async fn rejection(relay: &Arc<Leader>, views: Views) -> Option<String> {
+    *relay.relay.as_ref().unwrap().catalogue.lock() = Some(relay.catalogue());
+    let served = serve_leader(relay.clone(), Config::default()).await;
+    let mut peer = connect_from(&served.address, Some(region())).await;
+    peer.sender.send(&hello(views, Some(relay.last()))).unwrap();
+    match next(&mut peer.receiver).await {
+        Downstream::Error { code: ErrorCode::Behind, message } => Some(message),
+        Downstream::Hello(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_relay_rejects_only_subscribers_that_request_rows_of_views_that_it_may_not_hold() {
+    for held_in in [Receiver::In(us()), Receiver::Unknown] {
+        let relay = restrict(Leader::relay(held_in), region());
+        for views in [Views::All, Views::Names(vec!["a".into(), "fraud/v".into()])] {
+            let reason = rejection(&relay, views).await.expect("it would lack rows");
+            assert!(reason.contains("rows of view 'fraud/v'"), "{reason}");
+        }
+        assert_eq!(rejection(&relay, Views::Names(vec!["a".into()])).await, None);
+        for change in [CatalogueChange::DropView("fraud/v".into()), CatalogueChange::DropProject("fraud".into())] {
+            relay.append(Payload::Catalogue(Box::new(change)));
+        }
+        assert_eq!(rejection(&relay, Views::All).await, None, "nobody lacks rows of a dropped view");
+    }
+}
+
+/// How the leader brings a replica in `eu` up to date that comes from the log of `us`.
+async fn comes_from_us(leader: &Arc<Leader>, views: Views) -> Mode {
+    let served = serve_leader(leader.clone(), Config::default()).await;
+    let mut peer = connect_from(&served.address, Some(region())).await;
+    let position = Position { incarnation: Incarnation(70), lsn: Lsn(4) };
+    let Upstream::Hello(mut greeting) = hello(views, Some(Resume { position, ..leader.last() })) else { panic!() };
+    greeting.lives.set(us(), Lineage::of(position.incarnation));
+    peer.sender.send(&Upstream::Hello(greeting)).unwrap();
+    next_hello(&mut peer.receiver).await.mode
+}
+
+#[tokio::test]
+async fn a_replica_of_another_regions_log_takes_a_snapshot_only_while_it_lacks_rows() {
+    let leader = leader();
+    leader.rehomes_after.store(4, SeqCst);
+    assert_eq!(comes_from_us(&leader, Views::All).await, Mode::Snapshot);
+    assert_eq!(comes_from_us(&leader, Views::Names(vec!["a".into()])).await, Mode::Tail);
+    leader.append(Payload::Catalogue(Box::new(CatalogueChange::DropView("fraud/v".into()))));
+    assert_eq!(comes_from_us(&leader, Views::All).await, Mode::Tail);
 }

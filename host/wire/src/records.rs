@@ -132,11 +132,14 @@ impl ViewFilter {
         Self { receiver, ..self }
     }
 
-    /// Determines which rows the receiver may not receive. Call this with a catalogue at least as new as the
-    /// rows, before [`Self::apply`] and [`Self::wants_row`].
+    /// Determines which rows the receiver may not receive, and which of the views that exist are requested. Call this
+    /// with a catalogue at least as new as the rows, before [`Self::apply`] and [`Self::wants_row`].
     pub fn update(&mut self, catalogue: &Arc<Catalogue>) {
         if self.catalogue.as_ref().is_none_or(|known| !Arc::ptr_eq(known, catalogue)) {
             self.withheld = catalogue.withheld_from(self.receiver);
+            if let Some(Wanted::Views { names, ids }) = &mut self.wanted {
+                ids.extend(names.iter().filter_map(|name| catalogue.view(name)).map(|view| view.id));
+            }
             self.catalogue = Some(catalogue.clone());
         }
     }
@@ -151,6 +154,13 @@ impl ViewFilter {
     #[must_use]
     pub fn wants(&self, view: ViewId) -> bool {
         !self.withholds(view) && self.requests(view)
+    }
+
+    /// Returns whether some rows of this view are requested, as of now, and the receiver may receive them. Another
+    /// region's leader requests some rows of every view.
+    #[must_use]
+    pub fn wants_some(&self, view: ViewId) -> bool {
+        !self.withholds(view) && (matches!(self.wanted, Some(Wanted::Origin(_))) || self.requests(view))
     }
 
     fn requests(&self, view: ViewId) -> bool {
@@ -169,7 +179,7 @@ impl ViewFilter {
         let view = row.header().view;
         // A snapshot's row may be newer than its catalogue. One of a later view arrives again with the tail.
         let is_later = self.catalogue.as_ref().is_some_and(|catalogue| !catalogue.has_numbered(view));
-        !is_later && !self.withholds(view) && (matches!(self.wanted, Some(Wanted::Origin(_))) || self.requests(view))
+        !is_later && self.wants_some(view)
     }
 
     /// Removes the records that are not requested, and replaces those that the receiver may not

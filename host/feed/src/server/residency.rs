@@ -11,10 +11,10 @@ use littoral_model::{
     project::Receiver,
     read::{ReadError, ViewRead},
     region::Region,
-    view::ViewId,
+    view::{FeatureView, ViewId},
 };
 use littoral_protocol::frame::{SubscriberHello, Views};
-use std::collections::BTreeSet;
+use littoral_wire::records::ViewFilter;
 
 /// Returns the region that counts for a peer whose request has these headers.
 pub(super) fn region_of(rights: &PeerRights, headers: &HeaderMap) -> Option<Region> {
@@ -27,21 +27,21 @@ pub(super) fn receiver(region: Option<Region>, views: &Views) -> Receiver {
     Receiver::new(None, region, requested)
 }
 
-/// Returns the views whose rows the receiver may hold and this node may not. A relay must not serve such a
-/// receiver, which would treat the relay's rows as complete.
-pub(super) fn lacking(catalogue: &Catalogue, source: &dyn FeedSource, receiver: Receiver) -> BTreeSet<ViewId> {
-    let own = catalogue.withheld_from(source.held_in());
-    own.into_iter().filter(|view| receiver.may_hold(catalogue.regions_of(*view))).collect()
+/// Returns a view whose rows the subscriber requests and may hold, but a holder at `at` may not. Such a holder must
+/// not serve the subscriber, which would treat its rows as complete. The filter is the subscriber's, as of this
+/// catalogue. Dropped views have no rows that anybody could lack.
+pub(super) fn lacking<'a>(catalogue: &'a Catalogue, at: Receiver, filter: &ViewFilter) -> Option<&'a FeatureView> {
+    let mut withheld = catalogue.views().filter(|view| !at.may_hold(catalogue.regions_of(view.id)));
+    withheld.find(|view| filter.wants_some(view.id))
 }
 
-/// Returns whether a replica of another region's log lacks rows that it may hold: its log may not hold them.
-/// Its position in this log does not account for them, so it needs a snapshot.
-pub(super) fn lacks_rows(catalogue: &Catalogue, receiver: Receiver, hello: &SubscriberHello) -> bool {
+/// Returns whether a replica of another region's log lacks rows that it requests and may hold: its log may not hold
+/// them. Its position in this log does not account for them, so it needs a snapshot.
+pub(super) fn lacks_rows(catalogue: &Catalogue, filter: &ViewFilter, hello: &SubscriberHello) -> bool {
     let Some(resume) = hello.resume else { return false };
     let mut lineages = hello.lives.iter();
     let from = lineages.find(|(_, lineage)| lineage.lists(resume.position.incarnation)).map(|(region, _)| region);
-    let from = from.map_or(Receiver::Unknown, Receiver::In);
-    catalogue.withheld_from(from).iter().any(|view| receiver.may_hold(catalogue.regions_of(*view)))
+    lacking(catalogue, from.map_or(Receiver::Unknown, Receiver::In), filter).is_some()
 }
 
 /// Checks that a caller in this region may receive rows of these views, and that this node may hold them. A node that

@@ -10,6 +10,7 @@ use crate::{
     outbox::{Outbox, PushError},
 };
 use littoral_model::{
+    catalogue::Catalogue,
     digest::Checkpoint,
     hlc::Hlc,
     ports::{FeedReadError, RecordBlock},
@@ -119,12 +120,10 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, from: &Pee
     }
     name.clone_from(&hello.subscriber);
     let receiver = residency::receiver(from.region, &hello.views);
-    let (mode, state) = match greet(&hello, receiver, outbox, shared).await {
+    let (mode, state, filter) = match greet(&hello, receiver, outbox, shared).await {
         Ok(greeted) => greeted,
         Err(end) => return end,
     };
-    let filter = ViewFilter::new(&hello.views, &shared.source.catalogue(), shared.source.region());
-    let filter = filter.receiver(receiver);
     let for_region = match hello.views {
         Views::ForRegion(region) => Some(region),
         Views::All | Views::Names(_) => None,
@@ -195,7 +194,7 @@ async fn greet(
     receiver: Receiver,
     outbox: &Outbox,
     shared: &Shared,
-) -> Result<(Mode, publisher::Session), End> {
+) -> Result<(Mode, publisher::Session, ViewFilter), End> {
     let source = &*shared.source;
     if source.source_role() == SourceRole::Follower {
         return Err(rejected_by_follower());
@@ -203,15 +202,9 @@ async fn greet(
     // Read the generation first: a replacement from now on ends the stream.
     let generation = source.generation();
     let catalogue = source.applied_catalogue().ok_or_else(no_data)?;
-    if source.source_role() != SourceRole::Leader
-        && let Some(view) = residency::lacking(&catalogue, source, receiver).first()
-    {
-        let message = format!(
-            "this relay may not hold rows of view number {view}, which the subscriber may hold; subscribe to the \
-             leader, or to a relay whose [edge] region the view's project allows"
-        );
-        return Err(End::Rejected(ErrorCode::Behind, message));
-    }
+    let mut filter = ViewFilter::new(&hello.views, &catalogue, source.region()).receiver(receiver);
+    filter.update(&catalogue);
+    check_holds(source, &catalogue, &filter)?;
     let publisher = Publisher {
         generation,
         region: source.region(),
@@ -239,7 +232,7 @@ async fn greet(
     let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
     let rehomed = match hello.resume {
         // Rows that the log of the subscriber may not hold are in no record after its position here.
-        Some(_) if residency::lacks_rows(&catalogue, receiver, hello) => None,
+        Some(_) if residency::lacks_rows(&catalogue, &filter, hello) => None,
         Some(_) if !same_log => rehomed(source, hello, publisher.head).await?,
         _ => None,
     };
@@ -256,7 +249,21 @@ async fn greet(
     let mode = answer.mode;
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
     push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
-    Ok((mode, state))
+    Ok((mode, state, filter))
+}
+
+/// Checks that this node may hold all rows that the subscriber requests and may hold.
+fn check_holds(source: &dyn FeedSource, catalogue: &Catalogue, filter: &ViewFilter) -> Result<(), End> {
+    if source.source_role() == SourceRole::Leader {
+        return Ok(());
+    }
+    let Some(view) = residency::lacking(catalogue, source.held_in(), filter) else { return Ok(()) };
+    let message = format!(
+        "this relay may not hold rows of view '{}', which the subscriber may hold; subscribe to the leader, or to a \
+         relay whose [edge] region the view's project allows",
+        view.name
+    );
+    Err(End::Rejected(ErrorCode::Behind, message))
 }
 
 /// Rejects a subscriber, because this relay has no replica.

@@ -52,6 +52,8 @@ pub struct Leader {
     /// How many reads have begun.
     pub reads: watch::Sender<usize>,
     pub component: Bytes,
+    /// The record after which replicas of other regions' logs continue here; zero if they take a snapshot.
+    pub rehomes_after: AtomicU64,
     pub relay: Option<Relay>,
 }
 
@@ -113,6 +115,7 @@ impl Leader {
             hold: watch::Sender::default(),
             reads: watch::Sender::default(),
             component: Bytes::from_static(b"\0asm component"),
+            rehomes_after: AtomicU64::new(0),
             relay,
         });
         leader.make_view("a");
@@ -411,7 +414,7 @@ impl RegionPeer for Leader {
     }
 
     fn resume_point(&self, _: &Watermark, _: &RegionLineages) -> Option<Lsn> {
-        None
+        Some(Lsn(self.rehomes_after.load(SeqCst))).filter(|lsn| *lsn > Lsn::NONE)
     }
 
     fn held(&self, _: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
