@@ -8,7 +8,7 @@ use littoral_feed::{
     server::{self, Config, Shared},
 };
 use littoral_model::{
-    catalogue::CatalogueChange,
+    catalogue::{Catalogue, CatalogueChange},
     freshness::Consistency,
     lineage::Lineage,
     ports::FeatureReader,
@@ -377,4 +377,34 @@ async fn a_replica_of_another_regions_log_takes_a_snapshot_only_while_it_lacks_r
     assert_eq!(comes_from_us(&leader, Views::Names(vec!["a".into()])).await, Mode::Tail);
     leader.append(Payload::Catalogue(Box::new(CatalogueChange::DropView("fraud/v".into()))));
     assert_eq!(comes_from_us(&leader, Views::All).await, Mode::Tail);
+}
+
+#[tokio::test]
+async fn a_relay_ends_a_stream_before_the_record_that_creates_a_view_whose_rows_it_may_not_hold() {
+    for held_in in [Receiver::In(us()), Receiver::Unknown] {
+        let relay = Leader::relay(held_in);
+        let applied = &relay.relay.as_ref().unwrap().catalogue;
+        *applied.lock() = Some(relay.catalogue());
+        let served = serve_leader(relay.clone(), Config::default()).await;
+        let mut peer = connect_from(&served.address, Some(region())).await;
+        peer.sender.send(&hello(Views::All, Some(relay.last()))).unwrap();
+        next_hello(&mut peer.receiver).await;
+        // A relay applies records, and then its head shows them.
+        let project = Project { name: "fraud".into(), regions: vec![region()], ..Project::default() };
+        let mut later = Catalogue::clone(&relay.catalogue());
+        for change in [CatalogueChange::PutProject(Box::new(project)), CatalogueChange::PutView(view("fraud/v"))] {
+            let change = later.prepare(change).unwrap().unwrap();
+            later.apply(&change);
+            *applied.lock() = Some(Arc::new(later.clone()));
+            relay.append(Payload::Catalogue(Box::new(change)));
+        }
+        let reason = loop {
+            match next(&mut peer.receiver).await {
+                Downstream::Records { last, .. } => assert!(last < Lsn(4), "the view's record was sent"),
+                Downstream::Error { code: ErrorCode::Behind, message } => break message,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(reason.contains("rows of view 'fraud/v'"), "{reason}");
+    }
 }

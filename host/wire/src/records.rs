@@ -133,15 +133,18 @@ impl ViewFilter {
     }
 
     /// Determines which rows the receiver may not receive, and which of the views that exist are requested. Call this
-    /// with a catalogue at least as new as the rows, before [`Self::apply`] and [`Self::wants_row`].
-    pub fn update(&mut self, catalogue: &Arc<Catalogue>) {
-        if self.catalogue.as_ref().is_none_or(|known| !Arc::ptr_eq(known, catalogue)) {
-            self.withheld = catalogue.withheld_from(self.receiver);
-            if let Some(Wanted::Views { names, ids }) = &mut self.wanted {
-                ids.extend(names.iter().filter_map(|name| catalogue.view(name)).map(|view| view.id));
-            }
-            self.catalogue = Some(catalogue.clone());
+    /// with a catalogue at least as new as the rows, before [`Self::apply`] and [`Self::wants_row`]. Returns whether the
+    /// catalogue is another one than before.
+    pub fn update(&mut self, catalogue: &Arc<Catalogue>) -> bool {
+        if self.catalogue.as_ref().is_some_and(|known| Arc::ptr_eq(known, catalogue)) {
+            return false;
         }
+        self.withheld = catalogue.withheld_from(self.receiver);
+        if let Some(Wanted::Views { names, ids }) = &mut self.wanted {
+            ids.extend(names.iter().filter_map(|name| catalogue.view(name)).map(|view| view.id));
+        }
+        self.catalogue = Some(catalogue.clone());
+        true
     }
 
     /// Returns whether the receiver may not receive rows of this view.

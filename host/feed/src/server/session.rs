@@ -466,9 +466,16 @@ impl Session<'_> {
     /// Updates the filter to the rules as of the last record that is applied.
     fn update(&self, filter: &mut ViewFilter, head: Position) -> Result<(), End> {
         let catalogue = self.source().applied_catalogue().ok_or_else(no_data)?;
-        filter.update(&catalogue);
         // Then the catalogue is of the log whose records were read before. Another log has other view IDs.
-        self.check(head)
+        self.check(head)?;
+        self.adopt(filter, &catalogue)
+    }
+
+    /// Sets the filter's catalogue. If it has a view whose rows this relay may not hold and the subscriber may, the
+    /// stream ends before the subscriber receives the record that creates the view. So another publisher sends it
+    /// everything after that record.
+    fn adopt(&self, filter: &mut ViewFilter, catalogue: &Arc<Catalogue>) -> Result<(), End> {
+        if filter.update(catalogue) { check_holds(self.source(), catalogue, filter) } else { Ok(()) }
     }
 
     /// Checks whether the stream may continue.
@@ -483,7 +490,7 @@ impl Session<'_> {
     async fn snapshot(&self, filter: &mut ViewFilter) -> Result<(), End> {
         let source = self.source().snapshot().map_err(|error| End::Rejected(ErrorCode::Behind, error.to_string()))?;
         let as_of = source.as_of;
-        filter.update(&source.catalogue);
+        self.adopt(filter, &source.catalogue)?;
         let catalogue = self.shared.common.catalogue(&source.catalogue).map_err(log_error)?;
         let begin = Downstream::SnapshotBegin {
             as_of,

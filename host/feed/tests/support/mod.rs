@@ -80,7 +80,7 @@ pub fn region() -> Region {
     "eu".parse().unwrap()
 }
 
-fn view(name: &str) -> FeatureView {
+pub fn view(name: &str) -> FeatureView {
     FeatureView {
         id: ViewId(0),
         name: name.to_owned(),
