@@ -114,7 +114,7 @@ async fn respond(
         return failed(failure, endpoint.is_feast());
     }
     let running = match endpoint.is_in_project() {
-        true => project::admit(&state, endpoint.concerns_rows(), started),
+        true => project::admit(&state, endpoint.concerns_rows(), Instant::now()),
         false => Ok(None),
     };
     let running = match running {

@@ -63,6 +63,8 @@ impl Bucket {
     /// Returns the time until the bucket is not empty; zero if it is not.
     fn wait(&mut self, per_s: u64, now: Instant) -> Duration {
         let per_s = per_s as f64;
+        // Requests come in any order. An earlier time must not be stored: the time since then was already counted.
+        let now = self.filled.map_or(now, |(at, _)| now.max(at));
         let tokens = match self.filled {
             None => per_s,
             Some((at, tokens)) => (tokens + now.saturating_duration_since(at).as_secs_f64() * per_s).min(per_s),
@@ -206,6 +208,16 @@ mod tests {
         assert_eq!(bucket.wait(10, at(60_000)), Duration::ZERO);
         bucket.take(10);
         assert!(!bucket.wait(10, at(60_000)).is_zero());
+    }
+
+    #[test]
+    fn a_request_with_an_earlier_time_does_not_refill_the_bucket() {
+        let (mut bucket, start) = (Bucket::default(), Instant::now());
+        let later = start + Duration::from_secs(1);
+        assert_eq!(bucket.wait(10, later), Duration::ZERO);
+        bucket.take(10);
+        assert!(!bucket.wait(10, start).is_zero());
+        assert_eq!(bucket.wait(10, later), Duration::from_millis(100));
     }
 
     #[test]
