@@ -2,7 +2,8 @@
 //!
 //! A request may be sent to a number of doors, and then once to each region that it has not been sent to: a region that
 //! fails as a whole must not fail a read that another region could answer. Doors that could not be connected to do not
-//! count, because nothing was sent to them.
+//! count, because nothing was sent to them. Neither do doors of a region that may not hold the rows of the request's
+//! project: one of them answers for all.
 
 use crate::member::{Door, MemberId};
 use littoral_model::region::Region;
@@ -14,6 +15,8 @@ pub struct Attempts {
     tried: Vec<MemberId>,
     /// The region of each attempt that sent something.
     sent: Vec<(MemberId, Region)>,
+    /// Regions that may not hold the rows.
+    outside: Vec<Region>,
     max: usize,
 }
 
@@ -21,7 +24,12 @@ impl Attempts {
     /// Creates an empty record of at most `max` attempts.
     #[must_use]
     pub fn new(max: u32) -> Self {
-        Self { tried: Vec::with_capacity(2), sent: Vec::with_capacity(2), max: max.max(1) as usize }
+        Self {
+            tried: Vec::with_capacity(2),
+            sent: Vec::with_capacity(2),
+            outside: Vec::new(),
+            max: max.max(1) as usize,
+        }
     }
 
     /// Returns the index of the next of these doors; with `bound`, only of a door of that region.
@@ -31,7 +39,8 @@ impl Attempts {
         let one_region = self.sent.windows(2).all(|pair| matches!(pair, [(_, one), (_, other)] if one == other));
         let mut first = None;
         for (index, door) in doors.enumerate() {
-            if self.tried.contains(&door.id) || bound.is_some_and(|bound| bound != door.region) {
+            let is_bound_elsewhere = bound.is_some_and(|bound| bound != door.region);
+            if self.tried.contains(&door.id) || self.outside.contains(&door.region) || is_bound_elsewhere {
                 continue;
             }
             match remaining {
@@ -55,7 +64,21 @@ impl Attempts {
         self.sent.retain(|(sent, _)| *sent != door);
     }
 
-    /// Allows every door to be tried again.
+    /// Records that doors of this region may not hold the rows.
+    pub fn exclude(&mut self, region: Region) {
+        self.sent.retain(|(_, sent)| *sent != region);
+        if !self.outside.contains(&region) {
+            self.outside.push(region);
+        }
+    }
+
+    /// Returns whether a region may not hold the rows.
+    #[must_use]
+    pub fn has_excluded(&self) -> bool {
+        !self.outside.is_empty()
+    }
+
+    /// Allows every door to be tried again, except for those of excluded regions.
     pub fn again(&mut self) {
         self.tried.clear();
     }
@@ -108,6 +131,22 @@ mod tests {
     fn doors_that_cannot_be_connected_to_do_not_count() {
         assert_eq!(order(&["a", "a", "a", "a", "b"], 2, &[0, 1, 2]), [0, 1, 2, 3, 4]);
         assert_eq!(order(&["a", "a", "a"], 1, &[0, 1]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn one_door_answers_for_a_region_that_may_not_hold_the_rows() {
+        let (doors, mut attempts) = (doors(&["a", "a", "b", "a", "b", "c"]), Attempts::new(1));
+        for expected in [0, 2, 5] {
+            assert_eq!(attempts.next(doors.iter(), None), Some(expected));
+            attempts.begin(&doors[expected]);
+            if expected < 5 {
+                attempts.exclude(doors[expected].region);
+            }
+        }
+        assert_eq!(attempts.next(doors.iter(), None), None);
+        attempts.again();
+        assert!(attempts.has_excluded());
+        assert_eq!(attempts.next([&doors[0], &doors[2]].into_iter(), None), None, "also when doors are tried again");
     }
 
     #[test]

@@ -341,6 +341,36 @@ async fn rows_that_a_region_may_not_hold_are_requested_from_another_region() {
 }
 
 #[tokio::test]
+async fn a_region_that_may_not_hold_the_rows_is_asked_once_and_the_farthest_region_is_reached() {
+    let edges = [Edge::start("west").await, Edge::start("middle").await, Edge::start("east").await];
+    let mut west = vec![edges[0].clone()];
+    for _ in 0..8 {
+        west.push(Edge::start("west").await);
+    }
+    let fixture = Fixture::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 0)).await;
+    // More doors in the nearest region than one decision names.
+    let first = format!("{{ name = \"west-1\", door = \"{}\"", edges[0].address);
+    let named = |(at, edge): (usize, &Edge)| format!("{{ name = \"west-{}\", door = \"{}\" }}, ", at + 1, edge.address);
+    let others: String = west.iter().enumerate().skip(1).map(named).collect();
+    let text = topology(&edges).replace(&first, &(others + &first));
+    fixture.router.adopt(Topology::parse(&text).unwrap());
+    fixture.eventually(|view| view.is_known() && view.members.len() == 11).await;
+    let outside = Deed::Says(421, "outside_regions");
+    west.iter().chain([&edges[1]]).for_each(|edge| edge.does(outside.clone()));
+    let counts = || [west.iter().map(Edge::count).sum(), edges[1].count(), edges[2].count()];
+    let place = ("littoral-place", "0,1");
+    let read = fixture.read("1", &[]).await;
+    assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
+    let write = fixture.send("POST", "/p/fraud/v1/rows", &[place], "{}").await;
+    assert_eq!(write.status, 200, "{write:?}");
+    assert_eq!(counts(), [2, 2, 2], "one door of each region");
+    edges[2].does(outside);
+    let nowhere = fixture.read("1", &[]).await;
+    assert_eq!((nowhere.status, nowhere.header("littoral-error")), (421, "outside_regions"));
+    assert_eq!(counts(), [3, 3, 3], "none is asked again");
+}
+
+#[tokio::test]
 async fn an_unmet_freshness_demand_is_an_answer_and_not_a_failure_of_the_door() {
     let edges = edges().await;
     let fixture = Fixture::start(&edges, |config| config.outlier.consecutive_failures = 3).await;

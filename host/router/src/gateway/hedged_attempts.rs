@@ -148,12 +148,16 @@ impl HedgedAttempts<'_> {
                     // Its region may not have the project's rows, so another region's door has to decide.
                     let outside = is_outside(answer.response.headers());
                     state.finish(candidate, outcome);
-                    if not_ready || outside && self.head.purpose == Purpose::Write {
+                    if outside {
+                        state.exclude_region(candidate);
+                    } else if not_ready {
                         state.was_not_accepted(candidate);
                     } else {
                         state.may_be_accepted(candidate);
                     }
-                    fallback = Some(answer);
+                    if !outside || fallback.is_none() {
+                        fallback = Some(answer);
+                    }
                     (self.head.repeatable || outside, not_ready || outside, None)
                 }
                 Err(AttemptError::Unreached(reason)) => {
@@ -173,8 +177,10 @@ impl HedgedAttempts<'_> {
                 continue;
             }
             if state.attempts.is_empty() {
-                // The answer of a door is final, unless the door is not ready.
-                let is_final = fallback.as_ref().is_some_and(|answer| !is_not_ready(answer.response.headers()));
+                // The answer of a door is final, unless the door is not ready, or its region may not hold the rows.
+                let is_final = fallback.as_ref().is_some_and(|answer| {
+                    !is_not_ready(answer.response.headers()) && !is_outside(answer.response.headers())
+                });
                 let result = fallback.ok_or_else(|| failure.unwrap_or_else(|| Failure::nothing_left("no door")));
                 return Err(Unanswered { result, may_continue: may_continue && !has_next && !is_final, costs_retry });
             }
@@ -212,6 +218,12 @@ impl<'a> State<'a> {
     fn was_not_accepted(&mut self, candidate: usize) {
         if let Some(door) = self.round.door(candidate) {
             self.progress.attempts.unreached(door.id);
+        }
+    }
+
+    fn exclude_region(&mut self, candidate: usize) {
+        if let Some(door) = self.round.door(candidate) {
+            self.progress.attempts.exclude(door.region);
         }
     }
 

@@ -5,6 +5,7 @@
 use crate::{
     board::Board,
     decision::{
+        attempts::Attempts,
         reason,
         select::{Candidate, Criteria, Decision, last_resort},
     },
@@ -79,6 +80,9 @@ impl RequestDriver<'_> {
         if let Some(next) = self.untried(progress) {
             return Some(next);
         }
+        if progress.attempts.has_excluded() && !self.is_any_region_left(progress) {
+            return None;
+        }
         if Instant::now() + RETRY_INTERVAL >= until {
             return None;
         }
@@ -87,13 +91,24 @@ impl RequestDriver<'_> {
         self.untried(progress)
     }
 
+    /// Returns whether there is a door, tried or not, in a region that is not known to exclude the rows.
+    fn is_any_region_left(&self, progress: &Progress) -> bool {
+        let mut all = progress.attempts.clone();
+        all.again();
+        self.open(&all, progress).is_some()
+    }
+
     /// Returns a decision for doors that may be tried, by the current view.
     fn untried(&self, progress: &Progress) -> Option<(Arc<Board>, Decision)> {
+        self.open(&progress.attempts, progress)
+    }
+
+    fn open(&self, attempts: &Attempts, progress: &Progress) -> Option<(Arc<Board>, Decision)> {
         let board = self.doors.router.board();
         let mut decision = board.decide(&Criteria { limit: usize::MAX, ..*self.criteria });
         let is_open = |candidates: &[Candidate]| {
             let doors = candidates.iter().filter_map(|candidate| board.view.members.get(candidate.member));
-            progress.attempts.next(doors.map(|member| &*member.door), progress.bound(self.criteria.purpose)).is_some()
+            attempts.next(doors.map(|member| &*member.door), progress.bound(self.criteria.purpose)).is_some()
         };
         if is_open(&decision.candidates) {
             return Some((board, decision));
