@@ -4,8 +4,7 @@ use littoral_model::{
     catalogue::Catalogue,
     entity_key,
     event_time::EventTime,
-    parts,
-    project::plain_key,
+    parts, project,
     row_body::ValueRef,
     view::FeatureView,
     write::{IDEMPOTENCY_KEY_LEN_MAX, NamedRow, WriteError, WriteRequest},
@@ -43,15 +42,10 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
             limits.request_bytes_max
         ));
     }
-    match request.idempotency_key.as_deref().map(plain_key) {
-        Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX => {
-            return invalid(format!(
-                "the idempotency key has {} bytes; it must have 1 to {IDEMPOTENCY_KEY_LEN_MAX}",
-                key.len()
-            ));
-        }
-        _ => {}
-    }
+    let key_project = match request.idempotency_key.as_deref() {
+        Some(stored) => Some(check_idempotency_key(catalogue, stored)?),
+        None => None,
+    };
     let newest = EventTime::from_ms(i64::try_from(now_ms.saturating_add(limits.future_ms_max)).unwrap_or(i64::MAX));
     let mut last_view: Option<&FeatureView> = None;
     for (index, row) in (0_u32..).zip(request.rows.iter()) {
@@ -63,6 +57,16 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
                 found.ok_or_else(|| WriteError::UnknownView(format!("number {}", row.view)))?
             }
         };
+        if last_view.is_none_or(|last| last.id != view.id)
+            && let Some(project) = key_project
+            && project::split(&view.name).0 != project
+        {
+            return invalid(format!(
+                "view '{}' is not in the project '{project}', to which the idempotency key belongs; send the rows of \
+                 each project with a key of that project",
+                view.name
+            ));
+        }
         last_view = Some(view);
         let len = row.key.len() + row.body.map_or(0, <[u8]>::len);
         if len > limits.row_bytes_max {
@@ -98,6 +102,22 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
         }
     }
     Ok(())
+}
+
+/// Checks a stored idempotency key. Returns its project.
+fn check_idempotency_key<'a>(catalogue: &Catalogue, stored: &'a str) -> Result<&'a str, WriteError> {
+    let (project, key) = project::split_key(stored);
+    if !catalogue.has_project(project) {
+        let shown: String = project.chars().take(160).collect();
+        let reason = format!("the idempotency key belongs to '{shown}', and there is no such project");
+        return Err(WriteError::Invalid(reason));
+    }
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX {
+        let reason =
+            format!("the idempotency key has {} bytes; it must have 1 to {IDEMPOTENCY_KEY_LEN_MAX}", key.len());
+        return Err(WriteError::Invalid(reason));
+    }
+    Ok(project)
 }
 
 /// Formats an entity key for display: `origin=ORD, destination=LAX`.

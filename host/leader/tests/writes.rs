@@ -280,3 +280,27 @@ async fn a_project_is_held_to_its_quota_of_rows_and_its_regions_also_after_a_res
     assert!(matches!(node.put(far, 1, 1, 1_000).await, Err(WriteError::OutsideRegions(_))));
     node.stop().await;
 }
+
+#[tokio::test]
+async fn an_idempotency_key_belongs_to_the_project_of_the_rows() {
+    let node = start(config()).await;
+    let fraud = Project { name: "fraud".into(), ..Project::default() };
+    node.leader.change(CatalogueChange::PutProject(Box::new(fraud))).await.unwrap();
+    let (view, other) = (node.view("fraud/a").await, node.view("a").await);
+    let long = format!("{}\u{1f}once", "x".repeat(10_000));
+    for (view, key, expected) in [
+        (other, "fraud\u{1f}once", "view 'a' is not in the project 'fraud'"),
+        (view, "once", "view 'fraud/a' is not in the project 'default'"),
+        (view, "nope\u{1f}once", "belongs to 'nope', and there is no such project"),
+        (view, &long, "and there is no such project"),
+        (other, "\u{1f}once", "and there is no such project"),
+    ] {
+        let error = node.leader.write(with_key(write(view, &[(1, Some(1))], 1_000), key)).await.unwrap_err();
+        assert!(error.to_string().contains(expected) && error.to_string().len() < 400, "{error}");
+    }
+    let key = "fraud\u{1f}once";
+    node.leader.write(with_key(write(view, &[(1, Some(1))], 1_000), key)).await.unwrap();
+    let error = node.leader.write(with_key(write(view, &[(1, Some(2))], 1_000), key)).await.unwrap_err();
+    assert_eq!(error, WriteError::IdempotencyMismatch("once".to_owned()), "the key as its client sent it");
+    node.stop().await;
+}

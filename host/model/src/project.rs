@@ -12,7 +12,8 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 /// The project of requests and definitions that name none.
 pub const DEFAULT: &str = "default";
 
-/// The maximum number of projects. It bounds the labels of metrics and the state per project at a door.
+/// The maximum number of projects. It bounds the state per project at a door. Labels of metrics have a bound of their
+/// own.
 pub const PROJECTS_MAX: usize = 256;
 
 /// Separates a project from a name.
@@ -197,6 +198,13 @@ fn allows(regions: &[Region], region: Region) -> bool {
     regions.is_empty() || regions.contains(&region)
 }
 
+/// Returns the names of these regions for an error text.
+#[must_use]
+pub fn quoted(regions: &[Region]) -> String {
+    let quoted: Vec<_> = regions.iter().map(|region| format!("'{region}'")).collect();
+    quoted.join(", ")
+}
+
 /// Returns the stored name of a definition `name` of a project.
 #[must_use]
 pub fn qualify(project: &str, name: &str) -> String {
@@ -209,10 +217,16 @@ pub fn split(stored: &str) -> (&str, &str) {
     stored.split_once(SEPARATOR).unwrap_or((DEFAULT, stored))
 }
 
+/// Splits a stored idempotency key into its project and the key inside the project.
+#[must_use]
+pub fn split_key(stored: &str) -> (&str, &str) {
+    stored.split_once(KEY_SEPARATOR).unwrap_or((DEFAULT, stored))
+}
+
 /// Returns the idempotency key, inside its project, of a stored one.
 #[must_use]
 pub fn plain_key(stored: &str) -> &str {
-    stored.split_once(KEY_SEPARATOR).map_or(stored, |(_, key)| key)
+    split_key(stored).1
 }
 
 /// Returns the stored name of the definition to which the definition `owner` refers as `reference`. `None`
@@ -255,7 +269,7 @@ mod tests {
         let (default, fraud) = (ProjectName::default(), "fraud".parse::<ProjectName>().unwrap());
         for (project, stored) in [(default, "once"), (fraud, "fraud\u{1f}once")] {
             assert_eq!(project.qualify_key("once".to_owned()), stored);
-            assert_eq!(plain_key(stored), "once");
+            assert_eq!((split_key(stored), plain_key(stored)), ((project.as_str(), "once"), "once"));
         }
     }
 

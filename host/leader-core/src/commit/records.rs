@@ -14,6 +14,7 @@ use littoral_model::{
     lineage::Start,
     parts,
     position::{Incarnation, Lsn},
+    project::plain_key,
     record::Payload,
     region::Region,
     write::{WriteError, WriteRequest},
@@ -75,7 +76,9 @@ impl Sequencer {
             match receipts.look(key, content, building.now_ms) {
                 receipts::KeyLookup::New => {}
                 receipts::KeyLookup::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
-                receipts::KeyLookup::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
+                receipts::KeyLookup::Other => {
+                    return Err(WriteError::IdempotencyMismatch(plain_key(key).to_owned()));
+                }
             }
         }
         if let Some(part) = request.part {
