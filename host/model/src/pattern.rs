@@ -1,5 +1,6 @@
 //! Patterns of names.
 
+use crate::project;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -36,22 +37,31 @@ impl Pattern {
     /// Returns whether a name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        if self.is_any() {
-            return true;
-        }
-        let Some((first, rest)) = self.0.split_once('*') else { return self.0 == name };
-        let Some(mut left) = name.strip_prefix(first) else { return false };
-        let mut pieces = rest.split('*').peekable();
-        while let Some(piece) = pieces.next() {
-            if pieces.peek().is_none() {
-                return left.ends_with(piece);
-            }
-            // The first occurrence leaves the most for the later pieces.
-            let Some(at) = left.find(piece) else { return false };
-            left = &left[at + piece.len()..];
-        }
-        true
+        matches(&self.0, name)
     }
+
+    /// Returns whether the stored name of a definition matches. `PROJECT/NAME` matches the project and the name
+    /// separately. A pattern without a slash stands for names of the project `default`, and `*` for every name.
+    #[must_use]
+    pub fn matches_stored(&self, stored: &str) -> bool {
+        let ((projects, names), (project, name)) = (project::split(&self.0), project::split(stored));
+        self.is_any() || (matches(projects, project) && matches(names, name))
+    }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(first) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return left.ends_with(piece);
+        }
+        // The first occurrence leaves the most for the later pieces.
+        let Some(at) = left.find(piece) else { return false };
+        left = &left[at + piece.len()..];
+    }
+    true
 }
 
 impl fmt::Display for Pattern {
@@ -83,6 +93,28 @@ mod tests {
             [("a", "ab"), ("a", ""), ("", "a"), ("a*", "ba"), ("*b", "ba"), ("a*a", "a"), ("a*b*c", "acb")]
         {
             assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_stored_names_does_not_reach_into_other_projects() {
+        let matches = |pattern: &str, stored: &str| Pattern::new(pattern).matches_stored(stored);
+        for (pattern, stored) in [
+            ("*", "a"),
+            ("*", "fraud/a"),
+            ("*_public", "a_public"),
+            ("default/a", "a"),
+            ("fraud/*", "fraud/a"),
+            ("fr*/a*", "fraud/ab"),
+            ("*/a", "fraud/a"),
+            ("*/*", "a"),
+        ] {
+            assert!(matches(pattern, stored), "{pattern} {stored}");
+        }
+        for (pattern, stored) in
+            [("*_public", "fraud/a_public"), ("f*", "fraud/a"), ("fraud/*", "a"), ("fraud/*", "other/a"), ("a*", "b/a")]
+        {
+            assert!(!matches(pattern, stored), "{pattern} {stored}");
         }
     }
 }

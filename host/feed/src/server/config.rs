@@ -59,7 +59,7 @@ pub struct Config {
 pub struct ViewGrant {
     /// The identities of the nodes: `*` stands for any characters.
     pub to: Pattern,
-    /// The names of the views: `*` stands for any characters.
+    /// The stored names of the views: `*` stands for any characters of the project, or of the name inside it.
     pub views: Vec<Pattern>,
 }
 

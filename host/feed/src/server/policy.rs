@@ -93,7 +93,7 @@ impl PeerRights {
     /// Checks that the peer may read the view of this name, or all views if it is `*`.
     fn may_read_view(&self, name: &str) -> Result<(), String> {
         let Some(Identities { other: Some(other), views: Some(views), .. }) = &self.0 else { return Ok(()) };
-        if views.iter().any(|granted| granted.is_any() || (name != "*" && granted.matches(name))) {
+        if views.iter().any(|granted| granted.is_any() || (name != "*" && granted.matches_stored(name))) {
             return Ok(());
         }
         let granted: Vec<_> = views.iter().map(ToString::to_string).collect();
@@ -258,6 +258,7 @@ mod tests {
             (e1, Views::All, "may not read all views, only [driver*, route]"),
             (e2, names(&["drivers", "route"]), "may not read the view 'route', only [driver*]"),
             (e2, names(&["*"]), "may not read all views"),
+            (e2, names(&["driver_project/secrets"]), "may not read the view 'driver_project/secrets'"),
             ("littoral://prod/us/edge/e3", names(&["drivers"]), "may not read the view 'drivers', only []"),
         ] {
             let reason = may_follow(identity, &views).unwrap_err();
