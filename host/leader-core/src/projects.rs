@@ -99,11 +99,10 @@ fn check_region(catalogue: &Catalogue, view: ViewId, region: Region) -> Result<(
     if catalogue.may_hold(view, region) {
         return Ok(());
     }
-    let regions: Vec<_> = catalogue.regions_of(view).iter().map(|region| format!("'{region}'")).collect();
-    let name = catalogue.view_by_id(view).map_or_else(|| format!("number {view}"), |view| format!("'{}'", view.name));
     Err(WriteError::OutsideRegions(format!(
-        "rows of view {name} may be stored only in {}, and this leader is in '{region}'; write to a leader there",
-        regions.join(", ")
+        "rows of view {} may be stored only in {}, and this leader is in '{region}'; write to a leader there",
+        catalogue.view_label(view),
+        project::quoted(catalogue.regions_of(view))
     )))
 }
 

@@ -106,8 +106,8 @@ impl Shared {
                 "{wanted} was requested, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
             ))),
             WriteConcern::Regions(count) if usize::from(count) > allowed => Err(WriteError::Invalid(format!(
-                "{wanted} was requested, and only {allowed} other regions may hold all rows of the write; request at \
-                 most that many (`littoral project show` lists the regions)"
+                "{wanted} was requested, and only {allowed} of the other regions may hold all rows of the write; \
+                 request at most that many (`littoral project show` lists the regions)"
             ))),
             // One node that keeps its log alone is a majority.
             WriteConcern::Quorum | WriteConcern::Local | WriteConcern::Regions(_) => Ok(()),

@@ -134,7 +134,7 @@ fn rows_reach_the_allowed_regions_and_no_other() {
     ok(&written);
     let rejected = write(&world.eu, VIEW, (1, SECRET), "regions=2");
     assert_eq!(rejected.status, 422);
-    assert!(rejected.text().contains("only 1 other regions may hold"), "{}", rejected.text());
+    assert!(rejected.text().contains("only 1 of the other regions may hold"), "{}", rejected.text());
     // A later row of another project shows that the region outside has passed the position.
     ok(&write(&world.eu, "/v1/views/public", (1, "public"), "regions=2"));
     assert_eq!(note(&read(&world.ap, "fraud", "accounts", 1)), SECRET);

@@ -112,6 +112,11 @@ impl Catalogue {
                 })
                 .collect()
         }
+        // Clients can name any project, so an unknown one must not cost a traversal of all definitions.
+        if !self.has_project(name.as_str()) {
+            let (generation, next_view) = (self.generation, self.next_view);
+            return Self { generation, next_view, scope: name.clone(), ..Self::default() };
+        }
         let records = self.projects.records.get(name.as_str()).map(|record| (record.name.clone(), record.clone()));
         Self {
             generation: self.generation,
@@ -141,6 +146,12 @@ impl Catalogue {
     #[must_use]
     pub fn regions_of(&self, view: ViewId) -> &[Region] {
         self.projects.restricted.get(&view).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// Returns how error texts name this view: its name, or its number if it was dropped.
+    #[must_use]
+    pub fn view_label(&self, view: ViewId) -> String {
+        self.view_by_id(view).map_or_else(|| format!("number {view}"), |view| format!("'{}'", view.name))
     }
 
     /// Returns whether a node in this region may hold rows of this view.
@@ -285,6 +296,8 @@ mod tests {
         assert_eq!((default.views().len(), default.services().len()), (1, 0));
         assert_eq!((fraud.views().len(), fraud.service("s").unwrap().projections[0].view.as_str()), (1, "v"));
         assert_ne!(default.view("v").unwrap().id, fraud.view("v").unwrap().id);
+        let unknown = catalogue.within(&"unknown".parse().unwrap());
+        assert_eq!((unknown.views().len(), unknown.stored_name("v").as_str()), (0, "unknown/v"));
         assert_eq!([&catalogue, &default, &fraud].map(|one| one.stored_name("v")), ["v", "v", "fraud/v"]);
         change(&mut catalogue, CatalogueChange::DropView("v".into())).unwrap();
         assert!(change(&mut catalogue, CatalogueChange::DropProject("fraud".into())).is_err(), "it has definitions");
