@@ -294,7 +294,7 @@ codes! {
         "Send the request to a node in the regions that `littoral project show PROJECT` lists. Set `[edge] region` of \
          an edge in one of them.";
     OVER_QUOTA = "over_quota", [429],
-        "The project has used up a quota.",
+        "The project has used up a rate, or has too many requests at the same time.",
         "Retry after the time in `retry-after`, or raise the quota with `littoral project apply`.";
     OVERLOADED = "overloaded", [503],
         "The node is at one of its bounds.",
@@ -306,6 +306,10 @@ codes! {
     QUORUM_NOT_REACHED = "quorum_not_reached", [503],
         "Too few regions answered a read of a quorum.",
         "Retry, or read with another consistency. Check the regions that the message names.";
+    QUOTA_FULL = "quota_full", [507],
+        "The project has as many rows, bytes or modules as its quota allows.",
+        "Delete rows, drop a view or a module, or raise the quota with `littoral project apply`. A retry does not \
+         help.";
     READ_ONLY = "read_only", [403],
         "The door or the router only answers reads.",
         "Send the change to another door. The key is `door.read_only` or `router.gateway.read_only`.";
@@ -345,6 +349,9 @@ codes! {
     TOKEN_NOT_YET_VALID = "token_not_yet_valid", [401],
         "The token is not valid yet.",
         "Check the clocks of this host and of the issuer.";
+    TOKEN_PROJECT = "token_project", [401],
+        "The project that the token claims is not a project's name.",
+        "Configure the issuer to use a project's name in the claim that `auth.issuers.project_claim` names.";
     TOKEN_SIGNATURE = "token_signature", [401],
         "The signature of the token is invalid.",
         "Request a new token from its issuer.";

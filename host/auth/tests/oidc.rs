@@ -212,6 +212,7 @@ async fn roles_and_service_accounts_get_scopes_from_a_policy_that_is_reloaded() 
         let token = real.token(Algorithm::Rs256, &claims(json!({ "scope": "read", "project": invalid })));
         assert_eq!(verify(&authenticator, &token).await.err(), Some(Rejected::Project), "{invalid}");
     }
+    assert_eq!(Rejected::Project.code(), "token_project");
 
     // A bad policy changes nothing; a good one takes effect although decisions were kept.
     fs::write(&policy, grant("role:reader", "raed")).unwrap();

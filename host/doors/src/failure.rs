@@ -296,7 +296,7 @@ impl From<WriteError> for Failure {
             }
             WriteError::Forbidden(_) => return Self::forbidden(message),
             WriteError::NotLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, code::NOT_LEADER),
-            WriteError::OverQuota(_) => (StatusCode::TOO_MANY_REQUESTS, code::OVER_QUOTA),
+            WriteError::OverQuota(_) => (StatusCode::INSUFFICIENT_STORAGE, code::QUOTA_FULL),
             WriteError::MemoryFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, code::MEMORY_FULL),
             WriteError::OutsideRegions(_) => (StatusCode::MISDIRECTED_REQUEST, code::OUTSIDE_REGIONS),
         };

@@ -197,7 +197,9 @@ async fn a_used_up_quota_is_a_429_with_the_time_of_a_retry_and_concerns_one_proj
     quotas(&door, json!({"modules": 0})).await;
     let manifest =
         json!({"inputs": [], "params": [], "outputs": [{"name": "x", "value_type": "double"}], "lookups": []});
-    over(&door.put("/p/fraud/v1/modules/m?release=1", &manifest).await);
+    let full = door.put("/p/fraud/v1/modules/m?release=1", &manifest).await;
+    assert_eq!((full.status, full.code().as_str()), (507, "quota_full"));
+    assert_eq!(full.header("retry-after"), "", "a retry does not help");
     quotas(&door, json!({})).await;
     ok(&door.put("/p/fraud/v1/modules/m?release=1", &manifest).await);
 }
