@@ -9,12 +9,14 @@ use crate::{
     read::Rendered,
     state::{DoorState, State},
 };
+use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, StatusCode};
 use littoral_api::{code, headers::PROJECT};
 use littoral_model::{
     catalogue::Catalogue,
-    ports::{FeatureReader as _, Node},
-    project::{PROJECTS_MAX, Project, ProjectName},
+    ports::FeatureReader as _,
+    project::{PROJECTS_MAX, ProjectName, Quotas, quoted},
+    region::Region,
 };
 use littoral_read::{ProjectReader, Reader};
 use std::{
@@ -29,6 +31,14 @@ pub(crate) struct Projects {
     default: Arc<State>,
     /// The other projects that requests have named and that exist.
     others: RwLock<HashMap<ProjectName, Arc<State>>>,
+}
+
+/// The limits of a project, as one catalogue has them.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    catalogue: Arc<Catalogue>,
+    regions: Vec<Region>,
+    quotas: Quotas,
 }
 
 /// The project that a request names.
@@ -113,12 +123,28 @@ impl State {
         let node = Arc::new(ProjectReader::new(door.node.clone(), project.clone()));
         let reader: Reader<Rendered> =
             Reader::new(node.clone(), door.modules.clone(), door.read_limits.clone(), littoral_runtime::clock::wall);
-        Self { door, project, names: node, reader, usage: Usage::default() }
+        Self { door, project, names: node, reader, rules: ArcSwap::default(), usage: Usage::default() }
     }
 
     /// Returns the definitions of the project, under their names inside it.
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         self.names.catalogue()
+    }
+
+    /// Returns the limits of the project as the catalogue has them now. They are looked up when it changes.
+    fn rules(&self) -> Guard<Arc<Rules>> {
+        let rules = self.rules.load();
+        if self.names.is_catalogue(&rules.catalogue) {
+            return rules;
+        }
+        let catalogue = self.catalogue();
+        let (regions, quotas) = match catalogue.project(self.project.as_str()) {
+            Some(record) => (record.regions.clone(), record.quotas),
+            None => (Vec::new(), Quotas::default()),
+        };
+        let rules = Arc::new(Rules { catalogue, regions, quotas });
+        self.rules.store(rules.clone());
+        Guard::from_inner(rules)
     }
 
     /// Replaces the error about an unknown name if the project does not exist.
@@ -143,38 +169,33 @@ impl State {
     }
 }
 
-/// Checks that a node may hold the rows of a project.
+/// Checks that this node may hold rows of the project that stay in these regions; none for all.
 ///
 /// # Errors
-/// If the residency rule of the project excludes the node, or the region of the log that it follows.
-fn check_residency(node: &dyn Node, record: &Project) -> Result<(), Failure> {
-    if node.held_in().may_hold(&record.regions) {
+/// If the residency rule excludes the node, or the region of the log that it follows.
+pub(crate) fn check_residency(state: &State, regions: &[Region]) -> Result<(), Failure> {
+    if regions.is_empty() || state.node.held_in().may_hold(regions) {
         return Ok(());
     }
-    let regions: Vec<_> = record.regions.iter().map(|region| format!("'{region}'")).collect();
     let message = format!(
         "rows of project '{}' stay in {}, and this node is elsewhere, follows a leader elsewhere, or has no region in \
          its configuration; send the request to a node in these regions",
-        record.name,
-        regions.join(", ")
+        state.project,
+        quoted(regions)
     );
     Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, code::OUTSIDE_REGIONS, message))
 }
 
-/// Admits a request to its project, by the quotas, and by the residency rule if it `concerns_rows`. Returns `None` for
-/// a project without a record, which has no limits.
+/// Admits a request to its project, by the quotas, and by the residency rule if it `concerns_rows`.
 ///
 /// # Errors
 /// The limit that it exceeds.
-pub(crate) fn admit(state: &Arc<State>, concerns_rows: bool, now: Instant) -> Result<Option<Running>, Failure> {
-    let catalogue = state.catalogue();
-    let record = catalogue.project(state.project.as_str());
-    state.usage.set_limits(record.map(|record| record.quotas).unwrap_or_default());
-    let Some(record) = record else { return Ok(None) };
-    if concerns_rows && !record.regions.is_empty() {
-        check_residency(&*state.node, record)?;
+pub(crate) fn admit(state: &Arc<State>, concerns_rows: bool, now: Instant) -> Result<Running, Failure> {
+    let rules = state.rules();
+    if concerns_rows {
+        check_residency(state, &rules.regions)?;
     }
-    quota::admit(state, &record.quotas, now).map(Some)
+    quota::admit(state, &rules.quotas, now)
 }
 
 #[cfg(test)]

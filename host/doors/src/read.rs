@@ -11,8 +11,7 @@ mod rendered;
 use crate::{
     answer::{self, Answer},
     failure::Failure,
-    project::Rate,
-    slot::RequestSlot,
+    slot::{ReadSize, RequestSlot},
     state::State,
 };
 use bytes::Bytes;
@@ -60,11 +59,11 @@ pub(crate) async fn read(
     let columns: Vec<&[_]> = parsed.columns().map(|(_, cells)| cells).collect();
     let input = Input { names: &names, columns: &columns };
     let read = Read { shape: parsed.shape(&names), input, demand: &demand, values_max };
-    state.check_rate(Rate::RowsRead, Instant::now())?;
+    // A read without columns has one row.
+    let rows = columns.first().map_or(1, |column| column.len());
+    slot.set_read_size(ReadSize { rows, values_max });
     let Some(answer) = state.reader.read(&read, slot).await? else { return Ok(None) };
 
-    let lookups = answer.prepared().plan.lookups.len();
-    state.charge(Rate::RowsRead, answer.rows().saturating_mul(lookups) as u64);
     let body = match dialect {
         Dialect::Feast => {
             answer.reject_unknown()?;

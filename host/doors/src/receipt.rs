@@ -42,8 +42,7 @@ pub(crate) fn request(rows: RowBatch, headers: &HeaderMap) -> Result<WriteReques
 pub(crate) async fn write(state: &State, mut request: WriteRequest) -> Result<WriteReceipt, Failure> {
     access::require_rows(&state.node.catalogue(), &request.rows)?;
     request.idempotency_key = request.idempotency_key.map(|key| state.project.qualify_key(key));
-    state.check_rate(Rate::RowsWritten, Instant::now())?;
-    state.charge(Rate::RowsWritten, request.rows.len() as u64);
+    state.spend(Rate::RowsWritten, request.rows.len() as u64, Instant::now())?;
     state.node.write(request).await.map_err(|error| state.rejected(error, "stored"))
 }
 

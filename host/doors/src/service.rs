@@ -9,7 +9,7 @@ use crate::{
     project::{self, Projects, Running},
     read,
     routes::{self, Endpoint, Found},
-    slot::Requester,
+    slot::{RequestSlot, Requester},
     state::State,
     v1, weight,
 };
@@ -96,8 +96,13 @@ async fn respond(
             return failed(failure, endpoint.is_feast());
         }
     };
+    let project = match endpoint {
+        // The write belongs to the project of the conflict's view.
+        Endpoint::ReplayConflict => v1::conflicts::project_of(projects.default(), &name),
+        _ => admitted.project().clone(),
+    };
     // After the scopes: a client cannot find out which projects exist.
-    let state = match projects.get(admitted.project(), matches!(endpoint, Endpoint::FeastRead | Endpoint::Read)) {
+    let state = match projects.get(&project, matches!(endpoint, Endpoint::FeastRead | Endpoint::Read)) {
         Ok(state) => state,
         Err(failure) => return failed(or_not_ready(projects.default(), failure).await, endpoint.is_feast()),
     };
@@ -114,7 +119,7 @@ async fn respond(
         return failed(failure, endpoint.is_feast());
     }
     let running = match endpoint.is_in_project() {
-        true => project::admit(&state, endpoint.concerns_rows(), Instant::now()),
+        true => project::admit(&state, endpoint.concerns_rows(), Instant::now()).map(Some),
         false => Ok(None),
     };
     let running = match running {
@@ -164,8 +169,8 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
     let (endpoint, body) = (*endpoint, body.clone());
     let requester = Requester { peer: client.as_ref(), loads };
     let slot = match waits_for_durability(endpoint, &parts.headers) {
-        true => state.slots.wait(requester),
-        false => state.slots.run(requester, endpoint.is_vital()),
+        true => RequestSlot::wait(state, requester),
+        false => RequestSlot::run(state, requester, endpoint.is_vital()),
     };
     let mut slot = match slot {
         Ok(slot) => slot,

@@ -31,6 +31,7 @@ pub(crate) struct State {
     /// The project's definitions.
     pub(crate) names: Arc<ProjectReader>,
     pub(crate) reader: Reader<Rendered>,
+    pub(crate) rules: ArcSwap<project::Rules>,
     pub(crate) usage: project::Usage,
 }
 

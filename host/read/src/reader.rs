@@ -57,11 +57,11 @@ pub trait Wait: Send {
     /// The errors of the door.
     type Error: From<Error> + Send;
 
-    /// Checks that the client may read what a plan needs, before it is executed.
+    /// Checks that the client may read what a plan needs, before it is executed. Called again if the plan changes.
     ///
     /// # Errors
     /// What it may not read.
-    fn check(&self, plan: &Plan, catalogue: &Catalogue) -> Result<(), Self::Error> {
+    fn check(&mut self, plan: &Plan, catalogue: &Catalogue) -> Result<(), Self::Error> {
         let _ = (plan, catalogue);
         Ok(())
     }

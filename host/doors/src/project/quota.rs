@@ -2,7 +2,7 @@
 //! requests at the same time.
 //!
 //! A rate is a bucket of tokens that holds one second's worth. A request is admitted while the bucket is not
-//! empty, and takes what it costs once that is known. So a request that costs more than a second's worth is
+//! empty, and takes what it costs before it is executed. So a request that costs more than a second's worth is
 //! admitted and delays the next ones. Time is an argument.
 
 use crate::{failure::Failure, state::State};
@@ -11,10 +11,7 @@ use littoral_api::code;
 use littoral_model::{project::Quotas, write::WriteError};
 use littoral_runtime::metrics::project_label;
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -28,15 +25,10 @@ pub(crate) enum Rate {
 
 /// What a project uses at this door.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
-    /// Whether there are any quotas; nothing else is needed for most projects.
-    limited: AtomicBool,
-    inner: Mutex<Inner>,
-}
+pub(crate) struct Usage(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    quotas: Quotas,
     buckets: [Bucket; 3],
     running: u64,
 }
@@ -50,6 +42,14 @@ impl Drop for Running {
             state.usage.inner(|inner| inner.running -= 1);
         }
     }
+}
+
+/// A quota that is used up.
+struct Exceeded {
+    quota: &'static str,
+    max: u64,
+    /// When to retry.
+    wait: Duration,
 }
 
 /// A bucket of tokens.
@@ -83,6 +83,15 @@ impl Bucket {
             *tokens -= cost as f64;
         }
     }
+
+    /// Takes tokens if the bucket is not empty. Returns the time until it is not; zero if it has taken them.
+    fn spend(&mut self, per_s: u64, cost: u64, now: Instant) -> Duration {
+        let wait = self.wait(per_s, now);
+        if wait.is_zero() {
+            self.take(cost);
+        }
+        wait
+    }
 }
 
 impl Rate {
@@ -105,16 +114,26 @@ impl Rate {
 
 impl Usage {
     fn inner<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
-        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    fn admit(&mut self, quotas: &Quotas, now: Instant) -> Result<(), Exceeded> {
+        if let Some(max) = quotas.concurrent_requests
+            && self.running >= max
+        {
+            return Err(Exceeded { quota: "concurrent_requests", max, wait: Duration::from_secs(1) });
+        }
+        self.spend(Rate::Requests, 1, quotas, now)?;
+        self.running += u64::from(quotas.concurrent_requests.is_some());
+        Ok(())
     }
 
-    /// Sets the quotas of the project as the catalogue has them now.
-    pub(super) fn set_limits(&self, quotas: Quotas) {
-        let limited = quotas != Quotas::default();
-        if limited || self.limited.load(Relaxed) {
-            self.limited.store(limited, Relaxed);
-            self.inner(|inner| inner.quotas = quotas);
-        }
+    fn spend(&mut self, rate: Rate, cost: u64, quotas: &Quotas, now: Instant) -> Result<(), Exceeded> {
+        let Some(max) = rate.of(quotas) else { return Ok(()) };
+        let wait = self.buckets[rate as usize].spend(max, cost, now);
+        if wait.is_zero() { Ok(()) } else { Err(Exceeded { quota: rate.name(), max, wait }) }
     }
 }
 
@@ -123,48 +142,30 @@ impl Usage {
 /// # Errors
 /// 429 if the project has used up its requests.
 pub(super) fn admit(state: &Arc<State>, quotas: &Quotas, now: Instant) -> Result<Running, Failure> {
-    state.check_rate(Rate::Requests, now)?;
-    state.charge(Rate::Requests, 1);
-    let Some(max) = quotas.concurrent_requests else { return Ok(Running(None)) };
-    let admitted = state.usage.inner(|inner| {
-        let admitted = inner.running < max;
-        inner.running += u64::from(admitted);
-        admitted
-    });
-    if admitted {
-        Ok(Running(Some(state.clone())))
-    } else {
-        Err(state.over("concurrent_requests", max, Duration::from_secs(1)))
+    if quotas.requests_per_s.is_none() && quotas.concurrent_requests.is_none() {
+        return Ok(Running(None));
     }
+    let admitted = state.usage.inner(|inner| inner.admit(quotas, now));
+    admitted.map_err(|exceeded| state.over(&exceeded))?;
+    Ok(Running(quotas.concurrent_requests.map(|_| state.clone())))
 }
 
 impl State {
-    /// Checks that the project may spend more of this rate.
+    /// Spends as much of this rate as a request costs, before the request is executed.
     ///
     /// # Errors
-    /// 429 with the time until it may.
-    pub(crate) fn check_rate(&self, rate: Rate, now: Instant) -> Result<(), Failure> {
-        if !self.usage.limited.load(Relaxed) {
+    /// 429 if the project has used it up, with the time until it may spend more.
+    pub(crate) fn spend(&self, rate: Rate, cost: u64, now: Instant) -> Result<(), Failure> {
+        let quotas = self.rules().quotas;
+        if rate.of(&quotas).is_none() {
             return Ok(());
         }
-        let wait = self.usage.inner(|inner| {
-            let per_s = rate.of(&inner.quotas)?;
-            Some((per_s, inner.buckets[rate as usize].wait(per_s, now)))
-        });
-        match wait {
-            Some((per_s, wait)) if !wait.is_zero() => Err(self.over(rate.name(), per_s, wait)),
-            _ => Ok(()),
-        }
+        let spent = self.usage.inner(|inner| inner.spend(rate, cost, &quotas, now));
+        spent.map_err(|exceeded| self.over(&exceeded))
     }
 
-    /// Records what a request has cost.
-    pub(crate) fn charge(&self, rate: Rate, cost: u64) {
-        if self.usage.limited.load(Relaxed) {
-            self.usage.inner(|inner| inner.buckets[rate as usize].take(cost));
-        }
-    }
-
-    fn over(&self, quota: &'static str, max: u64, wait: Duration) -> Failure {
+    fn over(&self, exceeded: &Exceeded) -> Failure {
+        let Exceeded { quota, max, wait } = *exceeded;
         self.count_rejection(quota);
         let message = format!(
             "project '{}' has used up its quota {quota} = {max} at this node; retry later, or raise the quota \
@@ -227,6 +228,22 @@ mod tests {
         bucket.take(30);
         assert_eq!(bucket.wait(10, start), Duration::from_millis(2_100));
         assert_eq!(bucket.wait(10, start + Duration::from_millis(2_101)), Duration::ZERO);
+    }
+
+    #[test]
+    fn requests_at_the_same_time_do_not_use_up_the_rate_when_they_are_rejected() {
+        let quotas = Quotas { requests_per_s: Some(2), concurrent_requests: Some(1), ..Quotas::default() };
+        let (mut inner, now) = (Inner::default(), Instant::now());
+        let quota = |admitted: Result<(), Exceeded>| admitted.err().map(|exceeded| exceeded.quota);
+        assert_eq!(quota(inner.admit(&quotas, now)), None);
+        for _ in 0..3 {
+            assert_eq!(quota(inner.admit(&quotas, now)), Some("concurrent_requests"));
+        }
+        inner.running = 0;
+        assert_eq!(quota(inner.admit(&quotas, now)), None);
+        inner.running = 0;
+        assert_eq!(quota(inner.admit(&quotas, now)), Some("requests_per_s"));
+        assert_eq!(inner.running, 0, "a request that is rejected does not run");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use littoral_model::{
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     parts,
+    project::{self, ProjectName},
     view::FeatureView,
     write::{RowBatch, RowWrite},
 };
@@ -51,6 +52,15 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
     push_int(&mut out, i64::try_from(conflicts.len()).unwrap_or(i64::MAX));
     out.push(b'}');
     Ok(answer::json(out))
+}
+
+/// Returns the project of a conflict's view; `default` if there is no such conflict or view.
+pub(crate) fn project_of(state: &State, id: &str) -> ProjectName {
+    let conflicts = state.node.conflicts().unwrap_or_default();
+    let conflict = conflicts.iter().find(|conflict| self::id(conflict) == id);
+    let catalogue = state.node.catalogue();
+    let view = conflict.and_then(|conflict| catalogue.view_by_id(conflict.view));
+    view.and_then(|view| project::split(&view.name).0.parse().ok()).unwrap_or_default()
 }
 
 /// Answers `POST /v1/conflicts/{id}/replay`: writes the lost value again as of now, so that it wins.

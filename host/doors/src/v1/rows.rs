@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     json::{push_int, push_text, push_value},
     offload,
+    project::Rate,
     receipt::{self, Layout},
     rows::{Rows, Writer},
     state::State,
@@ -26,7 +27,7 @@ use littoral_read::{
     coerce, python,
 };
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// The default number of rows of a page.
 pub(crate) const PAGE_ROWS: usize = 1_000;
@@ -204,22 +205,26 @@ pub(super) async fn commit(
 /// Answers `GET /v1/views/{name}/rows`.
 pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
     let (node, config, catalogue) = (state.node.clone(), Arc::clone(&state.config()), state.catalogue());
+    if catalogue.view(name).is_none() {
+        return Err(unknown("feature view", code::UNKNOWN_VIEW, name));
+    }
+    let limit = parameter(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
+    let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
+        Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
+    })?;
+    state.spend(Rate::RowsRead, limit as u64, Instant::now())?;
     let (name, query) = (name.to_owned(), query.map(str::to_owned));
     // Traverses the whole replica.
-    offload::run(usize::MAX, move || held_page(&*node, &catalogue, &config, (&name, query.as_deref()))).await
+    offload::run(usize::MAX, move || held_page(&*node, &catalogue, &config, (&name, query.as_deref(), limit))).await
 }
 
 fn held_page(
     node: &dyn Node,
     catalogue: &Catalogue,
     config: &Config,
-    (name, query): (&str, Option<&str>),
+    (name, query, limit): (&str, Option<&str>, usize),
 ) -> Result<Answer, Failure> {
     let view = catalogue.view(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
-    let limit = parameter(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
-    let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
-        Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
-    })?;
     let after = parameter(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
     let after = after
         .map_err(|_| Failure::bad_request(code::INVALID_CURSOR, "'cursor' was not returned by an earlier page"))?;

@@ -42,7 +42,7 @@ pub struct MemoryNode {
     /// Answers `UNKNOWN` for a row that it does not hold.
     pub incomplete: bool,
     /// Its first data, which arrive when a read checks whether there are any.
-    pub arriving: Mutex<Option<CatalogueChange>>,
+    pub arriving: Mutex<Vec<CatalogueChange>>,
     /// Its detached tails, if it is a member.
     pub tails: Option<Arc<dyn Tails>>,
     /// Answers what only edges answer, and has one conflict.
@@ -146,7 +146,7 @@ impl FeatureReader for MemoryNode {
     }
 
     fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-        if let Some(change) = self.arriving.lock().unwrap().take() {
+        for change in std::mem::take(&mut *self.arriving.lock().unwrap()) {
             self.apply(change).unwrap();
         }
         if self.slow || !request.demand.is_none() {

@@ -4,7 +4,15 @@ use crate::{
     node::MemoryNode,
     stand::{Answer, Door},
 };
+use littoral_model::{
+    catalogue::CatalogueChange,
+    merge::MergePolicy,
+    project::Project,
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 
 /// A door with two projects, each of which has a view `driver_stats` with one row, and a service and a push source for
 /// it.
@@ -202,6 +210,78 @@ async fn a_used_up_quota_is_a_429_with_the_time_of_a_retry_and_concerns_one_proj
     assert_eq!(full.header("retry-after"), "", "a retry does not help");
     quotas(&door, json!({})).await;
     ok(&door.put("/p/fraud/v1/modules/m?release=1", &manifest).await);
+}
+
+#[tokio::test]
+async fn pages_and_reads_that_fail_use_up_the_rows_that_a_project_may_read() {
+    let door = door().await;
+    let page = "/p/fraud/v1/views/driver_stats/rows?limit=1000";
+    let is_over = |answer: &Answer| (answer.status, answer.header("littoral-error")) == (429, "over_quota");
+    quotas(&door, json!({"rows_read_per_s": 1})).await;
+    ok(&door.get(page).await);
+    assert!(is_over(&door.get(page).await));
+    assert!(is_over(&door.post("/p/fraud/get-online-features", &by_features()).await));
+
+    let door = self::door().await;
+    let input = json!({"view": "driver_stats", "feature": "trips", "value_type": "int64", "join_key_map": []});
+    let manifest = json!({"inputs": [input], "params": [{"name": "add", "value_type": "int64"}],
+        "outputs": [{"name": "sum", "value_type": "double"}], "lookups": []});
+    ok(&door.put("/p/fraud/v1/modules/faulty?release=1", &manifest).await);
+    quotas(&door, json!({"rows_read_per_s": 1})).await;
+    let many = |value: i64| vec![value; 1_000];
+    let read = json!({"features": ["faulty:sum"], "entities": {"driver_id": many(7)}, "params": {"add": many(2)}});
+    assert_eq!(door.post("/p/fraud/v1/read", &read).await.code(), "module_trap");
+    assert!(is_over(&door.post("/p/fraud/v1/read", &read).await));
+}
+
+#[tokio::test]
+async fn a_read_that_a_worker_executes_is_paid_for_once() {
+    let door = door().await;
+    let features = ["a", "b", "c", "d", "e", "f"];
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}],
+        "features": features.map(|name| json!({"name": name, "value_type": "int64"}))});
+    ok(&door.put("/p/fraud/v1/views/v", &view).await);
+    quotas(&door, json!({"rows_read_per_s": 4_000})).await;
+    // The thread of the connection begins it, and leaves it to a worker because of its number of values.
+    let many = json!({"features": features.map(|name| format!("v:{name}")), "entities": {"id": vec![7; 3_500]}});
+    assert!(many.to_string().len() < 8_000);
+    ok(&door.post("/p/fraud/get-online-features", &many).await);
+    ok(&door.post("/p/fraud/get-online-features", &by_features()).await);
+}
+
+#[tokio::test]
+async fn a_replayed_conflict_counts_for_the_project_of_its_view() {
+    let door = Door::open(MemoryNode { is_edge: true, ..MemoryNode::default() }).await;
+    let replay = "/v1/conflicts/20000-us_10000-eu/replay";
+    ok(&door.put("/v1/projects/fraud", &json!({})).await);
+    let view = json!({"entities": [{"name": "driver_id", "value_type": "int64"}],
+        "features": [{"name": "score", "value_type": "double"}]});
+    ok(&door.put("/p/fraud/v1/views/scores", &view).await);
+    ok(&door.send("POST", replay, &[], "").await);
+    quotas(&door, json!({"rows_written_per_s": 0})).await;
+    let over = door.send("POST", replay, &[], "").await;
+    assert_eq!((over.status, over.code().as_str()), (429, "over_quota"));
+}
+
+#[tokio::test]
+async fn a_read_that_waits_for_its_project_is_rejected_by_a_node_outside_its_regions() {
+    let view = FeatureView {
+        id: ViewId(0),
+        name: "elsewhere/driver_stats".into(),
+        join_keys: vec![JoinKey { name: "driver_id".into(), entity: "driver_id".into(), value_type: ValueType::Int64 }],
+        features: vec![Feature { name: "trips".into(), value_type: ValueType::Int64 }],
+        ttl_ms: None,
+        merge: MergePolicy::LatestEvent,
+    };
+    let project = Project { name: "elsewhere".into(), regions: vec!["us".parse().unwrap()], ..Project::default() };
+    let arriving = vec![CatalogueChange::PutProject(Box::new(project)), CatalogueChange::PutView(view)];
+    let door = Door::open(MemoryNode { arriving: Mutex::new(arriving), ..MemoryNode::default() }).await;
+    let other = json!({"entities": [], "features": [{"name": "x", "value_type": "int64"}]});
+    let token = door.put("/v1/views/other", &other).await.json()["token"].as_str().unwrap().to_owned();
+    let headers = [("littoral-at-least", token.as_str())];
+    let path = "/p/elsewhere/get-online-features";
+    let read = door.send("POST", path, &headers, by_features().to_string()).await;
+    assert_eq!((read.status, read.header("littoral-error")), (421, "outside_regions"));
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_view_that_arrives_with_the_first_data_is_read() {
         ttl_ms: None,
         merge: MergePolicy::LatestEvent,
     };
-    let arriving = Mutex::new(Some(CatalogueChange::PutView(view)));
+    let arriving = Mutex::new(vec![CatalogueChange::PutView(view)]);
     let door = Door::open(MemoryNode { arriving, ..MemoryNode::default() }).await;
     let read = json!({"features": ["v:x"], "entities": {"id": [1]}});
     let answer = door.post("/v1/read", &read).await;
