@@ -52,9 +52,9 @@ codes! {
     AMBIGUOUS_COLUMN = "ambiguous_column", [422],
         "A frame has two columns for one name of the view.",
         "Remove or rename one of the two columns.";
-    ANSWER_TOO_LARGE = "answer_too_large", [413, 400],
+    ANSWER_TOO_LARGE = "answer_too_large", [413],
         "The answer would be larger than allowed.",
-        "Request fewer rows or features, or raise `door.answer_bytes_max`.";
+        "Request fewer rows or features or a smaller `limit`, or raise `door.answer_bytes_max`.";
     BODY_BROKEN = "body_broken", [400],
         "The body did not arrive as announced.",
         "Send the request again. If it recurs, look for a proxy that cuts requests short.";

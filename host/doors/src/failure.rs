@@ -104,6 +104,12 @@ impl Failure {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::COMPONENT_TOO_LARGE, message)
     }
 
+    /// Creates the error of an answer that would be larger than `bytes_max`. `remedy` is how to request less.
+    pub(crate) fn answer_too_large(bytes_max: usize, remedy: &str) -> Self {
+        let message = format!("the answer would be larger than {bytes_max} bytes (answer_bytes_max); {remedy}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message)
+    }
+
     pub(crate) fn body_timeout(after_ms: u128) -> Self {
         let message = format!("the body did not arrive within {after_ms} ms");
         Self::new(StatusCode::REQUEST_TIMEOUT, code::BODY_TIMEOUT, message)

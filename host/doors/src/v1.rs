@@ -20,6 +20,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::request::Parts;
+use littoral_api::code;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Answers requests other than reads.
@@ -41,7 +42,7 @@ pub(crate) async fn answer(
             None => {
                 let message =
                     "this node is not an edge; send this to an edge, which compares its rows with its leader's";
-                Err(Failure::not_found("not_an_edge", message))
+                Err(Failure::not_found(code::NOT_AN_EDGE, message))
             }
         },
         Endpoint::Adopt => node::adopt(state, parts.uri.query()),
@@ -95,7 +96,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 }
 
 fn invalid_body(error: &serde_json::Error) -> Failure {
-    let code = if error.is_data() { "invalid_body" } else { "invalid_json" };
+    let code = if error.is_data() { code::INVALID_BODY } else { code::INVALID_JSON };
     Failure::bad_request(code, format!("the body is invalid: {error}"))
 }
 

@@ -248,8 +248,7 @@ fn check_len(out: &[u8], bytes_max: usize) -> Result<(), Failure> {
     if out.len() <= bytes_max {
         return Ok(());
     }
-    let message = format!("the answer would be larger than {bytes_max} bytes; read fewer rows or features at once");
-    Err(Failure::new(http::StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message))
+    Err(Failure::answer_too_large(bytes_max, "read fewer rows or features at once"))
 }
 
 fn made_values(out: &mut Vec<u8>, rows: OutputRows<'_>) {

@@ -42,10 +42,7 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
         }
         push(&mut out, conflict, catalogue.view_by_id(conflict.view));
         if out.len() > state.config().answer_bytes_max {
-            return Err(Failure::bad_request(
-                code::ANSWER_TOO_LARGE,
-                "the answer would be too large; use a smaller 'limit'",
-            ));
+            return Err(Failure::answer_too_large(state.config().answer_bytes_max, "use a smaller 'limit'"));
         }
     }
     out.extend_from_slice(b"],\"known\":");

@@ -240,8 +240,7 @@ fn held_page(
         }
         push_row(&mut out, view, row);
         if out.len() > config.answer_bytes_max {
-            let message = "the page would be too large; use a smaller 'limit'";
-            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message));
+            return Err(Failure::answer_too_large(config.answer_bytes_max, "use a smaller 'limit'"));
         }
     }
     out.extend_from_slice(b"],\"cursor\":");

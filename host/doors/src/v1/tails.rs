@@ -56,8 +56,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
         }
         push(&mut out, record);
         if out.len() > state.config().answer_bytes_max {
-            let message = "the answer would be too large; use a smaller 'limit'";
-            return Err(Failure::bad_request(code::ANSWER_TOO_LARGE, message));
+            return Err(Failure::answer_too_large(state.config().answer_bytes_max, "use a smaller 'limit'"));
         }
     }
     out.extend_from_slice(b"],\"next\":");

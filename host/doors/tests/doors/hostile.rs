@@ -1,8 +1,9 @@
 //! Bodies that are invalid, or meant to do harm. Each is answered, and the door continues to serve.
 
-use crate::{feast_project, node::MemoryNode, stand::Door};
+use crate::{feast_project, native::refused, node::MemoryNode, stand::Door, tails};
 use littoral_doors::Config;
 use serde_json::json;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn bodies_that_are_no_read_are_client_errors_on_both_doors() {
@@ -64,6 +65,22 @@ async fn reads_and_writes_are_bounded() {
     for (count, status) in [(10, 200), (11, 413)] {
         assert_eq!(door.post("/v1/views/wide/rows", &rows(count)).await.status, status, "{count}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_413_on_every_route() {
+    let config = Config { answer_bytes_max: 200, ..Config::default() };
+    let node = MemoryNode { is_edge: true, tails: Some(Arc::new(tails::Kept::default())), ..MemoryNode::default() };
+    let door = Door::open_with(node, config).await;
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": [{"name": "text", "value_type": "string"}]});
+    assert_eq!(door.put("/v1/views/v", &view).await.status, 200);
+    let row = json!({"key": {"id": 1}, "values": {"text": "x".repeat(300)}});
+    assert_eq!(door.post("/v1/views/v/rows", &json!({"rows": [row]})).await.status, 200);
+    for path in ["/v1/conflicts", "/v1/tails/3-7-9.tail", "/v1/views/v/rows"] {
+        refused(&door.get(path).await, 413, "answer_too_large", &["larger than 200 bytes", "smaller 'limit'"]);
+    }
+    let read = json!({"features": ["v:text"], "entities": {"id": [1]}});
+    refused(&door.post("/v1/read", &read).await, 413, "answer_too_large", &["larger than 200 bytes", "fewer rows"]);
 }
 
 #[tokio::test]
