@@ -16,8 +16,12 @@ pub struct Problem {
     pub code: String,
     /// What was wrong, where, and what to do.
     pub detail: String,
-    /// The index of the invalid row in the write, if one row is invalid.
+    /// The index of the invalid row among the rows of its write, if one row is invalid.
     pub row: Option<u64>,
+    /// The index of the invalid deletion among the deletions of its write, if one deletion is invalid.
+    pub delete: Option<u32>,
+    /// The index of the write that has the invalid row or deletion, if the request has several writes.
+    pub write: Option<u32>,
     /// The HTTP status.
     pub status: u16,
     /// The status in words.
@@ -32,9 +36,15 @@ struct Body<'a> {
     code: &'a str,
     /// What was wrong, where, and what to do.
     detail: &'a str,
-    /// The index of the invalid row in the write, if one row is invalid.
+    /// The index of the invalid row among the rows of its write, if one row is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<u64>,
+    /// The index of the invalid deletion among the deletions of its write, if one deletion is invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete: Option<u32>,
+    /// The index of the write that has the invalid row or deletion, if the request has several writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write: Option<u32>,
     /// The HTTP status.
     status: u16,
     /// The HTTP status in words.
@@ -61,19 +71,21 @@ impl Problem {
         Self {
             code: code.to_owned(),
             detail: detail.to_owned(),
-            row: None,
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            ..Self::default()
         }
     }
 
     /// Returns the JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Self { code, detail, row, status, title } = self;
+        let Self { code, detail, row, delete, write, status, title } = self;
         let r#type = format!("urn:littoral:problem:{code}");
         // A structure of texts and numbers always serializes.
-        serde_json::to_string(&Body { code, detail, row: *row, status: *status, title, r#type }).unwrap_or_default()
+        let (row, delete, write) = (*row, *delete, *write);
+        serde_json::to_string(&Body { code, detail, row, delete, write, status: *status, title, r#type })
+            .unwrap_or_default()
     }
 }
 

@@ -6,6 +6,7 @@ use littoral_model::{
     write::{WriteConcern, WriteReceipt},
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The receipt of a write of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,18 @@ pub struct RowPlace {
     /// Which of the writes, if the request writes several views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<u64>,
+}
+
+impl fmt::Display for RowPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(write) = self.write {
+            write!(f, "writes[{write}], ")?;
+        }
+        match self.delete {
+            Some(delete) => write!(f, "delete {delete}"),
+            None => write!(f, "row {}", self.row.unwrap_or_default()),
+        }
+    }
 }
 
 /// The receipt of a change of the catalogue.

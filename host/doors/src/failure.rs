@@ -3,11 +3,13 @@
 use crate::{
     access,
     answer::{Answer, typed},
+    receipt::Layout,
 };
 use http::{HeaderValue, StatusCode, header};
 use littoral_api::{
     code,
     problem::{self, Problem},
+    receipt::RowPlace,
 };
 use littoral_http::{Exceeded, body};
 use littoral_model::{ports::ModuleError, project::ProjectName, read::ReadError, write::WriteError};
@@ -24,8 +26,8 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
     /// What was wrong, where, and what to do.
     pub(crate) message: String,
-    /// The index of the invalid row in the write, if one row is invalid.
-    row: Option<u32>,
+    /// The place of the invalid row in the request, if one row is invalid; the message then begins with its view.
+    row: Option<Box<RowPlace>>,
     /// When a retry may succeed, if that is not in a second.
     retry_after_s: Option<u16>,
     /// The form at Feast's doors.
@@ -79,6 +81,14 @@ impl Failure {
                 self.message.push_str(&format!(" in project {project}"));
             }
         }
+        self
+    }
+
+    /// Names the invalid row by its place in the request instead of its index in the write.
+    #[must_use]
+    pub(crate) fn placed(mut self, layout: &Layout) -> Self {
+        let at = self.row.as_ref().and_then(|place| place.row).and_then(|at| u32::try_from(at).ok());
+        self.row = at.map(|at| Box::new(layout.place(at)));
         self
     }
 
@@ -177,26 +187,36 @@ impl Failure {
         response
     }
 
+    /// Returns the message with the place of the invalid row, if there is one.
+    fn text(&self, place: Option<&RowPlace>) -> String {
+        place.map_or_else(|| self.message.clone(), |place| format!("{place} of {}", self.message))
+    }
+
     /// Returns the answer of the native API.
     pub(crate) fn as_problem(&self) -> Answer {
-        let body = Problem { row: self.row.map(u64::from), ..Problem::new(self.status, self.code, &self.message) };
+        let RowPlace { row, delete, write } = self.row.as_deref().cloned().unwrap_or_default();
+        let text = self.text(self.row.as_deref());
+        let index = |at: Option<u64>| at.and_then(|at| u32::try_from(at).ok());
+        let (delete, write) = (index(delete), index(write));
+        let body = Problem { row, delete, write, ..Problem::new(self.status, self.code, &text) };
         self.answer(self.status, problem::MEDIA_TYPE, body.to_json())
     }
 
     /// Returns the answer of Feast's feature server. Feast's SDK retries a 500 four times within three seconds, so the error of a
     /// module, which would only repeat, is a 422 here.
     pub(crate) fn as_feast(&self) -> Answer {
+        // A frame is one list of rows for all views.
+        let text = self.text(self.row.as_deref().map(|place| RowPlace { write: None, ..place.clone() }).as_ref());
         let body = match &self.feast {
             // Feast's own text has this beginning.
             Feast::Class(class @ "FeastPermissionError") => {
-                problem::feast_error(class, &format!("Permission error:\n{}", self.message))
+                problem::feast_error(class, &format!("Permission error:\n{text}"))
             }
-            Feast::Class(class) => problem::feast_error(class, &self.message),
+            Feast::Class(class) => problem::feast_error(class, &text),
             Feast::Detail(detail) => json!({ "detail": detail }).to_string(),
             Feast::Body(kind, at, message) => {
                 let at: Vec<&str> = std::iter::once("body").chain(at.iter().map(String::as_str)).collect();
-                json!({"detail": [{"type": kind, "loc": at, "msg": message, "ctx": {"error": self.message}}]})
-                    .to_string()
+                json!({"detail": [{"type": kind, "loc": at, "msg": message, "ctx": {"error": text}}]}).to_string()
             }
         };
         let status = if self.code.starts_with("module_") && self.status == StatusCode::INTERNAL_SERVER_ERROR {
@@ -284,7 +304,10 @@ impl From<ReadError> for Failure {
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
-        let (message, row) = (error.to_string(), error.row());
+        let (row, message) = match error.invalid_row() {
+            Some((at, reason)) => (Some(Box::new(RowPlace { row: Some(at.into()), ..RowPlace::default() })), reason),
+            None => (None, error.to_string()),
+        };
         let (status, code) = match error {
             WriteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, code::INVALID),
             WriteError::UnknownView(_) => {

@@ -7,7 +7,8 @@ use crate::{
     answer::{self, Answer},
     diagnose,
     failure::Failure,
-    offload, receipt,
+    offload,
+    receipt::{self, Layout},
     rows::Rows,
     state::State,
 };
@@ -57,7 +58,11 @@ pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Res
 type PushLabels = [(&'static str, String); 2];
 
 /// Returns the rows of a push, and its labels if Feast's metrics are switched on.
-fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(RowBatch, Option<PushLabels>), Failure> {
+fn pushed_rows(
+    catalogue: &Catalogue,
+    config: &Config,
+    body: &[u8],
+) -> Result<((RowBatch, Layout), Option<PushLabels>), Failure> {
     let body = python::json(body);
     let push: Push<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["push_source_name", "df"]))?;
@@ -78,16 +83,16 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(R
             return Err(Failure::invalid(code::INVALID_PUSH_MODE, message));
         }
     }
-    let mut rows = Rows::new(config);
+    let (mut rows, mut layout) = (Rows::new(config), Layout::default());
     for view in source.views.iter().filter_map(|view| catalogue.view(view)) {
         let named = Named::new(catalogue, view, &push.df, Door::Push)?;
-        append(&mut rows, view, &push.df, &named)?;
+        layout.add(append(&mut rows, view, &push.df, &named)?, 0);
     }
     let labels = config.feast_metrics.then(|| {
         let mode = push.to.as_ref().map_or("online", |to| &to.0);
         [("push_source", label(&catalogue.stored_name(name))), ("mode", mode.to_owned())]
     });
-    Ok((rows.finish(), labels))
+    Ok(((rows.finish(), layout), labels))
 }
 
 /// Answers `POST /write-to-online-store`: rows for one view.
@@ -97,7 +102,7 @@ pub(crate) async fn write(state: &State, headers: &HeaderMap, body: Bytes) -> Re
     commit(state, headers, rows, Bytes::from_static(b"null")).await
 }
 
-fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
+fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(RowBatch, Layout), Failure> {
     let body = python::json(body);
     let write: Write<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["feature_view_name", "df"]))?;
@@ -108,13 +113,14 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<R
     })?;
     let mut rows = Rows::new(config);
     let named = Named::new(catalogue, view, &write.df, Door::Write)?;
-    append(&mut rows, view, &write.df, &named)?;
-    Ok(rows.finish())
+    let layout = Layout::rows(append(&mut rows, view, &write.df, &named)?);
+    Ok((rows.finish(), layout))
 }
 
-/// Appends the rows of the columns. Ignores columns that the view does not have, because a push may write several
-/// views. The column `created` is ignored too, as in Feast: of two writes of one event the later one is kept.
-fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<(), Failure> {
+/// Appends the rows of the columns and returns their number. Ignores columns that the view does not have, because a push
+/// may write several views. The column `created` is ignored too, as in Feast: of two writes of one event the later one
+/// is kept.
+fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<usize, Failure> {
     let missing = |kind: &str, name: &str| {
         let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);
         Failure::invalid(code::MISSING_COLUMN, message)
@@ -154,7 +160,7 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'
         }
         writer.end(time)?;
     }
-    Ok(())
+    Ok(len)
 }
 
 fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Failure> {
@@ -163,10 +169,15 @@ fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Fa
         .map_err(|reason| Failure::invalid(code::INVALID_ROW, format!("row {row}, column '{column}': {reason}")))
 }
 
-async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
+async fn commit(
+    state: &State,
+    headers: &HeaderMap,
+    (rows, layout): (RowBatch, Layout),
+    body: Bytes,
+) -> Result<Answer, Failure> {
     let mut response = if body.is_empty() { answer::empty() } else { answer::json(body) };
     if !rows.is_empty() {
-        let receipt = receipt::write(state, receipt::request(rows, headers)?).await?;
+        let receipt = receipt::write(state, receipt::request(rows, headers)?, &layout).await?;
         receipt::insert_reached(response.headers_mut(), &receipt);
         crate::read::insert_position(response.headers_mut(), receipt.position, &receipt.token);
     }

@@ -38,12 +38,17 @@ pub(crate) fn request(rows: RowBatch, headers: &HeaderMap) -> Result<WriteReques
     Ok(WriteRequest { rows, idempotency_key, concern, concern_wait_ms, part })
 }
 
-/// Writes rows that the client may write, within the quotas of the project.
-pub(crate) async fn write(state: &State, mut request: WriteRequest) -> Result<WriteReceipt, Failure> {
+/// Writes rows that the client may write, within the quotas of the project. An error names an invalid row by its place in
+/// the request.
+pub(crate) async fn write(
+    state: &State,
+    mut request: WriteRequest,
+    layout: &Layout,
+) -> Result<WriteReceipt, Failure> {
     access::require_rows(&state.node.catalogue(), &request.rows)?;
     request.idempotency_key = request.idempotency_key.map(|key| state.project.qualify_key(key));
     state.spend(Rate::RowsWritten, request.rows.len() as u64, Instant::now())?;
-    state.node.write(request).await.map_err(|error| state.rejected(error, "stored"))
+    state.node.write(request).await.map_err(|error| state.rejected(error, "stored").placed(layout))
 }
 
 /// Sets the headers of an answer: the concern that was reached, and how many rows changed nothing.
@@ -75,7 +80,7 @@ impl Layout {
     }
 
     /// Returns the place of a row in the request.
-    fn place(&self, row: u32) -> RowPlace {
+    pub(crate) fn place(&self, row: u32) -> RowPlace {
         let mut at = row as usize;
         for (write, (rows, deletes)) in self.0.iter().enumerate() {
             if at >= rows + deletes {

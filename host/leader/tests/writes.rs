@@ -137,7 +137,8 @@ async fn an_invalid_row_rejects_the_whole_write_and_the_error_names_the_row_and_
     let future = RowWrite { view, event_time: ahead, key: &key, body: Some(&good) };
     let error = node.leader.write(one(future)).await.unwrap_err();
     assert!(
-        matches!(error, WriteError::FutureEvent { ahead_ms: 60_001, max_ms: 60_000, .. }) && error.row() == Some(1),
+        matches!(error, WriteError::FutureEvent { ahead_ms: 60_001, max_ms: 60_000, .. })
+            && error.invalid_row().is_some_and(|(at, _)| at == 1),
         "{error}"
     );
     assert!(error.to_string().starts_with("row 1 of view 'a' (id=7): event timestamp"), "{error}");

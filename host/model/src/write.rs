@@ -304,12 +304,6 @@ pub struct NamedRow {
     pub key: String,
 }
 
-impl fmt::Display for NamedRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {} of view '{}' ({})", self.at, self.view, self.key)
-    }
-}
-
 /// Deserializes a field at the end of a message that the previous version does not send.
 fn added_later<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(T::deserialize(deserializer).unwrap_or_default())
@@ -329,9 +323,7 @@ pub enum WriteError {
     #[error("idempotency key '{0}' was used for a different write; use a new key")]
     IdempotencyMismatch(String),
     /// An event timestamp is too far ahead.
-    #[error(
-        "{row}: event timestamp {event_time} is {ahead_ms} ms ahead of the leader's clock, more than {max_ms} ms: check the writer's clock and time zone"
-    )]
+    #[error("row {} of {}", .row.at, future(row, event_time, *ahead_ms, *max_ms))]
     FutureEvent {
         /// The timestamp.
         event_time: String,
@@ -409,15 +401,24 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Returns the index of the invalid row in the write, if the error names one.
+    /// Returns the index of the invalid row in the write, and its view with what is wrong, if the error names a row.
     #[must_use]
-    pub const fn row(&self) -> Option<u32> {
+    pub fn invalid_row(&self) -> Option<(u32, String)> {
         match self {
-            Self::FutureEvent { row, .. } => Some(row.at),
-            Self::InvalidRow { row, .. } => Some(*row),
+            Self::FutureEvent { event_time, ahead_ms, max_ms, row } => {
+                Some((row.at, future(row, event_time, *ahead_ms, *max_ms)))
+            }
+            Self::InvalidRow { row, reason } => Some((*row, reason.clone())),
             _ => None,
         }
     }
+}
+
+fn future(NamedRow { view, key, .. }: &NamedRow, event_time: &str, ahead_ms: u64, max_ms: u64) -> String {
+    format!(
+        "view '{view}' ({key}): event timestamp {event_time} is {ahead_ms} ms ahead of the leader's clock, more than \
+         {max_ms} ms: check the writer's clock and time zone"
+    )
 }
 
 impl From<InvalidChange> for WriteError {

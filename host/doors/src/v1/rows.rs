@@ -195,7 +195,7 @@ pub(super) async fn commit(
     if rows.is_empty() {
         return Err(Failure::bad_request(code::NO_ROWS, "there is no row to write and none to delete"));
     }
-    let receipt = receipt::write(state, receipt::request(rows, headers)?).await?;
+    let receipt = receipt::write(state, receipt::request(rows, headers)?, &layout).await?;
     let mut answer = json(&receipt::rows(&receipt, &layout))?;
     receipt::insert_reached(answer.headers_mut(), &receipt);
     crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);

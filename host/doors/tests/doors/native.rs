@@ -144,6 +144,37 @@ async fn a_row_that_cannot_be_taken_is_named_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn a_row_that_the_leader_rejects_is_named_by_its_place_in_the_request() {
+    let of = |driver: i64| json!({"key": {"driver_id": driver, "day": "mon"}});
+    let writes = json!({"writes": [
+        {"view": "trips", "rows": [of(1), of(2)], "deletes": [of(3), of(4)]},
+        {"view": "trips", "rows": [of(5)], "deletes": [of(6)]},
+    ]});
+    for (future, write, row, delete, place) in [
+        (1, 0, Some(1), None, "writes[0], row 1 of view 'trips' (id=7): event timestamp"),
+        (3, 0, None, Some(1), "writes[0], delete 1 of view 'trips' (id=7): event timestamp"),
+        (4, 1, Some(0), None, "writes[1], row 0 of view 'trips' (id=7): event timestamp"),
+        (5, 1, None, Some(0), "writes[1], delete 0 of view 'trips' (id=7): event timestamp"),
+    ] {
+        let door = Door::open(MemoryNode { future_row: Some(future), ..MemoryNode::default() }).await;
+        assert_eq!(door.put("/v1/views/trips", &trips()).await.status, 200);
+        let answer = door.post("/v1/rows", &writes).await;
+        refused(&answer, 422, "future_event", &[place]);
+        let problem = answer.json();
+        assert!(problem["detail"].as_str().unwrap().starts_with(place), "{problem}");
+        assert_eq!(
+            (&problem["write"], &problem["row"], &problem["delete"]),
+            (&json!(write), &json!(row), &json!(delete))
+        );
+    }
+    let door = Door::open(MemoryNode { future_row: Some(1), ..MemoryNode::default() }).await;
+    assert_eq!(door.put("/v1/views/trips", &trips()).await.status, 200);
+    let answer = door.post("/v1/views/trips/rows", &json!({"rows": [of(1)], "deletes": [of(2)]})).await;
+    refused(&answer, 422, "future_event", &["delete 0 of view 'trips'"]);
+    assert_eq!(answer.json()["write"], json!(null), "the request has one write");
+}
+
+#[tokio::test]
 async fn rows_come_as_an_arrow_stream_too() {
     let door = with_trips().await;
     let key = |name: &str, value_type| JoinKey { name: name.into(), entity: name.into(), value_type };

@@ -24,7 +24,7 @@ use littoral_model::{
     token::Watermark,
     version::Version,
     view::ViewId,
-    write::{WriteError, WriteReceipt, WriteRequest},
+    write::{NamedRow, WriteError, WriteReceipt, WriteRequest},
 };
 use littoral_replica::{Config, Mode, Table};
 use std::sync::{Arc, Mutex};
@@ -47,6 +47,8 @@ pub struct MemoryNode {
     pub tails: Option<Arc<dyn Tails>>,
     /// Answers what only edges answer, and has one conflict.
     pub is_edge: bool,
+    /// The index of a row whose event is too far ahead, in every write.
+    pub future_row: Option<u32>,
 }
 
 pub struct State {
@@ -74,6 +76,7 @@ impl Default for MemoryNode {
             arriving: Mutex::default(),
             tails: None,
             is_edge: false,
+            future_row: None,
         }
     }
 }
@@ -182,6 +185,12 @@ impl FeatureWriter for MemoryNode {
     fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
             let mut state = self.state.lock().unwrap();
+            if let Some(at) = self.future_row {
+                let row = request.rows.iter().nth(at as usize).unwrap();
+                let view = state.catalogue.view_by_id(row.view).unwrap().name.clone();
+                let (event_time, row) = (row.event_time.to_string(), NamedRow { view, at, key: "id=7".into() });
+                return Err(WriteError::FutureEvent { event_time, ahead_ms: 9, max_ms: 5, row });
+            }
             let first = state.lsn.next();
             for write in request.rows.iter() {
                 state.lsn = state.lsn.next();

@@ -53,6 +53,17 @@ fn refused(answer: &Answer, words: &[&str]) {
 }
 
 #[tokio::test]
+async fn a_row_that_the_leader_rejects_is_named_by_its_place_in_the_frame() {
+    let door = Door::open(MemoryNode { future_row: Some(3), ..MemoryNode::default() }).await;
+    for view in ["a", "b"] {
+        define(&door, view, driver(), json!({"name": "c", "event_timestamp": "ts"})).await;
+    }
+    assert_eq!(door.put("/v1/push-sources/both", &json!({"views": ["a", "b"]})).await.status, 200);
+    let df = json!({"driver_id": [1, 2], "score": [1, 2], "ts": [ago(60), ago(60)]});
+    refused(&push(&door, "both", df).await, &["row 1 of view 'b' (id=7): event timestamp"]);
+}
+
+#[tokio::test]
 async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
     let door = Door::open(MemoryNode::default()).await;
     define(&door, "clicks", driver(), json!({"name": "c", "event_timestamp": "ts"})).await;
