@@ -21,7 +21,7 @@ pub enum Cell<'a> {
     Text(Cow<'a, str>),
     /// A list.
     List(Vec<Cell<'a>>),
-    /// An object. No type accepts one, so its members are dropped.
+    /// An object. No type accepts one, so its members are dropped; but [`python::MARK`] makes one a number.
     Object,
 }
 
@@ -59,9 +59,6 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Cell<'de>, E> {
-        if let Some(number) = python::number(v) {
-            return Ok(Cell::Float(number));
-        }
         Ok(Cell::Text(Cow::Owned(v.to_owned())))
     }
 
@@ -74,8 +71,18 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Cell::Object)
+        let mut word = None;
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            if name.0 == python::MARK {
+                word = Some(map.next_value::<Cell<'de>>()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        match word {
+            Some(Cell::Text(word)) => Ok(word.parse().map_or(Cell::Object, Cell::Float)),
+            _ => Ok(Cell::Object),
+        }
     }
 }
 

@@ -228,6 +228,21 @@ mod tests {
     }
 
     #[test]
+    fn every_text_is_kept_whatever_it_begins_with() {
+        for text in ["\u{1}littoral:NaN", "\u{1}littoral:5", "\u{1}NaN", "\u{1}"] {
+            let json = serde_json::to_string(&[text]).unwrap();
+            // A bare word beside it makes the body one of Python.
+            let body = format!("[{json},NaN]");
+            let body = crate::python::json(body.as_bytes());
+            let python: Vec<Cell<'_>> = serde_json::from_slice(&body).unwrap();
+            let (plain, python) = (cell(&json), &python[0]);
+            let kept = Ok(Value::StringList(vec![text.to_owned()]));
+            assert_eq!(value(ValueType::StringList, &plain), kept, "{text:?}");
+            assert_eq!(value(ValueType::StringList, python), kept, "{text:?} beside a bare word");
+        }
+    }
+
+    #[test]
     fn event_times_are_text_or_seconds() {
         let second = EventTime(1_000_000_000);
         for one in ["1", "1.0", "\"1970-01-01T00:00:01\"", "\"1970-01-01T00:00:01Z\""] {

@@ -3,14 +3,10 @@
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Marks a text that was a bare word. No client writes this prefix.
-const MARK: &str = "\u{1}littoral:";
+/// The only member of an object that stands for a bare word. No value of a request is an object, so the mark stands for
+/// nothing else; a text or a number could be one that a client means.
+pub const MARK: &str = "\u{1}";
 const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
-
-/// Returns the number of a text that [`json`] created from a bare word.
-pub fn number(text: &str) -> Option<f64> {
-    text.strip_prefix(MARK)?.parse().ok()
-}
 
 /// Parses a body as JSON and, if that fails, again as Python writes it: hardly any client sends the bare words.
 /// `python` receives the converted body, from which the result may borrow.
@@ -31,8 +27,9 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], python: &'a mut Vec<u8>) ->
     }
 }
 
-/// Replaces the bare words `NaN`, `Infinity` and `-Infinity` in a body by texts that [`number`] recognizes. Python's encoder writes
-/// these words for floats, as Feast's SDK does for its rows. JSON does not have them.
+/// Replaces the bare words `NaN`, `Infinity` and `-Infinity` in a body by objects with [`MARK`] that a
+/// [`Cell`](crate::Cell) reads as numbers. Python's encoder writes these words for floats, as Feast's SDK does for its
+/// rows. JSON does not have them.
 pub fn json(body: &[u8]) -> Cow<'_, [u8]> {
     let mut out: Option<Vec<u8>> = None;
     let (mut copied, mut at, mut quoted) = (0, 0, false);
@@ -45,9 +42,9 @@ pub fn json(body: &[u8]) -> Cow<'_, [u8]> {
                     let out = out.get_or_insert_with(|| Vec::with_capacity(body.len() + 64));
                     out.extend_from_slice(&body[copied..at]);
                     // The mark in JSON.
-                    out.extend_from_slice(b"\"\\u0001littoral:");
+                    out.extend_from_slice(b"{\"\\u0001\":\"");
                     out.extend_from_slice(word);
-                    out.push(b'"');
+                    out.extend_from_slice(b"\"}");
                     at += word.len();
                     copied = at;
                     continue;
@@ -71,11 +68,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_bare_words_become_marked_texts() {
+    fn only_bare_words_become_marked_objects() {
         for (python, plain) in [
             (
                 r#"{"a":[NaN,-Infinity,Infinity,-1]}"#,
-                r#"{"a":["\u0001littoral:NaN","\u0001littoral:-Infinity","\u0001littoral:Infinity",-1]}"#,
+                r#"{"a":[{"\u0001":"NaN"},{"\u0001":"-Infinity"},{"\u0001":"Infinity"},-1]}"#,
             ),
             (r#"{"NaN":"\"NaN, Infinity\\"}"#, r#"{"NaN":"\"NaN, Infinity\\"}"#),
             ("", ""),
