@@ -70,7 +70,7 @@ pub enum Error {
     #[error("{source}; {rows_done} of {rows} rows are loaded: run the same command again to continue")]
     Send {
         /// The client's error.
-        source: littoral_client::Error,
+        source: Box<littoral_client::Error>,
         /// The acknowledged rows.
         rows_done: u64,
         /// All rows.

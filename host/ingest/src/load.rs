@@ -87,6 +87,7 @@ pub async fn ingest(
     if state.token.as_deref().is_some_and(|token| is_lost(&status, token)) {
         // The log was rolled back. Which rows it lost is unknown, so all rows are sent again.
         state.rows_done.clear();
+        state.rows_refused.clear();
         state.token = None;
         report.lost_since = true;
     }
@@ -94,7 +95,9 @@ pub async fn ingest(
     state.save(&state_path)?;
     if inputs.iter().all(|input| state.rows_done.get(&input.state_key()).is_some_and(|done| *done >= input.rows)) {
         progress.done(rows);
-        (report.was_finished, report.rows_resumed) = (true, rows);
+        report.was_finished = true;
+        report.rows_refused_before = inputs.iter().map(|input| state.refused(input)).sum();
+        report.rows_resumed = rows - report.rows_refused_before;
         report.finish(began.elapsed());
         return Ok(report);
     }
@@ -247,9 +250,11 @@ impl Load<'_> {
     async fn file(&mut self, inputs: &Arc<Vec<Input>>, at: usize, latest: Option<Arc<Latest>>) -> Result<(), Error> {
         let input = &inputs[at];
         let from = self.state.rows_done.get(&input.state_key()).copied().unwrap_or(0).min(input.rows);
+        let refused = self.state.refused(input).min(from);
         self.progress.file(&input.path, input.rows, from);
         self.progress.done(from);
-        self.report.rows_resumed += from;
+        self.report.rows_resumed += from - refused;
+        self.report.rows_refused_before += refused;
         let partitions = self.options.in_flight;
 
         let (sent_tx, mut sent) = mpsc::channel(2 * partitions);
@@ -281,7 +286,7 @@ impl Load<'_> {
         };
         let reading = tokio::task::spawn_blocking(move || split.run(&parts, &chunks_tx));
 
-        let mut progress = FileProgress { done: from, ..FileProgress::default() };
+        let mut progress = FileProgress { done: from, refused, ..FileProgress::default() };
         let mut failed = None;
         loop {
             tokio::select! {
@@ -291,20 +296,23 @@ impl Load<'_> {
                     None => break,
                     // The other partitions finish their requests, so that the acknowledged rows are known.
                     Some(Sent::Failed { error, row }) => drop(failed.get_or_insert((error, row))),
-                    Some(Sent::Refused { row, reason }) => self.refused(input, row, reason),
+                    Some(Sent::Refused { row, reason }) => {
+                        progress.refused_after.insert(row);
+                        self.refused(input, row, reason);
+                    }
                     Some(Sent::Body { rows, bytes, receipt }) => self.acknowledged(rows, bytes, &receipt),
                     Some(Sent::Part { chunk }) => progress.acknowledged(chunk),
                 },
             }
             self.settle(&mut progress);
-            self.save(input, progress.done, false)?;
+            self.save(input, &progress, false)?;
         }
         // The last chunk may have no parts; then only its announcement accounts for it.
         while let Ok(chunk) = chunks.try_recv() {
             progress.announced(chunk);
         }
         self.settle(&mut progress);
-        self.save(input, progress.done, true)?;
+        self.save(input, &progress, true)?;
         // Closed channels stop a reader that still has rows.
         senders.abort_all();
         drop((sent, chunks));
@@ -312,9 +320,10 @@ impl Load<'_> {
         if let Some((source, row)) = failed {
             let rows_done = self.report.rows_resumed + self.report.rows_sent + self.report.rows_superseded;
             let rows = self.report.rows;
+            let source = Box::new(source);
             return Err(match row {
                 None => Error::Send { source, rows_done, rows },
-                Some(row) => Error::Row { path: input.path.clone(), row, source: Box::new(source), rows_done, rows },
+                Some(row) => Error::Row { path: input.path.clone(), row, source, rows_done, rows },
             });
         }
         read?;
@@ -353,12 +362,15 @@ impl Load<'_> {
         }
     }
 
-    fn save(&mut self, input: &Input, done: u64, now: bool) -> Result<(), Error> {
+    fn save(&mut self, input: &Input, file: &FileProgress, now: bool) -> Result<(), Error> {
         if !now && self.saved.elapsed() < SAVE_EVERY {
             return Ok(());
         }
         self.saved = Instant::now();
-        self.state.rows_done.insert(input.state_key(), done);
+        self.state.rows_done.insert(input.state_key(), file.done);
+        if file.refused > 0 {
+            self.state.rows_refused.insert(input.state_key(), file.refused);
+        }
         self.state.save(&self.state_path)
     }
 }
@@ -368,6 +380,10 @@ impl Load<'_> {
 #[derive(Default)]
 struct FileProgress {
     done: u64,
+    /// How many of the done rows the node rejected.
+    refused: u64,
+    /// The rejected rows after the done ones. A resumed load sends them again.
+    refused_after: BTreeSet<u64>,
     open: VecDeque<Chunk>,
     /// Parts that were acknowledged before their chunk's announcement arrived.
     early: BTreeMap<u64, usize>,
@@ -389,6 +405,8 @@ impl FileProgress {
     fn next_done(&mut self) -> Option<Chunk> {
         let chunk = self.open.pop_front_if(|chunk| chunk.parts_left == 0)?;
         self.done += chunk.rows;
+        let after = self.refused_after.split_off(&self.done);
+        self.refused += std::mem::replace(&mut self.refused_after, after).len() as u64;
         Some(chunk)
     }
 }

@@ -13,8 +13,10 @@ pub struct Report {
     pub rows: u64,
     /// Rows that were sent and acknowledged in this run.
     pub rows_sent: u64,
-    /// Rows that an earlier run had loaded.
+    /// Rows that an earlier run had loaded, or had not sent because another row of their key replaces them.
     pub rows_resumed: u64,
+    /// Rows that the node rejected in an earlier run, and that were left out.
+    pub rows_refused_before: u64,
     /// Rows that were not sent because another row of their key replaces them: a later one (`latest_only`), or one with
     /// the same event timestamp that was created later.
     pub rows_superseded: u64,
@@ -26,7 +28,7 @@ pub struct Report {
     pub rows_known: u64,
     /// Sent rows that were outranked by stored rows.
     pub rows_outranked: u64,
-    /// Rows that the node rejected and that were left out (`skip_refused`).
+    /// Rows that the node rejected in this run, and that were left out (`skip_refused`).
     pub rows_refused: u64,
     /// The first rejected rows.
     pub refused: Vec<Refused>,
@@ -40,7 +42,7 @@ pub struct Report {
     pub columns_ignored: Vec<String>,
     /// Whether the log was rolled back and has lost rows of an earlier run; then all rows are sent again.
     pub lost_since: bool,
-    /// Whether an earlier run had loaded everything, so that nothing was sent.
+    /// Whether an earlier run had dealt with every row, so that nothing was sent.
     pub was_finished: bool,
     /// How long the run took, in milliseconds.
     pub elapsed_ms: u64,

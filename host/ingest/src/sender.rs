@@ -64,12 +64,12 @@ impl Sender {
 
     /// Sends a part. Returns whether all of it was acknowledged or left out.
     async fn part(&self, part: Part) -> bool {
-        let mut waiting: VecDeque<Body> = part.bodies.into();
-        while let Some(body) = waiting.pop_front() {
+        let mut waiting: VecDeque<_> = part.bodies.into_iter().map(|body| (body, false)).collect();
+        while let Some((body, is_rest)) = waiting.pop_front() {
             if self.stopped.load(Relaxed) {
                 return false;
             }
-            let key = format!("{}-{}", part.key, place(&body, &part.rows));
+            let key = format!("{}-{}", part.key, place(&body, is_rest));
             let (rows, bytes) = (body.rows.len() as u64, body.stream.len() as u64);
             let error = match self.client.write_arrow(&self.view, body.stream.clone(), Some(&key)).await {
                 Ok(receipt) => {
@@ -89,7 +89,7 @@ impl Sender {
                 return false;
             };
             match self.around(all, &body, at).await {
-                Ok(rest) => rest.into_iter().rev().for_each(|body| waiting.push_front(body)),
+                Ok(bodies) => bodies.into_iter().rev().for_each(|body| waiting.push_front((body, true))),
                 Err(reason) => {
                     self.stopped.store(true, Relaxed);
                     let error = Error::Request(reason);
@@ -117,10 +117,12 @@ impl Sender {
     }
 }
 
-/// Returns what distinguishes a body from the others of its part: where its rows begin, and, if rows are left out, where they end.
-fn place(body: &Body, rows: &Option<Arc<Checked>>) -> String {
-    match rows {
-        None => body.rows.start.to_string(),
-        Some(_) => format!("{}..{}", body.rows.start, body.rows.end),
+/// Returns what distinguishes a body from the others of its part: where its rows begin, and, if it is the rest of a body
+/// with a rejected row, where they end. A body that is no rest has the same key whether or not rejected rows are left
+/// out, so that the node recognises the bodies that an earlier run has sent.
+fn place(body: &Body, is_rest: bool) -> String {
+    match is_rest {
+        false => body.rows.start.to_string(),
+        true => format!("{}..{}", body.rows.start, body.rows.end),
     }
 }

@@ -1,6 +1,6 @@
 //! The state of a load between runs.
 
-use crate::Error;
+use crate::{Error, files::Input};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,9 @@ pub(crate) struct State {
     pub(crate) fingerprint: String,
     /// How many rows are done, counted from the file's beginning, by [`crate::files::Input::state_key`].
     pub(crate) rows_done: BTreeMap<String, u64>,
+    /// How many of these rows the node rejected, by the same key. States of older builds lack it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rows_refused: BTreeMap<String, u64>,
     /// Distinguishes the idempotency keys of a load that was started over from those of earlier runs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) again: String,
@@ -68,6 +71,11 @@ impl State {
         })?;
         let same = state.version == VERSION && state.fingerprint == fingerprint;
         Ok(if same { state } else { Self::new(fingerprint) })
+    }
+
+    /// Returns how many done rows of a file the node rejected.
+    pub(crate) fn refused(&self, input: &Input) -> u64 {
+        self.rows_refused.get(&input.state_key()).copied().unwrap_or(0)
     }
 
     /// Replaces the state file atomically.

@@ -59,6 +59,47 @@ async fn refused_rows_are_left_out_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_run_that_skips_rejected_rows_after_one_that_did_not_counts_each_row_once() {
+    let path = fixture("route_daily_last_week.parquet");
+    let world = World::new().await;
+    world.node.lock().refuses.insert(key("ATL", "ABE"));
+    let error = ingest(&path, &world.client, &world.options(), &mut Silent).await.unwrap_err();
+    let Error::Row { rows_done, .. } = error else { panic!("{error}") };
+    assert!(rows_done > 0, "the first run loads rows before it fails");
+
+    let options = Options { skip_refused: true, ..world.options() };
+    let report = ingest(&path, &world.client, &options, &mut Silent).await.unwrap();
+    let left_out = report.rows_refused;
+    assert!(left_out > 0);
+    assert_eq!(report.rows_resumed + report.rows_known, rows_done, "the rows of the first run");
+    assert_eq!(report.rows_resumed + report.rows_sent, ROUTE_ROWS - left_out);
+    assert_eq!(world.node.lock().row_count(), ROUTE_ROWS - left_out, "no row is written twice");
+
+    // Nothing is left to do, and rejected rows do not count as loaded.
+    let again = ingest(&path, &world.client, &options, &mut Silent).await.unwrap();
+    assert!(again.was_finished);
+    assert_eq!((again.rows_resumed, again.rows_refused_before), (ROUTE_ROWS - left_out, left_out));
+}
+
+#[tokio::test]
+async fn rejected_rows_of_an_interrupted_run_do_not_count_as_loaded() {
+    let path = fixture("route_daily_last_week.parquet");
+    let world = World::new().await;
+    world.node.lock().refuses.insert(key("ATL", "ABE"));
+    let options = Options { skip_refused: true, ..world.options() };
+    for taken in [40, 80, 100] {
+        world.node.lock().patience = Some(taken);
+        ingest(&path, &world.client, &options, &mut Silent).await.unwrap_err();
+    }
+    world.node.lock().patience = None;
+    let report = ingest(&path, &world.client, &options, &mut Silent).await.unwrap();
+    let left_out = ROUTE_ROWS - world.node.lock().row_count();
+    assert!(report.rows_resumed > 0 && report.rows_refused_before > 0, "{report:?}");
+    assert_eq!(report.rows_refused_before + report.rows_refused, left_out);
+    assert_eq!(report.rows_resumed + report.rows_sent, ROUTE_ROWS - left_out);
+}
+
+#[tokio::test]
 async fn a_load_that_is_begun_anew_is_not_taken_for_the_first() {
     let world = World::new().await;
     let path = fixture("route_daily_last_week.parquet");

@@ -130,11 +130,15 @@ pub fn failed(error: Error) -> Failure {
 
 fn describe(report: &Report) -> String {
     if report.was_finished {
-        let rows = text::count(report.rows);
-        return format!(
-            "{} all {rows} rows were loaded by an earlier run; --restart sends them again",
-            "nothing to do:".green()
-        );
+        let (rows, nothing) = (text::count(report.rows_resumed), "nothing to do:".green());
+        return match report.rows_refused_before {
+            0 => format!("{nothing} all {rows} rows were loaded by an earlier run; --restart sends them again"),
+            refused => format!(
+                "{nothing} an earlier run loaded {rows} rows and skipped {} that the node rejected; --restart sends all \
+                 of them again",
+                text::count(refused)
+            ),
+        };
     }
     let took = text::span(Duration::from_millis(report.elapsed_ms));
     let (rows, rate) = (text::count(report.rows_sent - report.rows_known), text::count(report.rows_per_second as u64));
@@ -157,6 +161,10 @@ fn describe(report: &Report) -> String {
             "; {} were skipped in favour of a later row of their key",
             text::count(report.rows_superseded)
         ));
+    }
+    if report.rows_refused_before > 0 {
+        let refused = text::count(report.rows_refused_before);
+        line.push_str(&format!("; {refused} were rejected and skipped by an earlier run"));
     }
     if report.rows_refused > 0 {
         line.push_str(&format!(
