@@ -20,6 +20,7 @@ mod handle;
 
 mod anti_entropy;
 mod leader_link;
+mod loading;
 mod local_snapshot;
 mod modules;
 mod observe;
@@ -42,5 +43,6 @@ pub const FORMATS: [littoral_model::format::Format; 2] =
 pub use config::{Config, InvalidConfig};
 pub use handle::{Closed, Handle};
 pub use littoral_edge_core::ViewMode;
+pub use loading::Loading;
 pub use local_snapshot::rewrite_snapshot;
-pub use start::{StartError, start};
+pub use start::{StartError, start, start_on};

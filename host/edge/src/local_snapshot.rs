@@ -5,6 +5,7 @@
 
 use crate::{
     config::Config,
+    loading::Loading,
     replica::{AppliedPoint, Holding, Replica},
     row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer},
     shared::Shared,
@@ -21,6 +22,7 @@ use littoral_model::{
 use littoral_protocol::frame::Resume;
 use littoral_replica::Mode;
 use littoral_wire::rows;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
@@ -157,8 +159,13 @@ fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
 }
 
 /// Reads a replica. Returns `None` if there is no file, or if it lacks a view that must now be
-/// full. A view that did not fit stays resident until the leader's next snapshot.
-pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Error> {
+/// full. A view that did not fit stays resident until the leader's next snapshot. This many threads decode the rows;
+/// without one, the calling thread does.
+pub(crate) fn read(
+    config: &Config,
+    path: &Path,
+    (threads, loading): (usize, &Loading),
+) -> Result<Option<Replica>, Error> {
     let Some(mut reader) = Reader::open(KIND, path)? else { return Ok(None) };
     let head = head(&mut reader)?;
     let holdings = config.holdings();
@@ -181,12 +188,13 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     }
     let rows = head.rows_estimate.min(reader.rows_max()).min(config.full_bytes_max / 100);
     replica.table.reserve(usize::try_from(rows.min(4_000_000)).unwrap_or_default());
-    let mut total = 0;
-    while let Some(block) = reader.rows()? {
-        for row in rows::iter(&block) {
-            let row = row.map_err(|error| reader.damaged(error.to_string()))?;
-            let Some(row) = row else { return Err(reader.damaged("it contains an empty row".to_owned())) };
-            total += 1;
+    loading.begin(head.rows_estimate.min(reader.rows_max()));
+    let apply = |block: &[u8]| {
+        let mut read = 0;
+        for row in rows::iter(block) {
+            let row = row.map_err(|error| error.to_string())?;
+            let Some(row) = row else { return Err("it contains an empty row".to_owned()) };
+            read += 1;
             if !here.may_hold(catalogue.regions_of(row.view)) {
                 continue;
             }
@@ -202,8 +210,29 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
                 Some((Holding::Elsewhere, _)) | None => {}
             }
         }
+        loading.add(read);
+        Ok(())
+    };
+    let (mut unreadable, damage) = (None, Mutex::new(None));
+    let mut next = || {
+        if damage.lock().is_some() {
+            return None;
+        }
+        reader.rows().unwrap_or_else(|error| {
+            unreadable = Some(error);
+            None
+        })
+    };
+    littoral_runtime::share_work(threads, "edge-restore", &mut next, &|block: Vec<u8>| {
+        if let Err(reason) = apply(&block) {
+            damage.lock().get_or_insert(reason);
+        }
+    });
+    if let Some(reason) = damage.into_inner() {
+        return Err(reader.damaged(reason));
     }
-    reader.finish(total)?;
+    unreadable.map_or(Ok(()), Err)?;
+    reader.finish(loading.rows())?;
     crate::budget::enforce_on(&replica, &holdings);
     Ok(Some(replica))
 }
@@ -215,7 +244,7 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
 /// # Errors
 /// What is wrong with the file, as a start would log it.
 pub fn rewrite_snapshot(config: &Config, from: &Path, to: &Path) -> Result<Option<u64>, String> {
-    let replica = read(config, from).map_err(|error| error.to_string())?;
+    let replica = read(config, from, (0, &Loading::default())).map_err(|error| error.to_string())?;
     replica.map(|replica| write(&replica, here(config), to)).transpose().map_err(|error| error.to_string())
 }
 
@@ -259,10 +288,10 @@ pub(crate) async fn save(shared: &Arc<Shared>) {
 }
 
 /// Reads the last snapshot at the start. Rejects a damaged one with a warning.
-pub(crate) fn load(config: &Config) -> Option<Replica> {
+pub(crate) fn load(config: &Config, loading: &Loading) -> Option<Replica> {
     let path = path(config)?;
     let begun = Instant::now();
-    match read(config, &path) {
+    match read(config, &path, (littoral_runtime::all_cores(), loading)) {
         Ok(Some(replica)) => {
             tracing::info!(rows = replica.table.len(), position = %replica.position(), ms = begun.elapsed().as_millis() as u64, "warm start from the local snapshot");
             Some(replica)

@@ -5,12 +5,19 @@ use crate::{
     data_dir::DataDir,
     follow,
     handle::Handle,
+    loading::Loading,
     local_snapshot, modules, observe,
     shared::Shared,
 };
 use littoral_model::ports::ModuleRuntime;
-use std::sync::Arc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use std::{sync::Arc, time::Duration};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+
+/// How often a start that takes long logs its progress.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +53,30 @@ pub async fn start(
     runtime: Arc<dyn ModuleRuntime>,
     stop: CancellationToken,
 ) -> Result<Handle, StartError> {
+    start_on(Arc::default(), config, runtime, stop).await
+}
+
+/// Like [`start`], with `loading` for the progress of reading the local snapshot.
+///
+/// # Errors
+/// Like [`start`].
+pub async fn start_on(
+    loading: Arc<Loading>,
+    config: Config,
+    runtime: Arc<dyn ModuleRuntime>,
+    stop: CancellationToken,
+) -> Result<Handle, StartError> {
     config.check()?;
     config.leader.region = config.region;
     let stop = stop.child_token();
     let data_dir = config.data_dir.as_deref().map(DataDir::lock).transpose()?;
     let shared = Arc::new(Shared::new(config, runtime));
-    let loading = shared.clone();
+    let reporting = AbortOnDropHandle::new(tokio::spawn(report(loading.clone())));
+    let reading = shared.clone();
     // Reading a large file would block the workers.
-    if let Ok(Some(replica)) = tokio::task::spawn_blocking(move || local_snapshot::load(&loading.config)).await {
+    let read = tokio::task::spawn_blocking(move || local_snapshot::load(&reading.config, &loading)).await;
+    drop(reporting);
+    if let Ok(Some(replica)) = read {
         shared.swap_replica(Arc::new(replica));
     }
     let tasks = TaskTracker::new();
@@ -71,4 +94,12 @@ pub async fn start(
     });
     tasks.close();
     Ok(Handle { shared, tasks, stop })
+}
+
+/// Logs the progress of a long start.
+async fn report(progress: Arc<Loading>) {
+    loop {
+        tokio::time::sleep(REPORT_INTERVAL).await;
+        tracing::info!(%progress, "starting");
+    }
 }

@@ -13,13 +13,15 @@ use crate::{
     },
     ready::Ready,
 };
+use littoral_edge::Loading;
 use littoral_feed::server::{Shared, serve_shared};
 use littoral_model::region::Region;
 use littoral_runtime::{Supervisor, TaskKind, metrics};
 use littoral_tls::Role;
 use std::{convert::Infallible, sync::Arc};
 
-/// Starts an edge. Its door is open from the start and answers from the replica once the local snapshot has been read.
+/// Starts an edge. Its door reports the progress of the start, and answers from the replica once the local snapshot has
+/// been read.
 /// Until the first snapshot is complete, it answers reads with `not_ready`.
 ///
 /// # Errors
@@ -54,10 +56,12 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
         data_dir::check(path, "edge.data_dir")?;
         metrics::watch_disk(path);
     }
-    let opener = front.serve(&mut tasks, || "the local snapshot is being read".to_owned());
+    let loading = Arc::new(Loading::default());
+    let shown = loading.clone();
+    let opener = front.serve(&mut tasks, move || shown.to_string());
     let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;
     let stop = tasks.supervisor.token(TaskKind::Core);
-    let edge = littoral_edge::start(config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
+    let edge = littoral_edge::start_on(loading, config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
     let running = edge.clone();
     tasks.supervisor.spawn(TaskKind::Core, "replica", async move {
         running.stopped().await;

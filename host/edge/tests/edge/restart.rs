@@ -1,9 +1,10 @@
 //! Warm restarts.
 
 use crate::{leader::*, support::*};
-use littoral_edge::Config;
+use littoral_edge::{Config, Loading};
 use littoral_model::{freshness::*, ports::*, view::ViewId};
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn a_restart_is_warm_and_resumes() {
@@ -38,6 +39,25 @@ async fn a_restart_is_warm_and_resumes() {
     assert_eq!(leader.snapshots.load(SeqCst), 1, "only the first start took a snapshot");
     assert_eq!(*edge.node.catalogue(), *leader.catalogue());
     edge.eventually("fresh", |node| node.shortfalls().not_fresh.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_warm_start_shows_how_many_rows_it_has_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let leader = Leader::new(7);
+    (0..3_000).for_each(|key| drop(leader.put(1, key, key as i64)));
+    let served = serve(&leader).await;
+    let edge = start(stored(&served.address, directory.path())).await;
+    edge.values(1, &[2_999], &leader.token()).await;
+    edge.stop().await;
+
+    let (loading, stop) = (Arc::new(Loading::default()), CancellationToken::new());
+    assert_eq!(loading.to_string(), "opening the local snapshot");
+    let config = stored(&served.address, directory.path());
+    let node = littoral_edge::start_on(loading.clone(), config, Arc::new(Runtime::default()), stop).await.unwrap();
+    assert_eq!(loading.to_string(), "read 3000 of about 3000 rows of the local snapshot");
+    assert_eq!(node.page(ViewId(1), None, 10_000).unwrap().rows.len(), 3_000);
+    node.close().await;
 }
 
 #[tokio::test]
