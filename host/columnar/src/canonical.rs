@@ -223,6 +223,16 @@ mod tests {
             "column 'delay' is Utf8, which cannot become bool: text is not a bool: write true or false, or 1 or 0; or declare \
              it as string in the view"
         );
+        let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+        for view in [DataType::ListView(item.clone()), DataType::LargeListView(item)] {
+            let text = refused(view, ValueType::DoubleList);
+            assert!(
+                text.ends_with(
+                    "this encoding is not read: cast the column to List or LargeList, or to its plain values"
+                ),
+                "{text}"
+            );
+        }
         let nested = DataType::new_list(DataType::new_list(DataType::Float64, true), true);
         assert!(refused(nested, ValueType::DoubleList).contains("a list is not a scalar"));
         let list = DataType::new_list(DataType::Float64, true);

@@ -39,6 +39,7 @@ pub(crate) fn kind(data_type: &DataType) -> Kind {
             _ if matches!(**values, DataType::Dictionary(..)) => Kind::Structure,
             plain => plain,
         },
+        DataType::ListView(_) | DataType::LargeListView(_) | DataType::RunEndEncoded(_, _) => Kind::Encoding,
         _ => Kind::Structure,
     }
 }

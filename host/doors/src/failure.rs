@@ -288,7 +288,9 @@ impl From<ReadError> for Failure {
         let (status, code) = match &error {
             // Not 503, as an immediate retry would wait again.
             ReadError::NotFreshEnough { .. } => (StatusCode::PRECONDITION_FAILED, code::NOT_FRESH_ENOUGH),
-            ReadError::LeaderUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, code::LEADER_UNAVAILABLE),
+            ReadError::LeaderUnavailable(_) | ReadError::RowsUnknown(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, code::LEADER_UNAVAILABLE)
+            }
             ReadError::NotReady | ReadError::NotAllHere(_) => (StatusCode::SERVICE_UNAVAILABLE, code::NOT_READY),
             ReadError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED),
             // Not 503, as no other door has it either.

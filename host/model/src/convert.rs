@@ -61,8 +61,12 @@ pub enum Why {
     NotWhole,
     /// The type cannot hold this value exactly, or the value may already have been rounded.
     NotExact,
-    /// The text is not a number, or exceeds the range of a double.
+    /// The text is empty.
+    Empty,
+    /// The text is not a number.
     NotNumber,
+    /// The text is a number that a double cannot hold.
+    NotDouble,
     /// The text is not a timestamp, for this reason.
     NotTime(&'static str),
     /// The list has a missing element, which feature lists cannot hold.
@@ -98,7 +102,9 @@ impl fmt::Display for Why {
             Self::NotExact => {
                 ", which the type cannot represent exactly: send it as an integer, or choose a wider type"
             }
-            Self::NotNumber => ", which is not a number that a double can hold",
+            Self::Empty => ", which is empty: write a missing value as null",
+            Self::NotNumber => ", which is not a number",
+            Self::NotDouble => ", which is a number that a double cannot hold",
             Self::NotTime(why) => return write!(f, ", which {why}"),
             Self::NullElement => ": only lists of float or double can hold missing elements, as NaN",
         })
@@ -158,7 +164,11 @@ impl Source<'_> {
             Self::Unsigned(v) => Ok(Number::Whole(i128::from(*v))),
             Self::Float(v) => Ok(Number::Real(*v)),
             Self::Decimal(digits) => Number::from_digits(digits).ok_or(Why::Range),
-            Self::Text(text) => Number::from_digits(text).ok_or(Why::NotNumber),
+            Self::Text(text) => Number::from_digits(text).ok_or_else(|| match text.trim() {
+                "" => Why::Empty,
+                text if text.parse::<f64>().is_ok() => Why::NotDouble,
+                _ => Why::NotNumber,
+            }),
             _ => Err(Why::Kind),
         }
     }
@@ -224,6 +234,7 @@ pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
         Source::Instant(instant) => Some(instant.seconds),
         Source::Text(text) if Number::from_digits(text).is_none() => match text.trim() {
             "NaT" => None,
+            "" => return Err(Refusal::new(expected, source, Why::Empty)),
             text => match text.parse::<Instant>() {
                 Ok(instant) => Some(instant.seconds),
                 Err(error) => return Err(Refusal::new(expected, source, Why::NotTime(error.why))),
@@ -301,6 +312,7 @@ pub fn event_time(source: &Source<'_>) -> Result<Option<EventTime>, String> {
         }
         Source::Instant(instant) => time(*instant).map(Some),
         Source::Text(text) if text.trim() == "NaT" => Ok(None),
+        Source::Text(text) if text.trim().is_empty() => Err(no_time() + ", which is empty"),
         Source::Text(text) => {
             text.parse().map(Some).map_err(|error: crate::event_time::InvalidEventTime| error.to_string())
         }

@@ -71,9 +71,7 @@ impl ReadAnswer {
         let unknown = self.unknown.iter().filter(|(of, _)| *of as usize == read).count();
         (unknown > 0).then(|| {
             let (asked, view) = (self.rows.get(read).map_or(unknown, Vec::len), view_name(read));
-            ReadError::LeaderUnavailable(format!(
-                "this edge does not hold {unknown} of the {asked} rows of view '{view}', so whether they exist is unknown"
-            ))
+            ReadError::RowsUnknown(format!("{unknown} of the {asked} rows of view '{view}'"))
         })
     }
 }
@@ -146,6 +144,12 @@ pub enum ReadError {
     /// The project's rows may not be read in the region of the node or of the receiver.
     #[error("{0}")]
     OutsideRegions(String),
+    /// The replica lacks rows that the read needs, and its leader does not answer. The text states which rows.
+    #[error(
+        "whether {0} exist is unknown: this edge does not hold them, and its leader, from which it would fetch them, cannot be \
+         reached; retry later, use another edge, or hold the whole view here (\"full\" in [edge.views])"
+    )]
+    RowsUnknown(String),
 }
 
 fn names(regions: &[Region]) -> String {

@@ -72,7 +72,7 @@ impl<X> Answer<X> {
     /// does not count, because the module receives its status and decides what follows from it.
     ///
     /// # Errors
-    /// [`ReadError::LeaderUnavailable`].
+    /// [`ReadError::RowsUnknown`].
     pub fn reject_unknown(&self) -> Result<(), Error> {
         let Plan { lookups, outputs, calls, .. } = &self.prepared.plan;
         let view_name = |lookup: usize| {
@@ -89,8 +89,7 @@ impl<X> Answer<X> {
                 Output::Made { call, output } => {
                     if self.made(call, output).is_some_and(|rows| rows.statuses.contains(&Status::Unknown)) {
                         let module = calls.get(call).map_or("", |call| &*call.name);
-                        let why = format!("module '{module}' needs rows that this node does not hold");
-                        return Err(ReadError::LeaderUnavailable(why).into());
+                        return Err(ReadError::RowsUnknown(format!("rows that module '{module}' needs")).into());
                     }
                 }
                 Output::Key(_) | Output::UnneededKey(_) => {}

@@ -47,7 +47,12 @@ async fn feasts_door_fails_with_their_view_and_number() {
     let read = |ids: Value| json!({"features": ["v:x"], "entities": {"id": ids}});
     assert_eq!(door.post("/get-online-features", &read(json!([1]))).await.status, 200);
     let answer = door.post("/get-online-features", &read(json!([1, 2, 3]))).await;
-    unavailable(&answer, "does not hold 2 of the 3 rows of view 'v'");
+    unavailable(&answer, "whether 2 of the 3 rows of view 'v' exist is unknown: this edge does not hold them");
+    unavailable(&answer, "retry later, use another edge, or hold the whole view here");
+    assert!(
+        !String::from_utf8_lossy(&answer.body).contains("read from the replica"),
+        "the read was one of the replica"
+    );
     let stale = [("littoral-on-unmet", "serve_stale")];
     let answer = door.send("POST", "/get-online-features", &stale, read(json!([2])).to_string()).await;
     unavailable(&answer, "'v'");
@@ -61,5 +66,5 @@ async fn what_a_module_makes_of_them_is_unknown_too() {
     let columns = answer.json()["columns"].as_array().unwrap().clone();
     let made = columns.last().unwrap();
     assert_eq!((&made["values"], &made["statuses"]), (&json!([1.5, null]), &json!(["PRESENT", "UNKNOWN"])));
-    unavailable(&door.post("/get-online-features", &read).await, "module 'm' needs rows");
+    unavailable(&door.post("/get-online-features", &read).await, "whether rows that module 'm' needs exist is unknown");
 }

@@ -29,6 +29,8 @@ pub enum Kind {
     List,
     /// A struct, map, object or union.
     Structure,
+    /// An encoding of Arrow that is not read.
+    Encoding,
 }
 
 /// Whether values of a kind can be converted to a type.
@@ -44,7 +46,7 @@ pub enum Rule {
 
 impl Kind {
     /// Every kind, in the table's order.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Self::Null,
         Self::Bool,
         Self::Integer,
@@ -57,6 +59,7 @@ impl Kind {
         Self::Duration,
         Self::List,
         Self::Structure,
+        Self::Encoding,
     ];
 
     /// Returns the kind's name, its name in JSON, and its names in Arrow and Parquet.
@@ -86,7 +89,8 @@ impl Kind {
             Self::TimeOfDay => ("time of day", "", "Time32, Time64"),
             Self::Duration => ("duration", "", "Duration, Interval"),
             Self::List => ("list", "an array", "List, LargeList, FixedSizeList"),
-            Self::Structure => ("structure", "an object", "Struct, Map, Union, ListView, RunEndEncoded"),
+            Self::Structure => ("structure", "an object", "Struct, Map, Union"),
+            Self::Encoding => ("encoding", "", "ListView, LargeListView, RunEndEncoded"),
         }
     }
 
@@ -97,6 +101,7 @@ impl Kind {
             Self::Structure => "an object",
             Self::TimeOfDay => "a time of day",
             Self::Duration => "a duration",
+            Self::Encoding => "an encoding that is not read",
             other => other.names().0,
         }
     }
@@ -117,6 +122,9 @@ pub const fn rule(kind: Kind, value_type: ValueType) -> Rule {
             Rejected("a duration is not a feature type: write it as a number in a unit of your choice")
         }
         (Kind::Structure, _) => Rejected("a structure is not a feature type: write its members as separate features"),
+        (Kind::Encoding, _) => {
+            Rejected("this encoding is not read: cast the column to List or LargeList, or to its plain values")
+        }
 
         (Kind::Bool, Bool) | (Kind::Text, String) | (Kind::Bytes, Bytes) => Accepted("unchanged"),
         (Kind::Instant, UnixTimestamp) => Accepted("rounded down to seconds"),

@@ -27,7 +27,7 @@ fn samples(kind: Kind) -> Vec<Source<'static>> {
         Kind::Instant => {
             [i64::MIN + 1, 0, i64::MAX].map(|s| Source::Instant(Instant { seconds: s, nanos: 1 })).to_vec()
         }
-        Kind::TimeOfDay | Kind::Duration | Kind::List | Kind::Structure => vec![Source::Other(kind)],
+        Kind::TimeOfDay | Kind::Duration | Kind::List | Kind::Structure | Kind::Encoding => vec![Source::Other(kind)],
     }
 }
 
@@ -112,6 +112,22 @@ fn an_integer_never_becomes_another_integer() {
 }
 
 #[test]
+fn text_that_is_no_number_is_explained() {
+    for value_type in
+        [ValueType::Int32, ValueType::Int64, ValueType::Float, ValueType::Double, ValueType::UnixTimestamp]
+    {
+        for empty in ["", " "] {
+            let refusal = value(value_type, &Source::Text(empty)).unwrap_err();
+            assert_eq!(refusal.why, Why::Empty, "{value_type}");
+            assert!(refusal.to_string().ends_with("which is empty: write a missing value as null"), "{refusal}");
+        }
+    }
+    assert_eq!(why(ValueType::Double, Source::Text("1e400")), Why::NotDouble);
+    assert!(value(ValueType::Int64, &Source::Text("five")).unwrap_err().to_string().ends_with("which is not a number"));
+    assert!(event_time(&Source::Text("")).unwrap_err().ends_with("got '', which is empty"));
+}
+
+#[test]
 fn floats_round_and_never_overflow_and_integers_stay_exact_in_them() {
     assert_eq!(ok(ValueType::Float, Source::Float(0.1)), Value::Float(0.1));
     assert_eq!(ok(ValueType::Float, Source::Float(1e-46)), Value::Float(0.0), "rounded like every number");
@@ -137,9 +153,9 @@ fn floats_round_and_never_overflow_and_integers_stay_exact_in_them() {
     }
     let (round, lost) = (format!("1{}", "0".repeat(60)), format!("1{}1", "0".repeat(59)));
     assert_eq!(ok(ValueType::Double, Source::Text(&round)), Value::Double(1e60));
-    assert_eq!(why(ValueType::Double, Source::Text(&lost)), Why::NotNumber);
-    assert_eq!(why(ValueType::Double, Source::Text("1e400")), Why::NotNumber);
-    assert_eq!(why(ValueType::Double, Source::Text("-1e400")), Why::NotNumber);
+    assert_eq!(why(ValueType::Double, Source::Text(&lost)), Why::NotDouble);
+    assert_eq!(why(ValueType::Double, Source::Text("1e400")), Why::NotDouble);
+    assert_eq!(why(ValueType::Double, Source::Text("-1e400")), Why::NotDouble);
     assert_eq!(why(ValueType::Float, Source::Text("1e39")), Why::Range);
     assert_eq!(why(ValueType::Float, Source::Float(-1e39)), Why::Range);
     assert_eq!(why(ValueType::Float, Source::Int((1 << 24) + 1)), Why::NotExact);

@@ -49,8 +49,8 @@ async fn an_old_component_is_contained_like_a_new_one() {
 async fn a_lookup_of_an_unknown_row_is_an_error_to_an_old_component_and_a_status_to_a_new_one() {
     let old = Module::start(OLD_DEEDS, config()).await;
     let error = old.deed_on(Rows::new(Answers::Unknown), "lookup", 0).await.unwrap_err();
-    let ModuleError::Lookup { source: ReadError::LeaderUnavailable(why), .. } = &error else { panic!("{error:?}") };
-    assert!(why.contains("does not hold 1 of the 1 rows of view 'airport_hourly'"), "{why}");
+    let ModuleError::Lookup { source: ReadError::RowsUnknown(rows), .. } = &error else { panic!("{error:?}") };
+    assert_eq!(rows, "1 of the 1 rows of view 'airport_hourly'");
     let new = Module::deeds(Instances::Warm).await;
     let status = new.deed_on(Rows::new(Answers::Unknown), "lookup status", 0).await;
     assert_eq!(status, Ok(f64::from(Status::Unknown as u8)));
