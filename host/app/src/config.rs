@@ -1,6 +1,7 @@
 //! Configuration: TOML files, overridden by the environment, overridden by flags. Each crate owns the type of its section; this
 //! module combines them, and reports each problem with its place and its remedy.
 
+pub mod check;
 pub mod dev;
 pub mod edge;
 pub mod leader;

@@ -162,26 +162,25 @@ impl Config {
         problems
     }
 
-    /// Checks the additional rules for a relay, whose snapshots must contain everything.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`], which names the key.
-    pub fn check_relay(&self) -> Result<(), InvalidConfig> {
-        let refuse = |key, reason: &str| Err(InvalidConfig { key, reason: reason.to_owned() });
+    /// Returns what breaks the additional rules for a relay, whose snapshots must contain everything.
+    #[must_use]
+    pub fn problems_of_relay(&self) -> Vec<InvalidConfig> {
+        let mut problems = Vec::new();
+        let mut refuse = |key, reason: &str| problems.push(InvalidConfig { key, reason: reason.to_owned() });
         if self.follow.is_some() {
-            return refuse(
+            refuse(
                 "follow",
                 "must be omitted at a relay (peer_listen is set), because its subscribers need every view",
             );
         }
         let resident = |mode: &ViewMode| *mode == ViewMode::Resident;
         if resident(&self.view_mode) || self.views.values().any(resident) {
-            return refuse("view_mode", "and [edge.views] must be \"full\" at a relay (peer_listen is set)");
+            refuse("view_mode", "and [edge.views] must be \"full\" at a relay (peer_listen is set)");
         }
         if self.relay_bytes_max == 0 {
-            return refuse("relay_bytes_max", "must be at least 1 at a relay (peer_listen is set)");
+            refuse("relay_bytes_max", "must be at least 1 at a relay (peer_listen is set)");
         }
-        Ok(())
+        problems
     }
 
     /// Returns the views to hold, and the memory budgets.
@@ -213,8 +212,8 @@ mod tests {
         assert_eq!(key(Config { name: String::new(), ..Config::default() }), "name");
         assert_eq!(key(Config { ping_interval_ms: 0, ..Config::default() }), "ping_interval_ms");
         assert_eq!(key(Config { reconnect_ms_max: 1, ..Config::default() }), "reconnect_ms_min");
-        assert_eq!(Config::default().check_relay(), Ok(()));
-        let key_of_relay = |config: Config| config.check_relay().expect_err("cannot relay").key;
+        assert_eq!(Config::default().problems_of_relay(), []);
+        let key_of_relay = |config: Config| config.problems_of_relay()[0].key;
         assert_eq!(key_of_relay(Config { follow: Some(vec![]), ..Config::default() }), "follow");
         assert_eq!(key_of_relay(Config { view_mode: ViewMode::Resident, ..Config::default() }), "view_mode");
         assert_eq!(key_of_relay(Config { relay_bytes_max: 0, ..Config::default() }), "relay_bytes_max");

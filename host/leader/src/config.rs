@@ -189,20 +189,18 @@ impl Config {
         segments.min(SEGMENTS_KEPT_FREE_MAX) + others * CONNECTIONS_TO_ANOTHER
     }
 
-    fn check_regions(&self) -> Result<(), InvalidConfig> {
-        let invalid = |key, reason: String| Err(InvalidConfig { key, reason });
+    fn problems_of_regions(&self) -> Vec<InvalidConfig> {
+        let mut problems = Vec::new();
+        let mut invalid = |key, reason: String| problems.push(InvalidConfig { key, reason });
         for (index, other) in self.regions.iter().enumerate() {
             if other.name == self.region {
-                return invalid("regions", format!("names '{}', which is this leader's own region", other.name));
+                invalid("regions", format!("names '{}', which is this leader's own region", other.name));
             }
             if self.regions[..index].iter().any(|earlier| earlier.name == other.name) {
-                return invalid("regions", format!("names '{}' twice", other.name));
+                invalid("regions", format!("names '{}' twice", other.name));
             }
             if other.peers.is_empty() {
-                return invalid(
-                    "regions",
-                    format!("lists no peers for '{}'; write peers = [\"host:7071\"]", other.name),
-                );
+                invalid("regions", format!("lists no peers for '{}'; write peers = [\"host:7071\"]", other.name));
             }
         }
         match self.catalogue_home {
@@ -211,37 +209,38 @@ impl Config {
                 "must name one of the regions, the same one at every leader: changes of the catalogue go there".into(),
             ),
             Some(home) if home != self.region && !self.regions.iter().any(|other| other.name == home) => {
-                invalid("catalogue_home", format!("is '{home}', which is neither this region nor one of [[regions]]"))
+                let reason =
+                    format!("is '{home}', which is neither this region (leader.region) nor one of [[regions]]");
+                invalid("catalogue_home", reason);
             }
-            _ => Ok(()),
+            _ => {}
         }
+        problems
     }
 
-    fn check_members(&self) -> Result<(), InvalidConfig> {
-        let invalid = |reason: String| Err(InvalidConfig { key: "members", reason });
+    fn problems_of_members(&self) -> Vec<InvalidConfig> {
+        let mut problems = Vec::new();
+        let mut invalid = |reason: String| problems.push(InvalidConfig { key: "members", reason });
         for (index, member) in self.members.iter().enumerate() {
             if member.name.is_empty() || member.name.len() > 64 || member.name.chars().any(char::is_control) {
-                return invalid(format!(
+                invalid(format!(
                     "names '{}'; a member's name has from 1 to 64 bytes and no control characters",
                     member.name.escape_debug()
                 ));
             }
             if self.members[..index].iter().any(|earlier| earlier.name == member.name) {
-                return invalid(format!("names '{}' twice", member.name));
+                invalid(format!("names '{}' twice", member.name));
             }
             if host_and_port(&member.peer).is_none() {
-                return invalid(format!(
-                    "has the peer '{1}' for '{0}'; write peer = \"host:7071\"",
-                    member.name, member.peer
-                ));
+                invalid(format!("has the peer '{1}' for '{0}'; write peer = \"host:7071\"", member.name, member.peer));
             }
         }
         if !self.members.is_empty() && !self.members.iter().any(|member| member.name == self.name) {
             let reason =
                 format!("is '{}', which [[members]] does not name; set it to the name of this member", self.name);
-            return Err(InvalidConfig { key: "name", reason });
+            problems.push(InvalidConfig { key: "name", reason });
         }
-        Ok(())
+        problems
     }
 
     /// Returns the memory for rows, in bytes.
@@ -300,8 +299,8 @@ impl Config {
                 format!("is {}, more than request_bytes_max ({})", self.row_bytes_max, self.request_bytes_max),
             );
         }
-        problems.extend(self.check_regions().err());
-        problems.extend(self.check_members().err());
+        problems.extend(self.problems_of_regions());
+        problems.extend(self.problems_of_members());
         problems
     }
 }

@@ -176,12 +176,26 @@ impl ViewDocument {
     /// # Errors
     /// [`InvalidDocument`]. Only the document is checked here; [`FeatureView::normalize`] and the
     /// catalogue validate the definition.
-    pub fn into_definition(self) -> Result<ViewDefinition, InvalidDocument> {
-        let ttl_ms = match (self.ttl_seconds, self.ttl_ms) {
-            (Some(_), Some(_)) => return Err(InvalidDocument::TwoTtls),
-            (Some(seconds), None) => Some(seconds.checked_mul(1_000).ok_or(InvalidDocument::TtlTooLong(seconds))?),
-            (None, ttl_ms) => ttl_ms,
-        };
+    pub fn into_definition(mut self) -> Result<ViewDefinition, InvalidDocument> {
+        let ttl_ms = self.take_ttl_ms()?;
+        Ok(self.with_ttl_ms(ttl_ms))
+    }
+
+    /// Takes the TTL out of the document.
+    ///
+    /// # Errors
+    /// [`InvalidDocument`].
+    pub fn take_ttl_ms(&mut self) -> Result<Option<u64>, InvalidDocument> {
+        match (self.ttl_seconds.take(), self.ttl_ms.take()) {
+            (Some(_), Some(_)) => Err(InvalidDocument::TwoTtls),
+            (Some(seconds), None) => seconds.checked_mul(1_000).map(Some).ok_or(InvalidDocument::TtlTooLong(seconds)),
+            (None, ttl_ms) => Ok(ttl_ms),
+        }
+    }
+
+    /// Converts the document to a definition with this TTL, whatever TTL the document has.
+    #[must_use]
+    pub fn with_ttl_ms(self, ttl_ms: Option<u64>) -> ViewDefinition {
         let mut details = ViewDetails {
             about: About { description: self.description, tags: self.tags, owner: self.owner },
             source: self.source.map(RowSource::from),
@@ -199,7 +213,7 @@ impl ViewDocument {
         }
         let id = ViewId::default();
         let view = FeatureView { id, name: self.name, join_keys, features, ttl_ms, merge: self.merge };
-        Ok(ViewDefinition { view, details })
+        ViewDefinition { view, details }
     }
 }
 

@@ -170,35 +170,41 @@ impl FeatureView {
     pub fn normalize(mut self) -> Result<Self, InvalidView> {
         self.join_keys.sort_by(|a, b| a.name.cmp(&b.name));
         self.ttl_ms = self.ttl_ms();
+        match self.problems().into_iter().next() {
+            None => Ok(self),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    /// Returns everything that is wrong with the definition by itself.
+    #[must_use]
+    pub fn problems(&self) -> Vec<InvalidView> {
+        let view = || self.name.clone();
         let columns =
             || (self.join_keys.iter().map(|key| &key.name)).chain(self.features.iter().map(|feature| &feature.name));
-        let invalid = (!is_stored_name(&self.name)).then_some(&self.name);
-        if let Some(name) = invalid.or_else(|| columns().find(|name| !is_name(name))) {
-            return Err(InvalidView::Name(name.chars().take(160).collect()));
-        }
+        let own = (!is_stored_name(&self.name)).then_some(&self.name);
+        let names = own.into_iter().chain(columns().filter(|name| !is_name(name)));
+        let mut problems: Vec<_> = names.map(|name| InvalidView::Name(name.chars().take(160).collect())).collect();
         let mut seen = std::collections::BTreeSet::new();
-        if let Some(twice) = columns().find(|name| !seen.insert(*name)) {
-            return Err(InvalidView::DuplicateColumn { view: self.name.clone(), column: twice.clone() });
-        }
+        let twice = columns().filter(|name| !seen.insert(*name));
+        problems.extend(twice.map(|column| InvalidView::DuplicateColumn { view: view(), column: column.clone() }));
         if self.features.is_empty() || self.features.len() > row_body::FEATURES_MAX {
-            return Err(InvalidView::FeatureCount { view: self.name.clone(), count: self.features.len() });
+            problems.push(InvalidView::FeatureCount { view: view(), count: self.features.len() });
         }
-        if let Some(key) = self.join_keys.iter().find(|key| !key.value_type.is_key()) {
-            return Err(InvalidView::KeyType {
-                view: self.name.clone(),
-                join_key: key.name.clone(),
-                value_type: key.value_type,
-            });
-        }
-        if let Some(feature) = self.features.iter().find(|feature| !self.merge.accepts(feature.value_type)) {
-            return Err(InvalidView::Policy {
-                view: self.name.clone(),
-                feature: feature.name.clone(),
-                value_type: feature.value_type,
-                policy: self.merge.name(),
-            });
-        }
-        Ok(self)
+        let keys = self.join_keys.iter().filter(|key| !key.value_type.is_key());
+        problems.extend(keys.map(|key| InvalidView::KeyType {
+            view: view(),
+            join_key: key.name.clone(),
+            value_type: key.value_type,
+        }));
+        let features = self.features.iter().filter(|feature| !self.merge.accepts(feature.value_type));
+        problems.extend(features.map(|feature| InvalidView::Policy {
+            view: view(),
+            feature: feature.name.clone(),
+            value_type: feature.value_type,
+            policy: self.merge.name(),
+        }));
+        problems
     }
 
     /// Returns the definition that replaces this one when `next` is requested: this one's features

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "reading and checking is what is fuzzed")]
 
+#[path = "../../../host/app/src/config/check.rs"]
+pub mod check;
 #[path = "../../../host/app/src/config/dev.rs"]
 pub mod dev;
 #[path = "../../../host/app/src/config/edge.rs"]

@@ -2,7 +2,9 @@
 
 use crate::{
     config::{
-        self, Problem, dev, edge, leader,
+        self, Problem,
+        check::check as check_text,
+        dev, edge, leader,
         load::{problems, role_of},
         router,
     },
@@ -88,16 +90,10 @@ fn check(file: &Path) -> Checked {
 /// All problems of the file.
 pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
     let text = std::fs::read_to_string(file).map_err(|error| vec![Problem::unreadable(file, &error)])?;
-    let table: toml::Table = match toml::from_str(&text) {
-        Ok(table) => table,
-        Err(first) => {
-            let (_, all) = toml::de::DeTable::parse_recoverable(&text);
-            let problems: Vec<_> = all.iter().map(|error| Problem::in_file(file, &text, error)).collect();
-            return Err(if problems.is_empty() { vec![Problem::in_file(file, &text, &first)] } else { problems });
-        }
-    };
+    let parsed = check_text::<toml::Table>(file, &text);
+    let Some(table) = parsed.value else { return Err(parsed.problems) };
     if !table.contains_key("role") && definitions_file::is_one(&table) {
-        return definitions_file::parse(file, &text).map(|found| found.describe()).map_err(|problem| vec![problem]);
+        return definitions_file::parse(file, &text).map(|found| found.describe());
     }
     let invalid = |what: String| {
         let place = config::problem::Place::File { path: file.to_owned(), line: None };

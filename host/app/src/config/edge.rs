@@ -80,7 +80,7 @@ impl load::File for File {
     const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
-        let relay = self.peer_listen.and_then(|_| self.edge.check_relay().err());
+        let relay = self.peer_listen.iter().flat_map(|_| self.edge.problems_of_relay());
         let edge = self.edge.problems().into_iter().chain(relay);
         edge.map(|problem| load::Misfit::of("edge", problem.key, problem.reason))
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))

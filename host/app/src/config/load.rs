@@ -1,16 +1,14 @@
 //! Loading: the file, then the environment, then flags. Every problem is reported with its place.
 
 use crate::config::{
+    check::{Checked, check},
     overrides::Override,
-    places::{Places, covers},
+    places::Places,
     problem::{Place, Problem},
 };
 use serde::de::DeserializeOwned;
-use std::{ops::Range, path::Path};
-use toml::{
-    Table, Value,
-    de::{DeArray, DeTable, DeValue, Deserializer},
-};
+use std::path::Path;
+use toml::{Table, Value};
 
 /// A value that its type allows, but that is out of bounds or contradicts another value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,61 +87,20 @@ pub fn load_with_table<T: File>(path: Option<&Path>, overrides: &[Override]) -> 
 const COMPLETED_BY_ENVIRONMENT: [(&str, (&str, &str)); 2] =
     [("tls.trust", ("tls", "cert")), ("leader.name", ("leader", "name"))];
 
-/// Returns all problems of a file's text. A value that its type rejects is reported and removed, so that the rest can
-/// be checked.
+/// Returns all problems of a file's text, each fault once.
 pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
-    let mut document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(error) => return vec![Problem::in_file(path, text, &error)],
-    };
-    let mut problems = Vec::new();
-    let loaded = loop {
-        match T::deserialize(Deserializer::from(document.clone())) {
-            Ok(loaded) => break loaded,
-            Err(error) => {
-                problems.push(Problem::in_file(path, text, &error));
-                let removed = error.span().is_some_and(|span| remove(document.get_mut(), &span));
-                if !removed {
-                    return problems;
-                }
-            }
-        }
-    };
+    let Checked { value, mut problems, rejected, document } = check::<T>(path, text);
+    let Some(loaded) = value else { return problems };
     let sets = |(section, key)| {
         let section = document.get_ref().get(section).and_then(|section| section.get_ref().as_table());
         section.is_some_and(|section| section.contains_key(key))
     };
     let is_completed =
         |misfit: &Misfit| COMPLETED_BY_ENVIRONMENT.iter().any(|(key, by)| misfit.key == *key && !sets(*by));
-    let misfits = loaded.misfits().into_iter().filter(|misfit| !is_completed(misfit));
+    let is_consequence = |misfit: &Misfit| rejected.iter().any(|entry| entry.explains(misfit));
+    let misfits = loaded.misfits().into_iter().filter(|misfit| !is_completed(misfit) && !is_consequence(misfit));
     problems.extend(misfits.map(|misfit| placed(misfit, path, text, &[])));
     problems
-}
-
-/// Removes the innermost entry whose key or value covers a span. Returns false when there is none.
-fn remove(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
-    if table.iter_mut().any(|(_, value)| remove_within(value.get_mut(), at)) {
-        return true;
-    }
-    let found = table.iter().find(|(key, value)| covers(&key.span(), at) || covers(&value.span(), at));
-    let key = found.map(|(key, _)| key.clone());
-    key.is_some_and(|key| table.remove(&key).is_some())
-}
-
-fn remove_within(value: &mut DeValue<'_>, at: &Range<usize>) -> bool {
-    match value {
-        DeValue::Table(table) => remove(table, at),
-        DeValue::Array(items) => {
-            if items.iter_mut().any(|item| remove_within(item.get_mut(), at)) {
-                return true;
-            }
-            let before = items.len();
-            let all = std::mem::replace(items, DeArray::new());
-            *items = all.into_iter().filter(|item| !covers(&item.span(), at)).collect();
-            items.len() < before
-        }
-        _ => false,
-    }
 }
 
 fn placed(misfit: Misfit, path: &Path, text: &str, overrides: &[Override]) -> Problem {
@@ -261,6 +218,49 @@ mod tests {
         assert!(found.len() == 1 && found[0].starts_with("f:5: key 'feed.connections_max'"), "{found:?}");
         let fine = "role = \"leader\"\n[door]\nconnections_max = 1\n";
         assert_eq!(problems::<leader::File>(Path::new("leader.toml"), fine), []);
+    }
+
+    #[test]
+    fn what_follows_from_a_fault_is_no_further_problem() {
+        let regions = "[leader]\nregion = \"eu\"\n[[regions]]\nname = \"us\"\npeers = [\"a:1\"]\n";
+        let members = "[lease]\nstore = \"dir:/x\"\n[[members]]\nname = \"leader\"\npeer = \"a:1\"\n";
+        let file = format!(
+            "role = \"leader\"\ncatalogue_home = \"us\"\n{regions}{members}[tls]\ncert = \"c\"\ntrust = \"t\"\n"
+        );
+        for (right, wrong, line) in [
+            // A table that then lacks a required key, the only one that another key may name.
+            ("name = \"us\"", "name = 5", 6),
+            ("peers = [\"a:1\"]", "peers = [5]", 7),
+            ("name = \"leader\"", "name = 5", 11),
+            ("peer = \"a:1\"", "pear = \"a:1\"", 12),
+            // A default that contradicts another key.
+            ("region = \"eu\"", "region = 5", 4),
+            ("store = \"dir:/x\"", "store = 5", 9),
+            ("store = \"dir:/x\"", "stor = \"dir:/x\"", 9),
+            ("cert = \"c\"", "cert = 5", 14),
+            ("trust = \"t\"", "trust = 5", 15),
+            ("region = \"eu\"", "region = \"eu\"\nrequest_bytes_max = 0.5\nrow_bytes_max = 40_000_000", 5),
+        ] {
+            let text = file.replace(right, wrong);
+            assert_ne!(text, file, "{right}");
+            let found: Vec<_> =
+                problems::<leader::File>(Path::new("f"), &text).iter().map(ToString::to_string).collect();
+            assert!(found[0].starts_with(&format!("f:{line}: ")), "{wrong}: {found:#?}");
+            // A misspelt key is one fault, and the required key that is therefore missing belongs to it.
+            assert_eq!(found.len(), 1, "{wrong}: {found:#?}");
+        }
+        assert_eq!(problems::<leader::File>(Path::new("f"), &file), []);
+    }
+
+    #[test]
+    fn several_faults_of_one_list_are_all_reported() {
+        let text = "role = \"leader\"\ncatalogue_home = \"asia\"\n[leader]\nregion = \"eu\"\n[[regions]]\nname = \"eu\"\npeers = [\"a:1\"]\n\
+                    [[regions]]\nname = \"us\"\npeers = []\n";
+        let found: Vec<_> = problems::<leader::File>(Path::new("f"), text).iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 3, "{found:#?}");
+        for words in ["own region", "no peers for 'us'", "is 'asia', which is neither"] {
+            assert!(found.iter().any(|problem| problem.contains(words)), "{words}: {found:#?}");
+        }
     }
 
     #[test]

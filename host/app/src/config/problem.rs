@@ -122,6 +122,12 @@ fn explain(message: &str) -> (String, String) {
     (message.trim_end().replace('\n', ": "), String::new())
 }
 
+/// Returns the key that the author of an unknown key probably meant, if this is the error for an unknown key.
+pub fn meant(error: &toml::de::Error) -> Option<String> {
+    let (unknown, known) = quoted(error.message().strip_prefix("unknown field ")?);
+    suggest::closest(&unknown, known.iter().map(String::as_str)).map(str::to_owned)
+}
+
 /// Returns the words between backticks: the first one, and the others.
 fn quoted(text: &str) -> (String, Vec<String>) {
     let mut words = text.split('`').skip(1).step_by(2).map(str::to_owned);

@@ -35,6 +35,25 @@ fn config_check_says_every_problem_and_a_start_the_first() {
 }
 
 #[test]
+fn config_check_reports_every_fault_of_a_definitions_file_and_of_invalid_toml_once() {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    let path = file.path().to_str().unwrap();
+    for (text, lines) in [
+        ("[[view]]\nname = 5\nfeatures = []\n[[service]]\nname = \"s\"\nprojections = 5\n", &[2, 6][..]),
+        ("role = \"edge\"\nlisten = \n[door]\nconnections_max = 7\n[feed\nheartbeat_ms = 1\n", &[2, 5]),
+    ] {
+        std::fs::write(file.path(), text).unwrap();
+        let output = run(&["config", "check", path]);
+        let said = crate::support::text(&output.stdout);
+        let bad: Vec<_> = said.lines().filter(|line| line.starts_with("bad ")).collect();
+        assert_eq!(bad.len(), lines.len(), "{said}");
+        for (line, bad) in lines.iter().zip(bad) {
+            assert!(bad.starts_with(&format!("bad {path}:{line}: ")), "{line}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_configuration_that_needs_more_descriptors_than_there_may_be_is_refused() {
     for (role, key) in [("leader", "door.connections_max"), ("router", "router.gateway.connections_max")] {
         let script = "ulimit -n 900; exec \"$0\" \"$@\"";

@@ -41,7 +41,7 @@ impl Topology {
         self.problems().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Returns the problems: the first of each region, link and tenant.
+    /// Returns all problems.
     #[must_use]
     pub fn problems(&self) -> Vec<Misfit> {
         let mut problems: Vec<Misfit> = self.check_size().err().into_iter().collect();
@@ -51,12 +51,11 @@ impl Topology {
                 let what = format!("there are two regions '{}'", region.name);
                 problems.push(Misfit::new("regions.name", what, "give each a unique name"));
             }
-            problems.extend(region.check(&mut doors).err());
+            problems.extend(region.problems(&mut doors));
         }
         for link in &self.links {
-            if let Some(unknown) = link.between.iter().find(|name| !names.contains(name)) {
-                problems.push(unknown_region("links.between", unknown.as_str()));
-            }
+            let unknown = link.between.iter().filter(|name| !names.contains(name));
+            problems.extend(unknown.map(|name| unknown_region("links.between", name.as_str())));
         }
         let mut tenants = BTreeSet::new();
         for tenant in &self.tenants {
@@ -69,9 +68,8 @@ impl Topology {
                 let remedy = "name at least one region, or leave the tenant out";
                 problems.push(Misfit::new(&*key, "it may use no region", remedy));
             }
-            if let Some(unknown) = tenant.regions.iter().find(|name| !names.contains(name)) {
-                problems.push(unknown_region(&key, unknown.as_str()));
-            }
+            let unknown = tenant.regions.iter().filter(|name| !names.contains(name));
+            problems.extend(unknown.map(|name| unknown_region(&key, name.as_str())));
         }
         problems
     }
@@ -95,73 +93,74 @@ impl Topology {
 }
 
 impl Region {
-    fn check<'a>(&'a self, doors: &mut BTreeSet<&'a str>) -> Result<(), Misfit> {
+    fn problems<'a>(&'a self, doors: &mut BTreeSet<&'a str>) -> Vec<Misfit> {
+        let mut problems = Vec::new();
         let key = |key: &str| format!("regions '{}' {key}", self.name);
         if self.name.as_str().is_empty() {
-            return Err(Misfit::new("regions.name", "a region has no name", "give it one, for example \"eu-west\""));
+            problems.push(Misfit::new("regions.name", "a region has no name", "give it one, for example \"eu-west\""));
         }
         if let Err(error) = Coordinates::new(self.latitude, self.longitude) {
-            return Err(Misfit::new(key("latitude, longitude"), error.to_string(), "give its location in degrees"));
+            let remedy = "give its location in degrees";
+            problems.push(Misfit::new(key("latitude, longitude"), error.to_string(), remedy));
         }
         if self.weight > 100 {
             let what = format!("{} percent is more than all", self.weight);
-            return Err(Misfit::new(key("weight"), what, "0 to 100 is allowed"));
+            problems.push(Misfit::new(key("weight"), what, "0 to 100 is allowed"));
         }
         for (name, address) in [("leader", &self.leader), ("peer", &self.peer)] {
             if let Some(address) = address {
-                check_address(&key(name), address, doors)?;
+                problems.extend(check_address(&key(name), address, doors).err());
             }
         }
-        self.check_members(doors)?;
+        self.add_problems_of_members(doors, &mut problems);
         let mut names = BTreeSet::new();
         for edge in &self.edges {
             let key = format!("regions '{}' edges '{}'", self.name, edge.name);
-            check_name(&key, &edge.name)?;
+            problems.extend(check_name(&key, &edge.name).err());
             if !names.insert(&edge.name) {
-                return Err(Misfit::new(key, "the region has two edges of that name", "give each a unique name"));
+                problems.push(Misfit::new(&*key, "the region has two edges of that name", "give each a unique name"));
             }
             if !(1..=1_000).contains(&edge.weight) {
                 let what = format!("its weight is {}", edge.weight);
-                return Err(Misfit::new(key, what, "1 to 1000 is allowed; to take an edge out, remove it"));
+                let remedy = "1 to 1000 is allowed; to take an edge out, remove it";
+                problems.push(Misfit::new(&*key, what, remedy));
             }
-            check_address(&key, &edge.door, doors)?;
+            problems.extend(check_address(&key, &edge.door, doors).err());
         }
-        Ok(())
+        problems
     }
-}
 
-impl Region {
-    fn check_members<'a>(&'a self, doors: &mut BTreeSet<&'a str>) -> Result<(), Misfit> {
+    fn add_problems_of_members<'a>(&'a self, doors: &mut BTreeSet<&'a str>, problems: &mut Vec<Misfit>) {
         let key = |key: &str| format!("regions '{}' {key}", self.name);
         if self.members.is_empty() {
-            return Ok(());
+            return;
         }
-        if let Some((name, _)) = [("leader", &self.leader), ("peer", &self.peer)].iter().find(|(_, at)| at.is_some()) {
+        for (name, _) in [("leader", &self.leader), ("peer", &self.peer)].iter().filter(|(_, at)| at.is_some()) {
             let what = "it cannot be combined with members, whose leader is elected";
             let remedy = "remove it; each member has its own door and peer address";
-            return Err(Misfit::new(key(name), what, remedy));
+            problems.push(Misfit::new(key(name), what, remedy));
         }
         if self.members.len() > MEMBERS_MAX {
             let what = format!("there are {} members", self.members.len());
             let remedy = format!("1 to {MEMBERS_MAX} are allowed; use three or five, because a majority must agree");
-            return Err(Misfit::new(key("members"), what, remedy));
+            problems.push(Misfit::new(key("members"), what, remedy));
         }
         let mut names = BTreeSet::new();
         for member in &self.members {
             let key = key(&format!("members '{}'", member.name));
-            check_name(&key, &member.name)?;
+            problems.extend(check_name(&key, &member.name).err());
             if !names.insert(&member.name) {
-                return Err(Misfit::new(key, "the region has two members of that name", "give each a unique name"));
+                let what = "the region has two members of that name";
+                problems.push(Misfit::new(&*key, what, "give each a unique name"));
             }
-            check_address(&format!("{key} door"), &member.door, doors)?;
-            check_address(&format!("{key} peer"), &member.peer, doors)?;
+            problems.extend(check_address(&format!("{key} door"), &member.door, doors).err());
+            problems.extend(check_address(&format!("{key} peer"), &member.peer, doors).err());
         }
-        Ok(())
     }
 }
 
 fn unknown_region(key: &str, name: &str) -> Misfit {
-    Misfit::new(key, format!("there is no region '{name}'"), "name one that the file describes")
+    Misfit::new(key, format!("[[regions]] has no region '{name}'"), "name one of them")
 }
 
 fn check_name(key: &str, name: &str) -> Result<(), Misfit> {
@@ -270,6 +269,18 @@ regions = ["eu-west"]
             let text = refused(from, to);
             assert!(text.contains(expected), "{to}: {text}");
         }
+    }
+
+    #[test]
+    fn all_problems_of_a_region_are_found() {
+        let text = GOOD.replace("latitude = 53.3", "latitude = 153.3").replace("weight = 3", "weight = 0");
+        let text =
+            text.replace("leader.eu:6565", "leader.eu").replace("regions = [\"eu-west\"]", "regions = [\"x\", \"y\"]");
+        let topology: Topology = toml::from_str(&text).unwrap();
+        let keys: Vec<_> = topology.problems().into_iter().map(|problem| problem.key).collect();
+        let region = ["latitude, longitude", "leader", "edges 'a'"].map(|key| format!("regions 'eu-west' {key}"));
+        assert_eq!(keys[..3], region);
+        assert_eq!(keys[3..], ["tenants 'acme'", "tenants 'acme'"]);
     }
 
     #[test]

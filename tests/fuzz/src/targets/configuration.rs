@@ -35,16 +35,16 @@ fn configuration(input: &[u8]) {
     let outcomes = || {
         let text = String::from_utf8_lossy(input);
         [
-            config::load::<leader::File>(Some(path), none).map(drop),
-            config::load::<edge::File>(Some(path), none).map(drop),
-            config::load::<dev::File>(Some(path), none).map(drop),
-            config::load::<router::File>(Some(path), none).map(drop),
+            config::load::<leader::File>(Some(path), none).map(drop).map_err(|problem| vec![problem]),
+            config::load::<edge::File>(Some(path), none).map(drop).map_err(|problem| vec![problem]),
+            config::load::<dev::File>(Some(path), none).map(drop).map_err(|problem| vec![problem]),
+            config::load::<router::File>(Some(path), none).map(drop).map_err(|problem| vec![problem]),
             definitions_file::parse(path, &text).map(drop),
         ]
     };
     let first = outcomes();
     let name = path.display().to_string();
-    for problem in first.iter().filter_map(|outcome| outcome.as_ref().err()) {
+    for problem in first.iter().filter_map(|outcome| outcome.as_ref().err()).flatten() {
         let words = problem.to_string();
         check_words(&words);
         assert!(words.contains(&name), "{words} does not name the file");
