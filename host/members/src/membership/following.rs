@@ -147,3 +147,6 @@ impl Membership {
         self.state.lock().acceptor.end_stream();
     }
 }
+
+#[cfg(test)]
+mod tests;
