@@ -49,7 +49,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]. A leader that does not answer and a damaged local snapshot are not errors.
 pub async fn start(
-    mut config: Config,
+    config: Config,
     runtime: Arc<dyn ModuleRuntime>,
     stop: CancellationToken,
 ) -> Result<Handle, StartError> {
@@ -62,7 +62,7 @@ pub async fn start(
 /// Like [`start`].
 pub async fn start_on(
     loading: Arc<Loading>,
-    config: Config,
+    mut config: Config,
     runtime: Arc<dyn ModuleRuntime>,
     stop: CancellationToken,
 ) -> Result<Handle, StartError> {
