@@ -331,7 +331,9 @@ impl Catalogue {
         changes.extend(self.views.iter().filter_map(|(name, view)| {
             gone(&name, other.view(name).is_some_and(|there| there.id == view.id)).map(CatalogueChange::DropView)
         }));
-        changes.push(CatalogueChange::NumberedBelow(other.next_view));
+        if other.next_view > self.next_view {
+            changes.push(CatalogueChange::NumberedBelow(other.next_view));
+        }
         // Before the views: a view takes over the rule that its project has when the view is created.
         changes.extend(self.projects.puts_to(&other.projects));
         let differs = |there: &ViewDefinition| self.view_definition(&there.view.name).as_ref() != Some(there);

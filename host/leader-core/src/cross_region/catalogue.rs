@@ -134,3 +134,41 @@ pub(super) fn row_record<'a>(row: &littoral_wire::rows::RowRef<'a>) -> Record<'a
         payload,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{merge::MergePolicy, position::Incarnation, view::ViewId};
+
+    /// Returns how a region's snapshot at record `lsn` changes our catalogue.
+    fn changed(ours: &Catalogue, theirs: &Catalogue, lsn: u64) -> Vec<CatalogueChange> {
+        let as_of = Position { incarnation: Incarnation(7), lsn: Lsn(lsn) };
+        let import = changes(ours, theirs, ("there".parse().unwrap(), as_of), true).unwrap();
+        let change = |record: Record<'_>| match record.payload {
+            Payload::Catalogue(change) => *change,
+            other => panic!("{other:?} is no catalogue change"),
+        };
+        records::iter(&import.records).map(|record| change(record.unwrap())).collect()
+    }
+
+    #[test]
+    fn a_snapshot_that_changes_nothing_adds_no_record() {
+        let blank = Catalogue::default();
+        // It would have LSN 0 in their log. Edges take such a record for one that no position covers, and then need a
+        // snapshot to rehome.
+        assert_eq!(changed(&blank, &blank, 0), [], "both regions are empty, as when a cluster is founded");
+        let view = FeatureView {
+            id: ViewId(1),
+            name: "clicks".to_owned(),
+            join_keys: Vec::new(),
+            features: Vec::new(),
+            ttl_ms: None,
+            merge: MergePolicy::default(),
+        };
+        let mut theirs = Catalogue::default();
+        theirs.apply(&CatalogueChange::PutView(view));
+        assert_eq!(changed(&theirs, &theirs, 5), []);
+        theirs.apply(&CatalogueChange::DropView("clicks".to_owned()));
+        assert_eq!(changed(&blank, &theirs, 6), [CatalogueChange::NumberedBelow(2)], "the dropped view had an ID");
+    }
+}
