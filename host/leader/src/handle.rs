@@ -203,6 +203,10 @@ impl FeatureReader for Handle {
         self.shared.applied.load().catalogue.clone()
     }
 
+    fn is_catalogue(&self, known: &Arc<Catalogue>) -> bool {
+        Arc::ptr_eq(&self.shared.applied.load().catalogue, known)
+    }
+
     fn regions(&self) -> Vec<Region> {
         self.shared.applied.load().origins.regions(self.shared.identity.region)
     }

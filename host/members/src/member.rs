@@ -271,6 +271,10 @@ impl FeatureReader for Member {
         self.handle().catalogue()
     }
 
+    fn is_catalogue(&self, known: &Arc<Catalogue>) -> bool {
+        self.current.load().handle.is_catalogue(known)
+    }
+
     fn regions(&self) -> Vec<Region> {
         self.current.load().handle.regions()
     }
