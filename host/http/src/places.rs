@@ -106,7 +106,7 @@ impl Places {
                 false => rejected = Some(Bound::Address),
             }
         } else if all.len() > self.0.connections_max {
-            match all.give_way(Victim::Idle, number) {
+            match all.give_way(Victim::Idle, number).is_some() {
                 true => gave_way = Some(Bound::Places),
                 false => rejected = Some(Bound::Places),
             }
@@ -117,7 +117,7 @@ impl Places {
         }
         if is_reserve {
             number = reserve.add(seat.clone());
-            if reserve.len() > RESERVE && reserve.give_way(Victim::Any, number) {
+            if reserve.len() > RESERVE && reserve.give_way(Victim::Any, number).is_some() {
                 gave_way = Some(Bound::Reserve);
             }
         }
@@ -162,7 +162,7 @@ impl Place {
         let mut state = self.places.lock();
         let number = state.handshakes.add(self.seat.clone());
         let is_full = state.handshakes.len() > self.places.0.handshakes_max;
-        let gives_way = is_full && state.handshakes.give_way(Victim::Idle, number);
+        let gives_way = is_full && state.handshakes.give_way(Victim::Idle, number).is_some();
         self.places.note(state, gives_way.then_some(Bound::Handshakes), None);
         Handshake { place: self, number }
     }

@@ -3,13 +3,27 @@
 use super::{Group, Seat};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    hash::Hash,
+    hash::{BuildHasher as _, Hash, RandomState},
+    ops::Bound,
     sync::Arc,
+    time::Instant,
 };
 
-/// The number of connections that one search visits. It bounds the time of a search while requests run on all
-/// connections. The next search continues where this one ended.
-const VISITS_MAX: usize = 1_024;
+/// The number of connections of one group that a search visits at once. The next search of the group continues there.
+const GROUP_VISITS_MAX: usize = 32;
+
+/// The number of such visits when only one group is searched.
+const ROUNDS: usize = 32;
+
+/// The number of the heaviest groups that every search visits first.
+const HEAVIEST: usize = 16;
+
+/// The number of further groups that one search visits, from where the last one ended. It bounds the time of a search
+/// while requests run on most connections.
+const GROUPS_MAX: usize = 1_024;
+
+/// The part of all connections above which use does not protect the connections of a group: one in this many.
+const PROTECTED_PART: usize = 64;
 
 /// Connections in groups, by default those of addresses.
 #[derive(Debug)]
@@ -17,29 +31,36 @@ pub(crate) struct Pool<K = Group> {
     groups: HashMap<K, Members>,
     /// The groups in the order of [`Weight`].
     weights: BTreeSet<(Weight, K)>,
+    /// Where the next search among the groups continues.
+    cursor: Option<(Weight, K)>,
+    /// Ranks groups of equal weight. No client can predict the order.
+    ranks: RandomState,
     next: u64,
     len: usize,
 }
 
 /// The connections of a group by number, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Members {
     seats: BTreeMap<u64, Arc<Seat>>,
+    rank: u64,
     /// The number at which the next search begins.
     hand: u64,
 }
 
-/// What decides which group gives way first: the one with the most connections, and exempt groups last.
+/// What decides which group gives way first: the one with the most connections, and exempt groups last. Among equal
+/// ones it is the one with the highest rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Weight {
     is_counted: bool,
     connections: usize,
+    rank: u64,
 }
 
 /// Which connections may give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Victim {
-    /// One on which no request runs, and preferably none that served a request since the last search.
+    /// One on which no request runs, and preferably one that served none recently.
     Idle,
     /// The oldest.
     Any,
@@ -47,7 +68,8 @@ pub(crate) enum Victim {
 
 impl<K> Default for Pool<K> {
     fn default() -> Self {
-        Self { groups: HashMap::new(), weights: BTreeSet::new(), next: 0, len: 0 }
+        let (groups, weights, ranks) = (HashMap::new(), BTreeSet::new(), RandomState::new());
+        Self { groups, weights, cursor: None, ranks, next: 0, len: 0 }
     }
 }
 
@@ -92,40 +114,56 @@ impl<K: Clone + Ord + Hash> Pool<K> {
         self.weights.last().map(|(weight, group)| (group.clone(), weight.connections))
     }
 
-    /// Makes a connection of the heaviest group that has one give way, but not the one with the number `but`. Returns
-    /// whether one does.
-    pub(crate) fn give_way(&mut self, victim: Victim, but: u64) -> bool {
-        let mut visits = VISITS_MAX;
-        let mut found = None;
-        for (_, group) in self.weights.iter().rev() {
-            let members = self.groups.get_mut(group);
-            found = members
-                .and_then(|members| members.find(victim, but, &mut visits))
-                .map(|number| (group.clone(), number));
-            if found.is_some() || visits == 0 {
-                break;
-            }
-        }
+    /// Makes a connection give way, but not the one with the number `but`. It is of the heaviest group that has one.
+    /// Groups whose clients use their connections follow after all others, as a client could open one silent
+    /// connection from each of thousands of addresses. Returns the group.
+    pub(crate) fn give_way(&mut self, victim: Victim, but: u64) -> Option<K> {
+        let from = self.cursor.take();
+        let found = self.search(victim, but, from.as_ref(), true);
+        let found = found.or_else(|| self.search(victim, but, from.as_ref(), false));
         self.end(found)
     }
 
-    /// Like [`Self::give_way`], within one group.
-    pub(crate) fn give_way_in(&mut self, group: &K, victim: Victim, but: u64) -> bool {
-        let members = self.groups.get_mut(group);
-        let found = members.and_then(|members| members.find(victim, but, &mut { VISITS_MAX }));
-        self.end(found.map(|number| (group.clone(), number)))
+    fn search(&mut self, victim: Victim, but: u64, from: Option<&(Weight, K)>, spares_used: bool) -> Option<(K, u64)> {
+        let (now, light) = (Instant::now(), (self.len / PROTECTED_PART).max(GROUP_VISITS_MAX));
+        let groups = &mut self.groups;
+        let mut visit = |(weight, group): &(Weight, K)| {
+            let spares_used = spares_used && weight.connections <= light;
+            Some((group.clone(), groups.get_mut(group)?.find(victim, but, now, spares_used)?))
+        };
+        if let Some(found) = self.weights.iter().rev().take(HEAVIEST).find_map(&mut visit) {
+            self.cursor = from.cloned();
+            return Some(found);
+        }
+        let (mut left, mut last) = (GROUPS_MAX, None);
+        let others = (Bound::Unbounded, from.map_or(Bound::Unbounded, Bound::Excluded));
+        let found = self.weights.range(others).rev().take(GROUPS_MAX).find_map(|entry| {
+            (left, last) = (left - 1, Some(entry));
+            visit(entry)
+        });
+        // After the lightest group the next search begins with the heaviest again.
+        self.cursor = last.filter(|_| found.is_some() || left == 0).cloned();
+        found
     }
 
-    fn end(&mut self, found: Option<(K, u64)>) -> bool {
-        if let Some((ref group, number)) = found {
-            self.remove(group, number);
-        }
-        found.is_some()
+    /// Like [`Self::give_way`], within one group. Returns whether one gives way.
+    pub(crate) fn give_way_in(&mut self, group: &K, victim: Victim, but: u64) -> bool {
+        let Some(members) = self.groups.get_mut(group) else { return false };
+        let now = Instant::now();
+        let mut find = |spares_used| (0..ROUNDS).find_map(|_| members.find(victim, but, now, spares_used));
+        let found = find(true).or_else(|| find(false));
+        self.end(found.map(|number| (group.clone(), number))).is_some()
+    }
+
+    fn end(&mut self, found: Option<(K, u64)>) -> Option<K> {
+        let (group, number) = found?;
+        self.remove(&group, number);
+        Some(group)
     }
 
     /// Changes the connections of a group.
     fn change(&mut self, group: &K, change: impl FnOnce(&mut Members)) {
-        let members = self.groups.entry(group.clone()).or_default();
+        let members = self.groups.entry(group.clone()).or_insert_with(|| Members::new(self.ranks.hash_one(group)));
         if let Some(weight) = members.weight() {
             self.weights.remove(&(weight, group.clone()));
         }
@@ -142,35 +180,34 @@ impl<K: Clone + Ord + Hash> Pool<K> {
 }
 
 impl Members {
+    fn new(rank: u64) -> Self {
+        Self { seats: BTreeMap::new(), rank, hand: 0 }
+    }
+
     /// Returns `None` without connections.
     fn weight(&self) -> Option<Weight> {
         let (_, oldest) = self.seats.first_key_value()?;
-        Some(Weight { is_counted: !oldest.is_exempt(), connections: self.seats.len() })
+        Some(Weight { is_counted: !oldest.is_exempt(), connections: self.seats.len(), rank: self.rank })
     }
 
-    /// Makes a connection give way, and returns its number. The search goes round (the CLOCK algorithm), and passes
-    /// over a connection once for the requests that it has served. So a client that uses its connection keeps it longer
-    /// than one that opens many and uses none.
-    fn find(&mut self, victim: Victim, but: u64, visits: &mut usize) -> Option<u64> {
+    /// Makes a connection give way, and returns its number. It is one that served no request recently. If there is
+    /// none and `spares_used` is unset, it is one that did.
+    fn find(&mut self, victim: Victim, but: u64, now: Instant, spares_used: bool) -> Option<u64> {
         if victim == Victim::Any {
             let (number, seat) = self.seats.iter().find(|(number, _)| **number != but)?;
             seat.give_way();
             return Some(*number);
         }
-        let hand = self.hand;
-        // Twice around, as the first time may pass over every connection.
-        let once = || self.seats.range(hand..).chain(self.seats.range(..hand));
-        for (number, seat) in once().chain(once()) {
-            if *visits == 0 {
-                return None;
-            }
-            *visits -= 1;
-            self.hand = number + 1;
-            if *number != but && !seat.take_used() && seat.give_way_if_idle() {
-                return Some(*number);
-            }
+        let around = self.seats.range(self.hand..).chain(self.seats.range(..self.hand)).take(GROUP_VISITS_MAX);
+        let others = around.clone().filter(|(number, _)| **number != but);
+        let unused = others.clone().find(|(_, seat)| !seat.was_used_recently(now) && seat.give_way_if_idle());
+        let found = unused.or_else(|| others.filter(|_| !spares_used).find(|(_, seat)| seat.give_way_if_idle()));
+        let found = found.map(|(number, _)| *number);
+        // The next search continues after the connections that this one passed over.
+        if let Some((last, _)) = around.last() {
+            self.hand = found.unwrap_or(*last) + 1;
         }
-        None
+        found
     }
 }
 
@@ -186,6 +223,16 @@ mod tests {
         Arc::new(Seat::new(Group::of([192, 0, 2, last].into()), load))
     }
 
+    /// A connection from an address of its own.
+    fn other(nth: u16) -> Arc<Seat> {
+        let [high, low] = nth.to_be_bytes();
+        Arc::new(Seat::new(Group::of([198, 51, high, low].into()), Some(Arc::default())))
+    }
+
+    fn gives_way(pool: &mut Pool) -> bool {
+        pool.give_way(Victim::Idle, NONE).is_some()
+    }
+
     fn has_given_way(seat: &Seat) -> bool {
         seat.gives_way().now_or_never().is_some()
     }
@@ -199,12 +246,12 @@ mod tests {
         }
         let running = busy.begin();
         assert_eq!(pool.heaviest(), Some((busy.group, 3)));
-        assert!(pool.give_way(Victim::Idle, NONE) && has_given_way(&idle));
-        assert!(pool.give_way(Victim::Idle, NONE) && has_given_way(&newer));
+        assert!(gives_way(&mut pool) && has_given_way(&idle));
+        assert!(gives_way(&mut pool) && has_given_way(&newer));
         assert_eq!((pool.len(), pool.count(&busy.group)), (2, 1));
-        assert!(pool.give_way(Victim::Idle, NONE) && has_given_way(&single), "of the other group there is none");
-        assert!(!pool.give_way(Victim::Idle, NONE) && !has_given_way(&busy), "requests run on all others");
-        assert!(pool.give_way(Victim::Any, NONE) && has_given_way(&busy));
+        assert!(gives_way(&mut pool) && has_given_way(&single), "of the other group there is none");
+        assert!(!gives_way(&mut pool) && !has_given_way(&busy), "requests run on all others");
+        assert!(pool.give_way(Victim::Any, NONE).is_some() && has_given_way(&busy));
         drop(running);
         pool.remove(&busy.group, 1);
         assert_eq!((pool.len(), pool.heaviest()), (0, None));
@@ -220,10 +267,10 @@ mod tests {
             let unused = seat(1);
             let newcomer = pool.add(unused.clone());
             pool.add(seat(1));
-            assert!(pool.give_way(Victim::Idle, NONE) && !has_given_way(&used), "{newcomer}");
+            assert!(gives_way(&mut pool) && !has_given_way(&used), "{newcomer}");
         }
         while pool.len() > 0 {
-            assert!(pool.give_way(Victim::Idle, NONE), "in the end each one gives way");
+            assert!(gives_way(&mut pool), "in the end each one gives way");
         }
     }
 
@@ -234,26 +281,78 @@ mod tests {
         for seat in router.iter().chain([&client]) {
             pool.add(seat.clone());
         }
-        assert!(pool.give_way(Victim::Idle, NONE) && has_given_way(&client));
+        assert!(gives_way(&mut pool) && has_given_way(&client));
         let newcomer = pool.add(seat(1));
-        assert!(pool.give_way(Victim::Idle, newcomer) && has_given_way(&router[0]));
+        assert!(pool.give_way(Victim::Idle, newcomer).is_some() && has_given_way(&router[0]));
         assert!(!pool.give_way_in(&client.group, Victim::Idle, newcomer));
         assert!(pool.give_way_in(&router[1].group, Victim::Idle, newcomer) && has_given_way(&router[1]));
-        assert!(!pool.give_way(Victim::Any, newcomer));
+        assert!(pool.give_way(Victim::Any, newcomer).is_none());
     }
 
     #[test]
     fn a_search_among_running_requests_ends_and_the_next_one_continues() {
         let mut pool = Pool::default();
-        let busy: Vec<_> = (0..VISITS_MAX).map(|_| seat(1)).collect();
+        let busy: Vec<_> = (0..GROUP_VISITS_MAX).map(|_| seat(1)).collect();
         let running: Vec<_> = busy.iter().map(|seat| seat.begin()).collect();
         for seat in &busy {
             pool.add(seat.clone());
         }
         let idle = seat(1);
         pool.add(idle.clone());
-        assert!(!pool.give_way(Victim::Idle, NONE));
-        assert!(pool.give_way(Victim::Idle, NONE) && has_given_way(&idle));
+        let members = pool.groups.get_mut(&idle.group).unwrap();
+        let mut find = || members.find(Victim::Idle, NONE, Instant::now(), false);
+        assert_eq!((find(), find()), (None, Some(GROUP_VISITS_MAX as u64)));
         drop(running);
+    }
+
+    #[test]
+    fn requests_of_heavier_clients_do_not_hide_the_idle_connections_of_others() {
+        let mut pool = Pool::default();
+        let busy: Vec<_> = (0..5_000).map(|_| seat(1)).chain((0..5_000).map(other)).collect();
+        let running: Vec<_> = busy.iter().map(|seat| seat.begin()).collect();
+        let idle: Vec<_> = (0..4_999).map(|_| seat(2)).collect();
+        for seat in busy.iter().chain(&idle) {
+            pool.add(seat.clone());
+        }
+        for nth in 1..idle.len() {
+            assert!(gives_way(&mut pool), "{nth}");
+        }
+        // One idle connection among thousands of clients: a few searches find it.
+        let single = other(5_000);
+        pool.add(single.clone());
+        let found = (0..4 * (5_000 / GROUPS_MAX + 1)).filter(|_| gives_way(&mut pool)).count();
+        assert_eq!(found, 2);
+        assert!(idle.iter().chain([&single]).all(|seat| has_given_way(seat)));
+        assert!(!busy.iter().any(|seat| has_given_way(seat)));
+        drop(running);
+    }
+
+    #[test]
+    fn silent_connections_from_many_addresses_give_way_before_the_used_ones_of_a_client() {
+        let mut pool = Pool::default();
+        let used: Vec<_> = (0..8).map(|_| seat(1)).collect();
+        for seat in &used {
+            pool.add(seat.clone());
+            drop(seat.begin());
+        }
+        for nth in 0..5_000 {
+            let silent = other(nth);
+            pool.add(silent.clone());
+            assert!(gives_way(&mut pool) && has_given_way(&silent), "{nth}");
+        }
+        assert!(gives_way(&mut pool) && used.iter().any(|seat| has_given_way(seat)), "of the others there is none");
+    }
+
+    #[test]
+    fn among_clients_with_equally_many_connections_no_address_is_at_a_disadvantage() {
+        let highest_is_first = || {
+            let mut pool = Pool::default();
+            let seats: Vec<_> = (0..16).map(other).collect();
+            for seat in &seats {
+                pool.add(seat.clone());
+            }
+            gives_way(&mut pool) && has_given_way(&seats[15])
+        };
+        assert!((0..64).any(|_| !highest_is_first()));
     }
 }

@@ -2,17 +2,23 @@
 
 use super::Group;
 use littoral_runtime::shares::{Load, Loads};
-use std::sync::{
-    Arc,
-    atomic::{
-        AtomicBool, AtomicUsize,
-        Ordering::{AcqRel, Acquire, Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
 /// The bit of [`Seat::running`] that marks a connection that gives way.
 const GIVES_WAY: usize = 1 << (usize::BITS - 1);
+
+/// How long a connection counts as used after a request. Most clients keep an idle connection no longer.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// A connection. It is idle while no request runs: also before its first request, while a head is incomplete, and
 /// during its TLS handshake.
@@ -23,8 +29,9 @@ pub(crate) struct Seat {
     loads: Loads,
     /// The number of running requests, and [`GIVES_WAY`].
     running: AtomicUsize,
-    /// Whether a request has ended since [`Self::take_used`].
-    used: AtomicBool,
+    created: Instant,
+    /// When its last request ended, in milliseconds after `created`. 0 without one.
+    used_ms: AtomicU64,
     cut: Notify,
 }
 
@@ -35,8 +42,9 @@ pub(crate) struct Running(Arc<Seat>);
 impl Seat {
     /// Creates a connection. Without a load, bounds per address do not apply to its client.
     pub(crate) fn new(group: Group, load: Option<Arc<Load>>) -> Self {
-        let loads = Loads::new(load, None);
-        Self { group, loads, running: AtomicUsize::new(0), used: AtomicBool::new(false), cut: Notify::new() }
+        let (loads, created) = (Loads::new(load, None), Instant::now());
+        let (running, used_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { group, loads, running, created, used_ms, cut: Notify::new() }
     }
 
     /// Returns whether bounds per address do not apply to its client.
@@ -77,9 +85,10 @@ impl Seat {
         self.cut.notified().await;
     }
 
-    /// Returns whether a request has ended since the last call.
-    pub(crate) fn take_used(&self) -> bool {
-        self.used.load(Relaxed) && self.used.swap(false, Relaxed)
+    /// Returns whether its last request ended less than [`RECENT`] before `now`.
+    pub(crate) fn was_used_recently(&self, now: Instant) -> bool {
+        let used_ms = self.used_ms.load(Relaxed);
+        used_ms > 0 && now.saturating_duration_since(self.created + Duration::from_millis(used_ms)) < RECENT
     }
 }
 
@@ -92,7 +101,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.used.store(true, Relaxed);
+        let used_ms = u64::try_from(self.0.created.elapsed().as_millis()).unwrap_or(0);
+        self.0.used_ms.store(used_ms.max(1), Relaxed);
         self.0.running.fetch_sub(1, AcqRel);
     }
 }
@@ -109,7 +119,7 @@ mod tests {
         drop(one);
         assert!(!seat.give_way_if_idle() && seat.gives_way().now_or_never().is_none(), "a request runs");
         drop(other);
-        assert!(seat.take_used() && !seat.take_used());
+        assert!(seat.was_used_recently(Instant::now()) && !seat.was_used_recently(Instant::now() + 2 * RECENT));
         assert!(seat.give_way_if_idle() && seat.gives_way().now_or_never().is_some());
         assert!(seat.begin().is_none() && !seat.give_way_if_idle(), "it gives way once");
     }

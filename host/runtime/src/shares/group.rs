@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 /// The clients that share a bound: those of one IPv4 address, or of one IPv6 network of 64 bits, as a host can use
@@ -13,11 +13,18 @@ pub struct Group(IpAddr);
 /// The bits of an IPv6 address that name its network.
 const NETWORK: u128 = !0 << 64;
 
+/// The network `64:ff9b::/96`: the last 32 bits of its addresses are an IPv4 address (NAT64, RFC 6052).
+const NAT64: u128 = 0x64_ff9b << 96;
+const NAT64_HOST: u128 = u32::MAX as u128;
+
 impl Group {
     /// Returns the group of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
+            IpAddr::V6(address) if address.to_bits() & !NAT64_HOST == NAT64 => {
+                Ipv4Addr::from_bits((address.to_bits() & NAT64_HOST) as u32).into()
+            }
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
             address => address,
         })
@@ -42,6 +49,7 @@ mod tests {
         let group = |address: &str| Group::of(address.parse().unwrap()).to_string();
         assert_eq!(group("203.0.113.7"), "203.0.113.7");
         assert_eq!(group("::ffff:203.0.113.7"), "203.0.113.7", "an IPv4 address in IPv6 form");
+        assert_eq!(group("64:ff9b::203.0.113.7"), "203.0.113.7", "an IPv4 address behind NAT64");
         assert_eq!(group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff::"));
         assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
