@@ -57,21 +57,21 @@ pub struct Access {
     pub only_project: Option<ProjectName>,
     /// When the credential expires, in seconds since 1970.
     pub expires_s: u64,
-    /// What the caller uses of the bounds that clients share.
+    /// What the caller uses of the bounds that clients share, with all of its credentials.
     pub load: Arc<Load>,
     grants: Box<[Grant]>,
 }
 
 impl Access {
-    /// Creates the access of an identity with these grants.
+    /// Creates the access of an identity with these grants and this load.
     #[must_use]
-    pub fn new(identity: &Identity, grants: Vec<Grant>) -> Self {
+    pub fn new(identity: &Identity, grants: Vec<Grant>, load: Arc<Load>) -> Self {
         Self {
             who: identity.to_string().into(),
             project: identity.project.clone(),
             only_project: only_project(&grants),
             expires_s: identity.expires_s,
-            load: Arc::default(),
+            load,
             grants: grants.into(),
         }
     }

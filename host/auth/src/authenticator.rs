@@ -12,7 +12,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use littoral_runtime::WatchedFile;
+use littoral_runtime::{WatchedFile, live::Live, shares::Load};
 use moka::sync::Cache;
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +27,8 @@ pub struct Authenticator {
     files: Vec<WatchedFile>,
     issuers: Vec<Issuer>,
     decisions: Cache<(Kind, Hash), Decision>,
+    /// What identities use of the bounds that clients share, by kind, issuer and name.
+    loads: Live<(Kind, String, String), Load>,
 }
 
 /// An access, and the generation of the rules that it was decided with.
@@ -64,7 +66,14 @@ impl Authenticator {
         let rules = files(&config).read(0).map_err(StartError)?;
         let issuers = config.issuers.iter().cloned().map(Issuer::new).collect::<Result<_, _>>().map_err(StartError)?;
         let decisions = Cache::new(config.decisions_max);
-        Ok(Self { config, rules: ArcSwap::from_pointee(rules), files: watched, issuers, decisions })
+        Ok(Self {
+            config,
+            rules: ArcSwap::from_pointee(rules),
+            files: watched,
+            issuers,
+            decisions,
+            loads: Live::default(),
+        })
     }
 
     /// Reloads files when they change, and fetches the keys of issuers. Never returns.
@@ -183,7 +192,9 @@ impl Authenticator {
     }
 
     fn decide(&self, key: (Kind, Hash), identity: &Identity, rules: &Rules) -> Arc<Access> {
-        let access = Arc::new(Access::new(identity, rules.policy.grants(identity)));
+        let who = (identity.kind, identity.issuer.clone(), identity.subject.clone());
+        let load = self.loads.get(who, Load::default);
+        let access = Arc::new(Access::new(identity, rules.policy.grants(identity), load));
         self.decisions.insert(key, Decision { access: access.clone(), generation: rules.generation });
         access
     }
@@ -191,4 +202,24 @@ impl Authenticator {
 
 fn files(config: &Config) -> Files<'_> {
     Files { tokens: config.tokens.as_deref(), policy: config.policy.as_deref() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_credentials_of_an_identity_share_its_load() {
+        let config = Config { client_certificates: true, ..Config::default() };
+        let authenticator = Authenticator::new(config).unwrap();
+        let load = |name, fingerprint| {
+            let certificate = Certificate { name, fingerprint: [fingerprint; 32], not_after_s: 9 };
+            authenticator.certificate(&certificate, 1).unwrap().load.clone()
+        };
+        let first = load("a", 1);
+        assert!(Arc::ptr_eq(&first, &load("a", 2)) && !Arc::ptr_eq(&first, &load("b", 3)));
+        // As after a reload of the policy.
+        authenticator.decisions.invalidate_all();
+        assert!(Arc::ptr_eq(&first, &load("a", 1)), "a request that runs keeps it");
+    }
 }

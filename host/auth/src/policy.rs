@@ -124,6 +124,7 @@ impl Rule {
 mod tests {
     use super::*;
     use crate::access::Access;
+    use std::sync::Arc;
 
     fn caller(kind: Kind, subject: &str, issuer: &str, roles: &[&str]) -> Identity {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -136,7 +137,7 @@ mod tests {
         let text = "[[grants]]\nto = [\"role:reader\"]\nissuer = \"https://a\"\nscopes = [\"read\"]\nnames = [\"driver_*\", \"x\"]\n\
                     [[grants]]\nto = [\"subject:system:serviceaccount:feast:*\", \"token:ci\"]\nscopes = [\"write\", \"define\"]\nproject = \"fraud\"\n";
         let policy = Policy::parse(Path::new("p"), text).unwrap();
-        let access = |identity: &Identity| Access::new(identity, policy.grants(identity));
+        let access = |identity: &Identity| Access::new(identity, policy.grants(identity), Arc::default());
         let reader = access(&caller(Kind::Oidc, "u", "https://a", &["other", "reader"]));
         assert!(reader.may(Scope::Read, "default", "driver_stats") && reader.may(Scope::Read, "default", "x"));
         assert!(!reader.may(Scope::Read, "fraud", "driver_stats") && !reader.may(Scope::Write, "default", "x"));
