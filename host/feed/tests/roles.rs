@@ -178,14 +178,14 @@ async fn a_node_that_subscribes_again_and_again_leaves_subscriptions_for_others(
             }
         }
     }
-    assert_eq!(kept.len(), 10, "it may have as many as are free");
+    assert_eq!(kept.len(), 10, "it may have as many as it leaves free");
     let mut other = client::connect(&secured.client("littoral://prod/eu/edge/e2")).await.unwrap();
     other.sender.send(&hello(Views::All, None)).unwrap();
     next_hello(&mut other.receiver).await;
 }
 
 #[tokio::test]
-async fn an_address_that_opens_many_connections_leaves_some_for_others() {
+async fn strangers_that_never_end_their_handshakes_leave_connections_for_nodes() {
     let config = server::Config { connections_max: 20, ..server::Config::default() };
     let secured = Secured::serve_with(config).await;
     let mut strangers = Vec::new();

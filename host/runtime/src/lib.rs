@@ -14,6 +14,7 @@ pub mod live;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+mod occasional;
 pub mod per_thread;
 pub mod reactors;
 mod replace_file;
@@ -27,6 +28,7 @@ mod watched_file;
 pub mod workers;
 
 pub use draining::Draining;
+pub use occasional::Occasional;
 pub use replace_file::replace_file;
 pub use request_id::RequestId;
 pub use share_work::{all_cores, share_work};

@@ -90,16 +90,14 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
             }
             other => other,
         };
-        // Neither semaphore is ever closed.
-        let Ok(slot) = node.calls.clone().acquire_owned().await else { return Ok(()) };
-        let Some(memory) = node.memory(len).await else { return Ok(()) };
+        let Some(running) = node.begin_call(len).await else { return Ok(()) };
         let answers = answers.clone();
         shared.tasks.spawn(async move {
             let answer = on_behalf(&answers.shared, region, call, caller).await;
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "could not send the reply to a call");
             }
-            drop((slot, memory));
+            drop(running);
         });
     }
 }

@@ -37,10 +37,22 @@ type Body = Either<OutboxBody, Full<Bytes>>;
 /// Serves one connection, after its handshake if the listener requires TLS. `peer` names it in logs.
 pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) {
     let Some(tls) = shared.tls.clone() else {
-        return serve_connection(socket, peer, shared).await;
+        // Only this host connects.
+        let node = Node::unknown(&shared.config);
+        let Some(_share) = shared.peers.admit(&peer, &node, shared.config.connections_max) else { return };
+        return serve_as(socket, peer, shared, PeerRights::default(), node).await;
     };
     let shutdown = shared.shutdown.clone();
-    match shutdown.run_until_cancelled(tls.accept_peer(socket)).await {
+    let handshake = shared.peers.handshake();
+    let accepted = tokio::select! {
+        accepted = shutdown.run_until_cancelled(tls.accept_peer(socket)) => accepted,
+        () = handshake.gives_way() => {
+            metrics::counter!("littoral_feed_rejected_total", "reason" => "handshakes").increment(1);
+            return tracing::debug!(%peer, "closed a peer's connection: its TLS handshake gave way to newer ones");
+        }
+    };
+    drop(handshake);
+    match accepted {
         Some(Ok((stream, identity))) => {
             let own = tls.identity();
             let expires = littoral_tls::expires_in(&identity);
@@ -49,6 +61,7 @@ pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) 
                 Some(identity) => shared.peers.node(identity.to_string(), &shared.config),
                 None => Node::unknown(&shared.config),
             };
+            let Some(_share) = shared.peers.admit(&peer, &node, shared.config.connections_max) else { return };
             tokio::select! {
                 () = serve_as(stream, peer.clone(), shared, rights.clone(), node) => {}
                 // A stolen key is useless once its certificate has expired, over an open connection too. The peer resumes with
@@ -58,7 +71,10 @@ pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) 
                 }
             }
         }
-        Some(Err(error)) => tracing::warn!(%peer, %error, "closed a peer's connection: its TLS handshake failed"),
+        Some(Err(error)) if shared.peers.may_log() => {
+            tracing::warn!(%peer, %error, "closed a peer's connection: its TLS handshake failed");
+        }
+        Some(Err(error)) => tracing::debug!(%peer, %error, "closed a peer's connection: its TLS handshake failed"),
         None => {}
     }
 }

@@ -6,10 +6,7 @@ use super::{
 };
 use crate::source::FeedSource;
 use crate::transport;
-use littoral_runtime::{
-    descriptors::{self, Side},
-    shares::Exceeded,
-};
+use littoral_runtime::descriptors::{self, Side};
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,22 +36,6 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
                 continue;
             }
         };
-        let share = match shared.peers.connection(peer.ip(), shared.tls.is_some()) {
-            Ok(share) => share,
-            Err(exceeded) => {
-                let reason = if exceeded == Exceeded::Bound { "connections" } else { "address" };
-                metrics::counter!("littoral_feed_rejected_total", "reason" => reason).increment(1);
-                if shared.peers.may_log() {
-                    let max = shared.config.connections_max;
-                    tracing::warn!(
-                        %peer, max, reason,
-                        "closed a peer's connection: all connections are used, or its address has more than are free; \
-                         raise feed.connections_max to allow more"
-                    );
-                }
-                continue;
-            }
-        };
         if !descriptors::leaves_room(&socket, Side::Peer) {
             tracing::warn!(%peer, "closing a peer's connection: the last file descriptors are reserved for the log");
             metrics::counter!("littoral_feed_rejected_total", "reason" => "descriptors").increment(1);
@@ -66,11 +47,7 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
             tracing::debug!(%peer, %error, "the peer's connection failed immediately");
             continue;
         }
-        let connection = serve_peer(socket, peer.to_string(), shared.clone());
-        shared.tasks.spawn(async move {
-            connection.await;
-            drop(share);
-        });
+        shared.tasks.spawn(serve_peer(socket, peer.to_string(), shared.clone()));
     }
     drop(listener);
     shared.tasks.close();
