@@ -108,7 +108,12 @@ async fn respond(
     };
     // The body first: clients that send their body slowly must not hold slots in the meantime.
     let (max, loads) = (body_max(&state, endpoint), loads(&state, &parts, &client, &admitted));
-    let (body, mut held) = match body::read(incoming, max, state.config().body_timeout(), &state.bodies, &loads).await {
+    let read = match endpoint.is_vital() {
+        // Its body means nothing, and strangers could hold memory with it.
+        true => Ok((Bytes::new(), Held::default())),
+        false => body::read(incoming, max, state.config().body_timeout(), &state.bodies, &loads).await,
+    };
+    let (body, mut held) = match read {
         Ok(read) => read,
         Err(failure) if endpoint == Endpoint::PutModule && failure.status == StatusCode::PAYLOAD_TOO_LARGE => {
             return failed(Failure::component_too_large(max), endpoint.is_feast());
@@ -193,6 +198,8 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
         other => v1::answer(state, other, name, parts, body).await,
     };
     let answer = match answer {
+        // Operators and routers need it while clients use all of the memory.
+        Ok(answer) if endpoint.is_vital() => Ok(answer),
         Ok(answer) => admit(state, answer, loads),
         Err(failure) => Err(state.or_unknown_project(or_not_ready(state, failure).await).within(&state.project)),
     };

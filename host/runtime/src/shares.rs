@@ -1,7 +1,8 @@
 //! Bounds that clients share fairly.
 //!
-//! A client may use as much of a bound as is free. So one client reaches half of it, two reach a third each, and a
-//! client that uses little finds room whatever the others do. (Switches share their buffers by this rule, "dynamic
+//! A client may use as much of a bound as it leaves free. So one client reaches half of it, two reach a third each, and
+//! a client that uses little finds room whatever the others do. While nobody else uses the bound, one share may be all
+//! of it. (Switches share their buffers by this rule, "dynamic
 //! thresholds".) A fixed number per client was rejected: it is too small for one client and too large for a hundred.
 
 mod group;
@@ -74,7 +75,7 @@ pub enum Exceeded {
     /// The bound is used up.
     #[error("it is used up by all clients together; retry in a moment")]
     Bound,
-    /// The client uses more than is free.
+    /// The client would use more than it leaves free.
     #[error("this client uses more than its share; send less at once, or retry in a moment")]
     Client,
 }
@@ -119,7 +120,7 @@ impl Shares {
         self.0.max.store(max.max(1), Relaxed);
     }
 
-    /// Returns a share of `units` units. A client without any may use all that is free.
+    /// Returns a share of `units` units. The only one of a bound may be all of it.
     ///
     /// # Errors
     /// [`Exceeded`].
@@ -151,7 +152,7 @@ impl<B: Borrow<Shares>, L: Borrow<Loads>> Share<B, L> {
         self.units
     }
 
-    /// Grows by `units` units. A client whose only share this is may use all that is free.
+    /// Grows by `units` units. The only share of a bound may grow to all of it.
     ///
     /// # Errors
     /// [`Exceeded`]; the share keeps its size.
@@ -160,11 +161,13 @@ impl<B: Borrow<Shares>, L: Borrow<Loads>> Share<B, L> {
         let max = max.load(Relaxed);
         let more = |used: usize| used.checked_add(units).filter(|sum| *sum <= max);
         let before = used.fetch_update(Relaxed, Relaxed, more).map_err(|_| Exceeded::Bound)?;
-        let free = max - before;
+        // Without the last unit: a client that has none finds room while one unit is free.
+        let left = max - before - units.saturating_sub(1);
+        let is_only = before == self.units;
         let mut is_fair = true;
         for counter in self.loads.borrow().counters(*kind) {
-            let others = counter.fetch_add(units, Relaxed).saturating_sub(self.units);
-            is_fair &= others == 0 || others.saturating_add(self.units).saturating_add(units) <= free;
+            let own = counter.fetch_add(units, Relaxed).saturating_add(units);
+            is_fair &= is_only || own <= left;
         }
         self.units += units;
         if !is_fair {
@@ -255,7 +258,20 @@ mod tests {
     }
 
     #[test]
-    fn the_only_share_of_a_client_grows_to_the_bound_and_a_second_one_does_not() {
+    fn a_client_with_one_large_share_leaves_as_much_to_others() {
+        let shares = Shares::new(Kind::Answers, 1_024);
+        let clients: Vec<_> = (0..4).map(|_| client()).collect();
+        let taken: Vec<_> = clients.iter().map(|client| shares.take(client, 256)).collect();
+        assert!(taken[..3].iter().all(Result::is_ok));
+        assert_eq!(taken[3].as_ref().unwrap_err(), &Exceeded::Client);
+        assert!(shares.take(&client(), 128).is_ok(), "half of the rest");
+        assert_eq!(shares.take(&client(), 129).unwrap_err(), Exceeded::Client);
+        drop(taken);
+        assert!(shares.take(&client(), 1_024).is_ok(), "nobody else uses it");
+    }
+
+    #[test]
+    fn the_only_share_of_a_bound_grows_to_the_bound_and_a_second_one_does_not() {
         let (shares, client) = (Shares::new(Kind::Bodies, 100), client());
         let mut one = shares.take(&client, 60).unwrap();
         one.grow(40).unwrap();
