@@ -4,7 +4,7 @@ use crate::{Config, answer::Answer, body, door, failure::Failure};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
-use littoral_http::{BodyBudget, Client, Handler, Loads, PeerIdentity, Process, Sending, Watched, Whole};
+use littoral_http::{BodyBudget, Client, Exceeded, Handler, Loads, PeerIdentity, Process, Sending, Watched, Whole};
 use littoral_runtime::reactors::Reactors;
 use std::{net::IpAddr, sync::Arc};
 use tokio::net::TcpListener;
@@ -71,7 +71,7 @@ impl Handler for Bare {
     }
 
     fn overloaded(&self, _: &Request<Incoming>) -> Answer {
-        door::full()
+        door::full(Exceeded::Bound)
     }
 
     fn panicked(&self) -> Answer {

@@ -14,7 +14,7 @@ use crate::{
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use littoral_api::{code, projects::split_path};
-use littoral_http::{Client, Handler, PeerIdentity, Process, Sending, Watched, Whole, browsers::Browsers};
+use littoral_http::{Client, Exceeded, Handler, PeerIdentity, Process, Sending, Watched, Whole, browsers::Browsers};
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::{
     net::IpAddr,
@@ -150,9 +150,9 @@ impl Handler for Service {
     }
 }
 
-/// Returns the answer that replaces one for which the budget is used up.
-pub(crate) fn full() -> Answer {
-    Failure::overloaded().as_problem()
+/// Returns the answer that replaces one for which there is no memory.
+pub(crate) fn full(exceeded: Exceeded) -> Answer {
+    Failure::from(exceeded).as_problem()
 }
 
 async fn answer(service: Service, request: Request<Incoming>, client: Client) -> Answer {

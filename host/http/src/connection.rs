@@ -30,6 +30,7 @@ use std::{
     convert::Infallible,
     error::Error,
     future::{pending, ready},
+    io,
     net::IpAddr,
     panic::AssertUnwindSafe,
     pin::pin,
@@ -53,8 +54,9 @@ const STREAMS_MAX: u32 = 256;
 const RESETS_MAX: usize = 20;
 
 /// The number of streams that a client may break over the lifetime of a connection, so that this end has to reset them.
-/// A client without faults breaks none.
-const BROKEN_STREAMS_MAX: usize = 128;
+/// Streams that this end rejects count too, and so does data that arrives after the end of an answer. So a client
+/// without faults reaches some hundred.
+const BROKEN_STREAMS_MAX: usize = 1_024;
 
 /// Answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -146,6 +148,9 @@ impl<H: Handler> Connections<H> {
                 self.drive(stream, client, place).await;
             }
             Some(Ok(Err(error))) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    Ended::Handshake.count();
+                }
                 tracing::debug!(%error, address = %client.address, "closed a connection: its TLS handshake failed");
             }
             Some(Err(_)) => {
@@ -180,7 +185,11 @@ impl<H: Handler> Connections<H> {
             }
             let (id, running) = (RequestId::of(request.headers()), seat.begin());
             let is_rejected = is_reserve && !handler.is_vital(&request);
-            if is_rejected && !request.body().is_end_stream() {
+            let has_body = !request.body().is_end_stream();
+            // Nobody reads the body of a vital request.
+            let is_bare = matches!(*request.method(), Method::GET | Method::HEAD);
+            let is_unread = has_body && is_bare && handler.is_vital(&request);
+            if is_rejected && has_body || is_unread {
                 cut_short.set();
             }
             let answer = match is_rejected {
@@ -202,7 +211,7 @@ impl<H: Handler> Connections<H> {
                 if answer.headers().contains_key(header::CONNECTION) {
                     cut_short.set();
                 }
-                if is_reserve && !is_http2 {
+                if (is_reserve || is_unread) && !is_http2 {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 notices.mark(answer.headers_mut(), is_http2);
@@ -258,7 +267,9 @@ impl<H: Handler> Connections<H> {
         };
         if let Err(error) = ended {
             if let Some(ended) = Ended::of(&*error) {
-                ended.count();
+                // hyper reports both alike.
+                let is_idle = ended == Ended::Silent && place.seat().has_served();
+                if is_idle { Ended::Idle } else { ended }.count();
             }
             tracing::debug!(error, %address, "a connection ended with an error");
         }

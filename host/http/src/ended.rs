@@ -7,8 +7,10 @@ use std::{error::Error, fmt, io};
 pub(crate) enum Ended {
     /// Its TLS handshake took too long. (`littoral_tls_handshakes_total` counts those that fail.)
     Handshake,
-    /// It sent no whole head in time, or no further request.
+    /// It sent no whole head in time.
     Silent,
+    /// It sent no further request in time, which is usual.
+    Idle,
     /// It did not read its answers.
     Unread,
     /// It broke the protocol.
@@ -59,6 +61,7 @@ impl Ended {
         let reason = match self {
             Self::Handshake => "handshake",
             Self::Silent => "silent",
+            Self::Idle => "idle",
             Self::Unread => "unread",
             Self::Invalid => "invalid",
             Self::Flood => "flood",
@@ -77,6 +80,7 @@ impl fmt::Display for Ended {
         f.write_str(match self {
             Self::Handshake => "the TLS handshake took too long",
             Self::Silent => "the client sent no request within header_timeout",
+            Self::Idle => "the client sent no further request within header_timeout",
             Self::Unread => "the client does not read its answers",
             Self::Invalid => "the client broke the protocol",
             Self::Flood => "the client flooded the connection",

@@ -26,7 +26,7 @@ mod unread;
 mod wait_limit;
 mod whole;
 
-pub use behind::Behind;
+pub use behind::{Behind, client_behind};
 pub use budget::{BodyBudget, COUNTED_FROM, Held};
 pub use connection::{Client, Handler, Sending};
 pub use limits::Limits;

@@ -51,7 +51,7 @@ pub async fn serve<H: Handler>(
             }
             Ok((stream, peer)) => {
                 let address = peer.ip().to_canonical();
-                let Some(place) = places.enter(address, connections.handler.is_exempt(address, None)) else { continue };
+                let place = places.enter(address, connections.handler.is_exempt(address, None));
                 let (cut, connected) = (cut.clone(), process.draining.connected());
                 let connections = connections.clone();
                 let spawned = process.reactors.spawn(&tasks, stream, |stream| {

@@ -26,6 +26,9 @@ use std::{
 /// The number of connections of a listener that are accepted while requests run on all others.
 pub const RESERVE: usize = 64;
 
+/// A bound that was reached, and the group whose connection gave way or was rejected.
+type Event = (Bound, Group);
+
 /// The places of a listener. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Places(Arc<Shared>);
@@ -90,52 +93,52 @@ impl Places {
         }))
     }
 
-    /// Returns a place for a new connection. Another connection may have to give way for it. Returns `None` if the
-    /// client's address has its number of connections, and requests run on all of them.
-    pub(crate) fn enter(&self, address: IpAddr, is_exempt: bool) -> Option<Place> {
-        let group = Group::of(address);
+    /// Returns a place for a new connection. Another connection may have to give way for it. It is in the reserve while
+    /// requests run on all others, or on all that its client's address may have.
+    pub(crate) fn enter(&self, address: IpAddr, is_exempt: bool) -> Place {
+        // A trusted router and a stranger in its network are not of one group.
+        let group = if is_exempt { Group::alone(address) } else { Group::of(address) };
         let load = (!is_exempt).then(|| self.0.loads.get(group, Load::default));
         let seat = Arc::new(Seat::new(group, load));
         let mut state = self.lock();
         let State { all, reserve, .. } = &mut *state;
         let mut number = all.add(seat.clone());
         let (mut gave_way, mut rejected) = (None, None);
+        let of_group = |bound| Some((bound, group));
         if !is_exempt && all.count(&group) > self.0.connections_per_address_max {
             match all.give_way_in(&group, Victim::Idle, number) {
-                true => gave_way = Some(Bound::Address),
-                false => rejected = Some(Bound::Address),
+                true => gave_way = of_group(Bound::Address),
+                false => rejected = of_group(Bound::Address),
             }
         } else if all.len() > self.0.connections_max {
-            match all.give_way(Victim::Idle, number).is_some() {
-                true => gave_way = Some(Bound::Places),
-                false => rejected = Some(Bound::Places),
+            match all.give_way(Victim::Idle, number) {
+                Some(group) => gave_way = Some((Bound::Places, group)),
+                None => rejected = of_group(Bound::Places),
             }
         }
-        let is_reserve = rejected == Some(Bound::Places);
-        if rejected.is_some() {
-            all.remove(&group, number);
-        }
+        let is_reserve = rejected.is_some();
         if is_reserve {
+            all.remove(&group, number);
             number = reserve.add(seat.clone());
-            if reserve.len() > RESERVE && reserve.give_way(Victim::Any, number).is_some() {
-                gave_way = Some(Bound::Reserve);
+            if reserve.len() > RESERVE
+                && let Some(group) = reserve.give_way(Victim::Any, number)
+            {
+                gave_way = Some((Bound::Reserve, group));
             }
         }
         self.note(state, gave_way, rejected);
-        let is_accepted = rejected.is_none() || is_reserve;
-        is_accepted.then(|| Place { places: self.clone(), seat, number, is_reserve })
+        Place { places: self.clone(), seat, number, is_reserve }
     }
 
     /// Counts what happened, and logs it from time to time.
-    fn note(&self, mut state: MutexGuard<'_, State>, gave_way: Option<Bound>, rejected: Option<Bound>) {
-        if gave_way.is_none() && rejected.is_none() {
-            return;
-        }
-        let (heaviest, open) = (state.all.heaviest(), state.all.len());
-        let summary = state.report.note(gave_way, rejected, Instant::now());
+    fn note(&self, mut state: MutexGuard<'_, State>, gave_way: Option<Event>, rejected: Option<Event>) {
+        let Some((bound, client)) = gave_way.or(rejected) else { return };
+        let open = state.all.len();
+        let bounds = [gave_way, rejected].map(|event| event.map(|(bound, _)| bound));
+        let summary = state.report.note(bounds[0], bounds[1], Instant::now());
         drop(state);
         if let Some(summary) = summary {
-            summary.log(heaviest, open);
+            summary.log(bound, client, open);
         }
     }
 
@@ -162,8 +165,8 @@ impl Place {
         let mut state = self.places.lock();
         let number = state.handshakes.add(self.seat.clone());
         let is_full = state.handshakes.len() > self.places.0.handshakes_max;
-        let gives_way = is_full && state.handshakes.give_way(Victim::Idle, number).is_some();
-        self.places.note(state, gives_way.then_some(Bound::Handshakes), None);
+        let gave_way = if is_full { state.handshakes.give_way(Victim::Idle, number) } else { None };
+        self.places.note(state, gave_way.map(|group| (Bound::Handshakes, group)), None);
         Handshake { place: self, number }
     }
 
@@ -180,7 +183,7 @@ impl Place {
         if is_rejected {
             identities.remove(&identity, number);
         }
-        let bound = |is: bool| is.then_some(Bound::Identity);
+        let bound = |is: bool| is.then_some((Bound::Identity, self.seat.group));
         self.places.note(state, bound(gives_way), bound(is_rejected));
         (!is_rejected).then(|| Identified { place: self, identity, number })
     }

@@ -34,6 +34,12 @@ impl Whole {
         Self { rest: bytes.into(), held: None }
     }
 
+    /// Wraps a body that has its share of a budget.
+    pub fn held(bytes: Bytes, held: Held) -> Self {
+        let is_large = bytes.len() > crate::COUNTED_FROM;
+        Self { rest: bytes, held: is_large.then_some(held) }
+    }
+
     /// Gives a large body a share of the budget, which it holds until its client has read it.
     ///
     /// # Errors
@@ -46,12 +52,12 @@ impl Whole {
     }
 
     /// Sends an answer. Over HTTP/1.1 only a large one is watched, because a small one waits in the connection's own
-    /// write. Over HTTP/2 `full` replaces an answer for which the budget has too few bytes left.
+    /// write. Over HTTP/2 `full` replaces an answer that has no share.
     pub fn send(
         answer: Response<Self>,
         sending: &Sending<'_>,
         budget: &BodyBudget,
-        full: impl FnOnce() -> Response<Self>,
+        full: impl FnOnce(Exceeded) -> Response<Self>,
     ) -> Response<Watched<Self>> {
         let Sending { unread, is_http2, loads } = *sending;
         if !is_http2 {
@@ -64,7 +70,7 @@ impl Whole {
         if is_small && unread.bytes().saturating_add(length) > SMALL_BYTES_MAX {
             match budget.take(length, loads) {
                 Ok(held) => answer.body_mut().held = Some(held),
-                Err(_) => answer = full(),
+                Err(exceeded) => answer = full(exceeded),
             }
         }
         answer.map(|body| if body.rest.len() > WATCHED_FROM { unread.watch_stream(body) } else { Watched::not(body) })
@@ -118,7 +124,7 @@ mod tests {
         budget: &BodyBudget,
         answer: Response<Whole>,
     ) -> Response<Watched<Whole>> {
-        Whole::send(answer, &Sending { unread, is_http2, loads: &Loads::default() }, budget, || {
+        Whole::send(answer, &Sending { unread, is_http2, loads: &Loads::default() }, budget, |_| {
             let mut full = Response::new(Whole::small(""));
             *full.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             full

@@ -3,7 +3,7 @@
 use super::{Group, Seat};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    hash::{BuildHasher as _, Hash, RandomState},
+    hash::Hash,
     ops::Bound,
     sync::Arc,
     time::Instant,
@@ -33,8 +33,6 @@ pub(crate) struct Pool<K = Group> {
     weights: BTreeSet<(Weight, K)>,
     /// Where the next search among the groups continues.
     cursor: Option<(Weight, K)>,
-    /// Ranks groups of equal weight. No client can predict the order.
-    ranks: RandomState,
     next: u64,
     len: usize,
 }
@@ -43,6 +41,7 @@ pub(crate) struct Pool<K = Group> {
 #[derive(Debug)]
 struct Members {
     seats: BTreeMap<u64, Arc<Seat>>,
+    /// Random, so that no address is at a disadvantage.
     rank: u64,
     /// The number at which the next search begins.
     hand: u64,
@@ -68,8 +67,7 @@ pub(crate) enum Victim {
 
 impl<K> Default for Pool<K> {
     fn default() -> Self {
-        let (groups, weights, ranks) = (HashMap::new(), BTreeSet::new(), RandomState::new());
-        Self { groups, weights, cursor: None, ranks, next: 0, len: 0 }
+        Self { groups: HashMap::new(), weights: BTreeSet::new(), cursor: None, next: 0, len: 0 }
     }
 }
 
@@ -110,7 +108,8 @@ impl<K: Clone + Ord + Hash> Pool<K> {
     }
 
     /// Returns the group that gives way first, and its number of connections.
-    pub(crate) fn heaviest(&self) -> Option<(K, usize)> {
+    #[cfg(test)]
+    fn heaviest(&self) -> Option<(K, usize)> {
         self.weights.last().map(|(weight, group)| (group.clone(), weight.connections))
     }
 
@@ -163,7 +162,7 @@ impl<K: Clone + Ord + Hash> Pool<K> {
 
     /// Changes the connections of a group.
     fn change(&mut self, group: &K, change: impl FnOnce(&mut Members)) {
-        let members = self.groups.entry(group.clone()).or_insert_with(|| Members::new(self.ranks.hash_one(group)));
+        let members = self.groups.entry(group.clone()).or_insert_with(Members::new);
         if let Some(weight) = members.weight() {
             self.weights.remove(&(weight, group.clone()));
         }
@@ -180,8 +179,8 @@ impl<K: Clone + Ord + Hash> Pool<K> {
 }
 
 impl Members {
-    fn new(rank: u64) -> Self {
-        Self { seats: BTreeMap::new(), rank, hand: 0 }
+    fn new() -> Self {
+        Self { seats: BTreeMap::new(), rank: fastrand::u64(..), hand: 0 }
     }
 
     /// Returns `None` without connections.

@@ -67,18 +67,21 @@ impl Report {
 }
 
 impl Summary {
-    /// Logs it, with the client that has the most connections and their number.
-    pub(crate) fn log(self, heaviest: Option<(Group, usize)>, open: usize) {
+    /// Logs it, with the last bound that was reached, and the client whose connection gave way or was rejected.
+    pub(crate) fn log(self, bound: Bound, client: Group, open: usize) {
         let Self { gave_way, rejected } = self;
-        let (heaviest, connections) = heaviest.map_or((None, 0), |(group, count)| (Some(group.to_string()), count));
+        let raised = match bound {
+            Bound::Address | Bound::Identity => "connections_per_address_max",
+            Bound::Places | Bound::Reserve | Bound::Handshakes => "connections_max",
+        };
         tracing::warn!(
-            heaviest,
-            connections,
+            bound = bound.as_str(),
+            %client,
             open,
             gave_way,
             rejected,
-            "client connections reached their bound: idle ones of the heaviest client give way; block that client, or \
-             raise connections_max"
+            "connections reached a bound: some of this client gave way or were rejected; block it if it only holds \
+             connections, otherwise raise {raised}"
         );
     }
 }

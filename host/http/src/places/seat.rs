@@ -85,6 +85,11 @@ impl Seat {
         self.cut.notified().await;
     }
 
+    /// Returns whether a request has ended.
+    pub(crate) fn has_served(&self) -> bool {
+        self.used_ms.load(Relaxed) > 0
+    }
+
     /// Returns whether its last request ended less than [`RECENT`] before `now`.
     pub(crate) fn was_used_recently(&self, now: Instant) -> bool {
         let used_ms = self.used_ms.load(Relaxed);

@@ -21,11 +21,11 @@ fn has_given_way(place: &Place) -> bool {
 #[test]
 fn a_flood_of_idle_connections_competes_with_itself() {
     let places = places(10, 10);
-    let good = places.enter(client(1), false).unwrap();
-    let flood: Vec<_> = (0..500).map(|_| places.enter(client(2), false).unwrap()).collect();
+    let good = places.enter(client(1), false);
+    let flood: Vec<_> = (0..500).map(|_| places.enter(client(2), false)).collect();
     assert!(flood.iter().all(|place| !place.is_reserve()) && !has_given_way(&good));
     assert_eq!(flood.iter().filter(|place| has_given_way(place)).count(), 491);
-    let late = places.enter(client(3), false).unwrap();
+    let late = places.enter(client(3), false);
     assert!(!late.is_reserve() && places.lock().all.len() == 10);
     drop((flood, late));
     assert_eq!(places.lock().all.len(), 1);
@@ -34,37 +34,48 @@ fn a_flood_of_idle_connections_competes_with_itself() {
 #[test]
 fn an_address_at_its_bound_gives_way_to_itself_or_is_rejected_and_a_trusted_one_has_none() {
     let places = places(100, 2);
-    let (first, second) = (places.enter(client(1), false).unwrap(), places.enter(client(1), false).unwrap());
-    let third = places.enter(client(1), false).unwrap();
+    let (first, second) = (places.enter(client(1), false), places.enter(client(1), false));
+    let third = places.enter(client(1), false);
     assert!(has_given_way(&first) && !has_given_way(&second));
     let _running = [second.seat().begin().unwrap(), third.seat().begin().unwrap()];
-    assert!(places.enter(client(1), false).is_none());
-    assert!(places.enter(client(2), false).is_some(), "another address is not affected");
-    let router: Vec<_> = (0..50).map(|_| places.enter(client(3), true).unwrap()).collect();
+    let probe = places.enter(client(1), false);
+    assert!(probe.is_reserve() && places.lock().all.count(&probe.seat().group) == 2, "it may ask for the health");
+    assert!(!places.enter(client(2), false).is_reserve(), "another address is not affected");
+    let router: Vec<_> = (0..50).map(|_| places.enter(client(3), true)).collect();
     assert!(!router.iter().any(has_given_way));
+}
+
+#[test]
+fn a_trusted_router_and_strangers_in_its_network_do_not_count_together() {
+    let (places, address) = (places(100, 2), |last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+    let router: Vec<_> = (0..50).map(|_| places.enter(address(1), true)).collect();
+    let strangers: Vec<_> = (2..4).map(|last| places.enter(address(last), false)).collect();
+    assert!(!router.iter().chain(&strangers).any(has_given_way));
+    let _third = places.enter(address(4), false);
+    assert!(has_given_way(&strangers[0]) && !router.iter().any(has_given_way));
 }
 
 #[test]
 fn while_requests_run_on_all_connections_newcomers_share_the_reserve() {
     let places = places(2, 2);
-    let busy = [places.enter(client(1), false).unwrap(), places.enter(client(2), false).unwrap()];
+    let busy = [places.enter(client(1), false), places.enter(client(2), false)];
     let running: Vec<_> = busy.iter().map(|place| place.seat().begin().unwrap()).collect();
-    let probe = places.enter(client(4), false).unwrap();
-    let flood: Vec<_> = (0..3 * RESERVE).map(|_| places.enter(client(3), false).unwrap()).collect();
+    let probe = places.enter(client(4), false);
+    let flood: Vec<_> = (0..3 * RESERVE).map(|_| places.enter(client(3), false)).collect();
     assert!(flood.iter().all(Place::is_reserve) && probe.is_reserve());
     assert!(!has_given_way(&probe), "the reserve's heaviest client gives way, too");
     assert_eq!(flood.iter().filter(|place| has_given_way(place)).count(), 2 * RESERVE + 1);
     drop(running);
-    let next = places.enter(client(5), false).unwrap();
+    let next = places.enter(client(5), false);
     assert!(!next.is_reserve() && busy.iter().filter(|place| has_given_way(place)).count() == 1);
 }
 
 #[test]
 fn a_handshake_gives_way_when_too_many_run_and_no_longer_once_it_has_ended() {
     let places = places(1_000, 1_000);
-    let good = places.enter(client(1), false).unwrap();
+    let good = places.enter(client(1), false);
     let of_good = good.handshake();
-    let flood: Vec<_> = (0..300).map(|_| places.enter(client(2), false).unwrap()).collect();
+    let flood: Vec<_> = (0..300).map(|_| places.enter(client(2), false)).collect();
     let handshakes: Vec<_> = flood.iter().map(Place::handshake).collect();
     assert!(!has_given_way(&good));
     assert_eq!(flood.iter().filter(|place| has_given_way(place)).count(), 51, "a quarter of the places may run");
@@ -76,7 +87,7 @@ fn a_handshake_gives_way_when_too_many_run_and_no_longer_once_it_has_ended() {
 #[test]
 fn an_identity_has_the_bound_of_an_address_wherever_it_connects_from() {
     let places = places(100, 2);
-    let connections: Vec<_> = (0..4).map(|last| places.enter(client(last), false).unwrap()).collect();
+    let connections: Vec<_> = (0..4).map(|last| places.enter(client(last), false)).collect();
     let first = [connections[0].identify("a").unwrap(), connections[1].identify("a").unwrap()];
     assert!(!connections.iter().any(has_given_way));
     let third = connections[2].identify("a").unwrap();

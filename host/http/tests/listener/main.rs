@@ -88,7 +88,7 @@ impl Handler for Answers {
     }
 
     fn send(&self, answer: Response<Whole>, sending: &Sending<'_>) -> Response<Watched<Whole>> {
-        Whole::send(answer, sending, &self.budget, || Response::new(Whole::small(Bytes::new())))
+        Whole::send(answer, sending, &self.budget, |_| Response::new(Whole::small(Bytes::new())))
     }
 }
 

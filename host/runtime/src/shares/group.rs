@@ -8,7 +8,11 @@ use std::{
 /// The clients that share a bound: those of one IPv4 address, or of one IPv6 network of 64 bits, as a host can use
 /// every address of its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Group(IpAddr);
+pub struct Group {
+    address: IpAddr,
+    /// Whether the group is this single address, of either version.
+    is_alone: bool,
+}
 
 /// The bits of an IPv6 address that name its network.
 const NETWORK: u128 = !0 << 64;
@@ -21,21 +25,28 @@ impl Group {
     /// Returns the group of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
+        let address = match address.to_canonical() {
             IpAddr::V6(address) if address.to_bits() & !NAT64_HOST == NAT64 => {
                 Ipv4Addr::from_bits((address.to_bits() & NAT64_HOST) as u32).into()
             }
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
             address => address,
-        })
+        };
+        Self { address, is_alone: false }
+    }
+
+    /// Returns the group of a single address, apart from its network.
+    #[must_use]
+    pub fn alone(address: IpAddr) -> Self {
+        Self { address: address.to_canonical(), is_alone: true }
     }
 }
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => address.fmt(f),
-            IpAddr::V6(network) => write!(f, "{network}/64"),
+        match self.address {
+            IpAddr::V6(network) if !self.is_alone => write!(f, "{network}/64"),
+            address => address.fmt(f),
         }
     }
 }
@@ -52,6 +63,9 @@ mod tests {
         assert_eq!(group("64:ff9b::203.0.113.7"), "203.0.113.7", "an IPv4 address behind NAT64");
         assert_eq!(group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff::"));
+        let alone = Group::alone("2001:db8::1".parse().unwrap());
+        assert_eq!(alone.to_string(), "2001:db8::1");
+        assert_ne!(alone, Group::of("2001:db8::1".parse().unwrap()));
         assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
     }
 }
