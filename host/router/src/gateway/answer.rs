@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use littoral_http::Held;
+use littoral_http::{Held, Whole};
 use std::{
     io,
     pin::Pin,
@@ -26,7 +26,7 @@ pub struct Answer {
 }
 
 enum Source {
-    Whole(Bytes),
+    Whole(Whole),
     Passed(Box<Passed>),
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct Passed {
 
 impl Answer {
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { source: Source::Whole(bytes.into()), _kept: Vec::new() }
+        Self { source: Source::Whole(Whole::small(bytes)), _kept: Vec::new() }
     }
 
     pub(crate) fn held(bytes: Bytes, held: Held) -> Self {
-        Self { source: Source::Whole(bytes), _kept: vec![Box::new(held)] }
+        Self { source: Source::Whole(Whole::held(bytes, held)), _kept: Vec::new() }
     }
 
     pub(crate) fn passed(passed: Passed) -> Self {
@@ -69,22 +69,21 @@ impl Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.get_mut().source {
-            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
             Source::Passed(passed) => passed.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Whole(whole) => whole.is_end_stream(),
             Source::Passed(passed) => passed.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Whole(whole) => whole.size_hint(),
             Source::Passed(passed) => passed.body.size_hint(),
         }
     }

@@ -8,6 +8,7 @@ use crate::{
         outgoing::Outgoing,
         pool::Pool,
         upstream::{Failed, Upstream},
+        verdict::is_over_share,
     },
     router::Router,
 };
@@ -16,7 +17,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use littoral_http::{BodyBudget, Held};
+use littoral_http::{BodyBudget, Held, Loads};
+use littoral_runtime::Occasional;
 use std::sync::Arc;
 
 /// The resources that attempts share.
@@ -24,6 +26,8 @@ pub(crate) struct Doors {
     pub(crate) router: Router,
     pub(crate) pool: Arc<Pool>,
     pub(crate) budget: BodyBudget,
+    /// The log of doors that reject clients for their share.
+    pub(crate) over_share: Occasional,
 }
 
 /// A request without its body.
@@ -33,6 +37,8 @@ pub(crate) struct Template {
     pub(crate) headers: HeaderMap,
     /// Whether a small answer is held until it is complete.
     pub(crate) hold: bool,
+    /// What a held answer counts towards.
+    pub(crate) loads: Loads,
 }
 
 /// Why an attempt has no answer.
@@ -113,6 +119,14 @@ impl Doors {
             }
             Err(failed) => return Err(lost(&failed.error)),
         };
+        if is_over_share(&response) && self.over_share.may_log() {
+            tracing::warn!(
+                door = %door.address,
+                "a door rejected a request because its client uses more than its share of the door; if this concerns \
+                 many clients, add the router's address or identity to auth.trust at the door, which otherwise counts \
+                 all of them as one"
+            );
+        }
         let (parts, body) = response.into_parts();
         if body.is_end_stream() {
             // An empty body is never polled, so its end would not be noticed.
@@ -123,7 +137,7 @@ impl Doors {
         let most = self.router.config().gateway.answer_bytes_held_max;
         let length = length.filter(|length| template.hold && *length <= most);
         let held = length.and_then(|length| {
-            let mut held = Held::default();
+            let mut held = Held::by(&template.loads);
             self.budget.grow(&mut held, length).ok().map(|()| held)
         });
         let Some(held) = held else {

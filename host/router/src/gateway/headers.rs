@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use littoral_api::headers::{PART, PROJECT, TENANT};
+use littoral_http::client_behind;
 use std::net::IpAddr;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -32,15 +33,10 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds the connection's address to `x-forwarded-for`. The addresses of an untrusted client are replaced.
-pub(crate) fn forwarded_for(headers: &mut HeaderMap, connection: IpAddr, trusted: bool) {
-    let given = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let mut chain: String = if trusted { given.collect::<Vec<_>>().join(", ") } else { String::new() };
-    if !chain.is_empty() {
-        chain.push_str(", ");
-    }
-    chain.push_str(&connection.to_string());
-    if let Ok(value) = HeaderValue::try_from(chain) {
+/// Names the client in `x-forwarded-for`, and nobody else: a door trusts the router, but does not know its proxies.
+pub(crate) fn forwarded_for(headers: &mut HeaderMap, connection: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) {
+    let behind = if is_trusted(connection) { client_behind(headers, is_trusted) } else { None };
+    if let Ok(value) = HeaderValue::try_from(behind.unwrap_or(connection).to_string()) {
         headers.insert(FORWARDED_FOR, value);
     }
 }
@@ -81,14 +77,16 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_of_an_untrusted_client_is_replaced_and_that_of_a_proxy_grows() {
-        let chain = |trusted| {
+    fn a_door_learns_the_client_and_believes_only_trusted_proxies_about_it() {
+        let named = |connection: &str, given: &'static str| {
             let mut headers = HeaderMap::new();
-            headers.insert(FORWARDED_FOR, HeaderValue::from_static("203.0.113.5"));
-            forwarded_for(&mut headers, "10.0.0.1".parse().unwrap(), trusted);
+            headers.insert(FORWARDED_FOR, HeaderValue::from_static(given));
+            forwarded_for(&mut headers, connection.parse().unwrap(), |proxy| proxy.to_string().starts_with("10."));
             headers[FORWARDED_FOR].to_str().unwrap().to_owned()
         };
-        assert_eq!(chain(false), "10.0.0.1");
-        assert_eq!(chain(true), "203.0.113.5, 10.0.0.1");
+        assert_eq!(named("192.0.2.1", "203.0.113.5"), "192.0.2.1");
+        assert_eq!(named("10.0.0.1", "203.0.113.5"), "203.0.113.5");
+        assert_eq!(named("10.0.0.1", "198.51.100.1, 203.0.113.5, 10.0.0.2"), "203.0.113.5");
+        assert_eq!(named("10.0.0.1", "unknown"), "10.0.0.1");
     }
 }

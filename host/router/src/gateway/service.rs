@@ -31,7 +31,7 @@ use littoral_http::{
     Behind, BodyBudget, Client, Handler, Kind, Loads, Peer, PeerIdentity, Process, Sending, Shares, Watched,
     browsers::{Browsers, Rejected},
 };
-use littoral_runtime::request_id;
+use littoral_runtime::{Occasional, request_id};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, LazyLock},
@@ -88,7 +88,7 @@ impl Service {
             trust,
             process,
             requests: Shares::new(Kind::Running, config.requests_max),
-            doors: Doors { router, pool, budget },
+            doors: Doors { router, pool, budget, over_share: Occasional::default() },
             latency: Latency::default(),
             behind: Behind::default(),
         });
@@ -145,16 +145,9 @@ impl Service {
         let proxies = self.inner.doors.router.trusted();
         let behind = || self.inner.behind.load(&parts.headers, |address| proxies.contains(address));
         let loads = Loads::new(load.or_else(|| proxies.contains(connection).then(behind)?), None);
-        let share = match self.inner.requests.take_owned(&loads, 1).map_err(Failure::from) {
-            Ok(share) => share,
-            Err(failure) => {
-                count(failure.code);
-                return failure.answer(feast);
-            }
-        };
         let sender = Sender { connection, is_trusted };
         match self.route(parts, body, sender, client.as_ref(), &loads).await {
-            Ok(response) => response.map(|answer| answer.keeping(share)),
+            Ok(response) => response,
             Err(failure) => {
                 count(failure.code);
                 failure.answer(feast)
@@ -180,12 +173,16 @@ impl Service {
             Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
         };
         let taking = body::take(body, hold, most, &doors.budget, loads);
-        let body = tokio::time::timeout_at(head.deadline.into(), taking).await.map_err(|_| {
+        // A client cannot extend this time.
+        let until = head.deadline.min(head.began + Duration::from_millis(config.timeout_ms));
+        let body = tokio::time::timeout_at(until.into(), taking).await.map_err(|_| {
             littoral_http::body::Error::Broken("it did not arrive within the time that the request allows".to_owned())
         })??;
         if let RequestBody::Whole(bytes, _) = &body {
             head.and_body(router, parts.uri.path(), bytes);
         }
+        // The body first: clients that send it slowly must not hold shares in the meantime.
+        let share = self.inner.requests.take_owned(loads, 1)?;
         // Decided once the body has arrived, by the view at that time.
         let board = router.board();
         let criteria = Criteria {
@@ -201,7 +198,7 @@ impl Service {
             return Err(Failure::nothing_left(nothing(&board, &head)));
         }
         router.deposit();
-        let template = template(router, parts, &head, connection)?;
+        let template = template(router, parts, &head, connection, loads)?;
         let found = match body {
             RequestBody::Large(forwarded, _held) => {
                 let answer = stream::run(doors, &board, &head, &template, forwarded, &decision.candidates).await?;
@@ -225,7 +222,7 @@ impl Service {
         if let Some(member) = candidate.and_then(|candidate| found.board.view.members.get(candidate.member)) {
             self.inner.latency.record(&member.door, head.began.elapsed());
         }
-        Ok(finish(found, &head))
+        Ok(finish(found, &head).map(|answer| answer.keeping(share)))
     }
 }
 
@@ -283,7 +280,13 @@ async fn client_left(client: Option<&Peer>, head: &Head, grace: Duration) {
 }
 
 /// Returns the request to a door, without its body.
-fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> Result<Template, Failure> {
+fn template(
+    router: &Router,
+    parts: Parts,
+    head: &Head,
+    connection: IpAddr,
+    loads: &Loads,
+) -> Result<Template, Failure> {
     let mut headers = parts.headers;
     headers::strip(&mut headers);
     // The body determines its framing.
@@ -291,7 +294,7 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     headers.remove(header::EXPECT);
     // The router has checked it, and a door has its own origins.
     headers.remove(header::ORIGIN);
-    headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
+    headers::forwarded_for(&mut headers, connection, |address| router.trusted().contains(address));
     if let Some(id) = request_id::current() {
         headers.insert(request_id::HEADER, id.into_value());
     }
@@ -300,7 +303,7 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());
     let uri = uri.ok_or_else(|| Failure::bad_request(code::INVALID_PATH, "the request names no path"))?;
     let hold = head.purpose == Purpose::Read && parts.method != Method::HEAD;
-    Ok(Template { method: parts.method, uri, headers, hold })
+    Ok(Template { method: parts.method, uri, headers, hold, loads: loads.clone() })
 }
 
 fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {

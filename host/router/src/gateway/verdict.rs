@@ -32,6 +32,9 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
             let rejects_all = word == code::OVERLOADED || NOT_READY.contains(&word);
             Verdict::Elsewhere(if rejects_all { Outcome::Refused } else { Outcome::Success })
         }
+        // Either the client has used its share of this door, or the door does not trust the router and counts all of
+        // the router's clients as one.
+        _ if is_over_share(answer) => Verdict::Elsewhere(Outcome::Success),
         _ if is_outside(answer.headers()) => Verdict::Elsewhere(Outcome::Success),
         _ => Verdict::Final,
     }
@@ -45,6 +48,12 @@ pub(crate) fn is_not_ready(headers: &HeaderMap) -> bool {
 /// Whether a node has rejected a request because it may not hold the rows of the request's project.
 pub(crate) fn is_outside(headers: &HeaderMap) -> bool {
     headers.get(api::headers::ERROR).is_some_and(|word| word == code::OUTSIDE_REGIONS)
+}
+
+/// Whether a node has rejected a request because its client uses more than its share of the node.
+pub(crate) fn is_over_share<B>(answer: &Response<B>) -> bool {
+    answer.status() == StatusCode::TOO_MANY_REQUESTS
+        && answer.headers().get(api::headers::ERROR).is_some_and(|word| word == code::CLIENT_OVER_SHARE)
 }
 
 #[cfg(test)]
@@ -73,6 +82,8 @@ mod tests {
         assert_eq!(evaluated(503, Some("module_busy")), Verdict::Elsewhere(Outcome::Success), "one tenant's module");
         assert_eq!(evaluated(503, Some("too_many_waiting")), Verdict::Final, "its own demand");
         assert_eq!(evaluated(421, Some("outside_regions")), Verdict::Elsewhere(Outcome::Success), "another region may");
+        let another = Verdict::Elsewhere(Outcome::Success);
+        assert_eq!(evaluated(429, Some("client_over_share")), another, "another door may have room");
         assert_eq!(evaluated(429, Some("over_quota")), Verdict::Final);
         assert_eq!(evaluated(504, Some("concern_unmet")), Verdict::Final);
         assert_eq!(evaluated(500, Some("internal")), Verdict::Final);

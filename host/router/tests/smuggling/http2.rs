@@ -27,9 +27,12 @@ fn head(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 async fn no_request_over_http2_becomes_two() {
     const ROWS: &str = "/v1/rows";
     const BODY: &[u8] = b"helloGET /v1/views/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    const VALID_LENGTH: &str = "57";
     let route = Route::open().await;
     for (path, headers) in [
-        (ROWS, &[("content-length", "5")][..]),
+        // The control: this request is valid, and arrives once.
+        (ROWS, &[("content-length", VALID_LENGTH)][..]),
+        (ROWS, &[("content-length", "5")]),
         (ROWS, &[("content-length", "0")]),
         (ROWS, &[("content-length", "5"), ("content-length", "50")]),
         (ROWS, &[("transfer-encoding", "chunked")]),
@@ -64,7 +67,8 @@ async fn no_request_over_http2_becomes_two() {
         };
         timeout(SOON, exchange).await.expect("the router closes the connection");
         let requests = route.door.take();
-        assert!(requests.is_empty(), "{case} reached the door: {requests:?}");
+        let is_valid = headers == [("content-length", VALID_LENGTH)];
+        assert_eq!(requests.len(), usize::from(is_valid), "{case} reached the door: {requests:?}");
         route.serves(&case).await;
         route.door.take();
     }
