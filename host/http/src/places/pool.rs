@@ -18,9 +18,9 @@ const ROUNDS: usize = 32;
 /// The number of the heaviest groups that every search visits first.
 const HEAVIEST: usize = 16;
 
-/// The number of further groups that one search visits, from where the last one ended. It bounds the time of a search
-/// while requests run on most connections.
-const GROUPS_MAX: usize = 1_024;
+/// The number of connections in further groups that one search visits, from where the last one ended. It bounds the
+/// time of a search while requests run on most connections.
+const VISITS_MAX: usize = 1_024;
 
 /// The part of all connections above which use does not protect the connections of a group: one in this many.
 const PROTECTED_PART: usize = 64;
@@ -127,6 +127,9 @@ impl<K: Clone + Ord + Hash> Pool<K> {
         let (now, light) = (Instant::now(), (self.len / PROTECTED_PART).max(GROUP_VISITS_MAX));
         let groups = &mut self.groups;
         let mut visit = |(weight, group): &(Weight, K)| {
+            if spares_used && !weight.is_counted {
+                return None;
+            }
             let spares_used = spares_used && weight.connections <= light;
             Some((group.clone(), groups.get_mut(group)?.find(victim, but, now, spares_used)?))
         };
@@ -134,14 +137,18 @@ impl<K: Clone + Ord + Hash> Pool<K> {
             self.cursor = from.cloned();
             return Some(found);
         }
-        let (mut left, mut last) = (GROUPS_MAX, None);
         let others = (Bound::Unbounded, from.map_or(Bound::Unbounded, Bound::Excluded));
-        let found = self.weights.range(others).rev().take(GROUPS_MAX).find_map(|entry| {
-            (left, last) = (left - 1, Some(entry));
-            visit(entry)
-        });
-        // After the lightest group the next search begins with the heaviest again.
-        self.cursor = last.filter(|_| found.is_some() || left == 0).cloned();
+        let (mut left, mut last, mut found) = (VISITS_MAX, None, None);
+        for entry in self.weights.range(others).rev() {
+            (left, last) = (left.saturating_sub(entry.0.connections.min(GROUP_VISITS_MAX)), Some(entry));
+            found = visit(entry);
+            if found.is_some() || left == 0 {
+                break;
+            }
+        }
+        // After the lightest group that counts, the next search begins with the heaviest again.
+        let continues = |(weight, _): &&(Weight, K)| weight.is_counted && (found.is_some() || left == 0);
+        self.cursor = last.filter(continues).cloned();
         found
     }
 
@@ -289,6 +296,16 @@ mod tests {
     }
 
     #[test]
+    fn an_exempt_connection_gives_way_after_the_used_ones_of_clients() {
+        let mut pool = Pool::default();
+        let (router, used) = (seat(100), seat(1));
+        pool.add(router.clone());
+        pool.add(used.clone());
+        drop(used.begin());
+        assert!(gives_way(&mut pool) && has_given_way(&used) && !has_given_way(&router));
+    }
+
+    #[test]
     fn a_search_among_running_requests_ends_and_the_next_one_continues() {
         let mut pool = Pool::default();
         let busy: Vec<_> = (0..GROUP_VISITS_MAX).map(|_| seat(1)).collect();
@@ -319,7 +336,7 @@ mod tests {
         // One idle connection among thousands of clients: a few searches find it.
         let single = other(5_000);
         pool.add(single.clone());
-        let found = (0..4 * (5_000 / GROUPS_MAX + 1)).filter(|_| gives_way(&mut pool)).count();
+        let found = (0..4 * (5_000 / VISITS_MAX + 1)).filter(|_| gives_way(&mut pool)).count();
         assert_eq!(found, 2);
         assert!(idle.iter().chain([&single]).all(|seat| has_given_way(seat)));
         assert!(!busy.iter().any(|seat| has_given_way(seat)));

@@ -138,10 +138,28 @@ async fn streams_that_the_listener_has_to_reset_end_their_connection() {
         let update = frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
         [frame(HEADERS, END_STREAM | END_HEADERS, stream, HOLD), update]
     };
-    let flood = streams(1_000).flat_map(pair).collect::<Vec<_>>().concat();
+    let flood = streams(2_000).flat_map(pair).collect::<Vec<_>>().concat();
     assert_eq!(goaway(&listener.http2().await.flood(&flood).await), Some(ENHANCE_YOUR_CALM));
     listener.is_quiet().await;
     listener.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_more_streams_than_allowed_does_not_end_its_connection() {
+    let listener = Listener::open(limits(10)).await;
+    listener.handler.hold.send_replace(true);
+    let mut begun = listener.handler.held.subscribe();
+    let mut client = listener.http2().await;
+    let burst = streams(400).map(|stream| frame(HEADERS, END_STREAM | END_HEADERS, stream, HOLD));
+    client.send(&burst.collect::<Vec<_>>().concat()).await;
+    timeout(SOON, begun.wait_for(|begun| *begun == 256)).await.expect("the allowed requests run").unwrap();
+    listener.release();
+    // The listener closes the connection once it has answered.
+    let frames = client.flood(&frame(GOAWAY, 0, 0, &[0; 8])).await;
+    assert_ne!(goaway(&frames), Some(ENHANCE_YOUR_CALM));
+    let answers = frames.iter().filter(|frame| frame.kind == HEADERS).count();
+    let refused = frames.iter().filter(|frame| frame.kind == RST_STREAM).count();
+    assert_eq!((answers, refused), (256, 144));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,11 +98,21 @@ async fn one_address_has_a_bound_and_a_trusted_proxy_has_none() {
     let _busy = [listener.held(GOOD).await, listener.held(GOOD).await];
     idle.end().await;
     let mut rejected = listener.connect(GOOD).await;
-    assert!(rejected.get("/").await.is_empty(), "requests run on both of its connections");
+    assert!(rejected.get("/").await.contains("503 "), "requests run on both of its connections");
+    assert!(listener.connect(GOOD).await.get("/health").await.contains("200 OK"));
     let mut proxy = Vec::new();
     for _ in 0..10 {
         proxy.push(listener.held([127, 0, 9, 1]).await);
     }
     listener.serves().await;
     listener.release();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_the_body_of_a_vital_request() {
+    let listener = Listener::open(limits(10)).await;
+    let mut client = listener.connect([127, 0, 0, 1]).await;
+    client.send(b"GET /health HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
+    let answer = String::from_utf8(client.end().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("connection: close"), "{answer}");
 }
