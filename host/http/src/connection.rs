@@ -169,7 +169,7 @@ impl<H: Handler> Connections<H> {
     {
         let Self { handler, limits, draining, workers, shutdown, tls: _ } = self;
         let (cut_short, unread, address) = (CutShort::default(), Unread::new(), client.address);
-        let stream = WaitLimit::new(socket, limits, cut_short.clone());
+        let stream = WaitLimit::new(socket, limits, cut_short.clone(), place.seat().clone());
         let (requests, watched, notices) = (Arc::new(Notify::new()), unread.clone(), draining.clone());
         let has_requests = requests.clone();
         let (seat, is_reserve) = (place.seat().clone(), place.is_reserve());

@@ -1,7 +1,7 @@
 //! A stream that limits how long its peer may keep it waiting: until the peer has sent a greeting, while the peer does
 //! not read what was written, and at the end while the peer still sends a body that nobody will read.
 
-use crate::{Limits, ended::Ended, stall::Stall};
+use crate::{Limits, ended::Ended, places::Seat, stall::Stall};
 use std::{
     io,
     pin::Pin,
@@ -34,6 +34,9 @@ pub(crate) struct CutShort(Arc<AtomicBool>);
 /// Fails a read or a write that waits too long for the peer. Costs almost nothing while neither waits.
 pub(crate) struct WaitLimit<S> {
     stream: Stall<S>,
+    seat: Arc<Seat>,
+    /// Whether a write waits.
+    writes: bool,
     greeting_max: Duration,
     cut_short: CutShort,
     /// The number of bytes of the greeting that have not arrived.
@@ -59,15 +62,25 @@ impl CutShort {
 }
 
 impl<S> WaitLimit<S> {
-    pub(crate) fn new(stream: S, limits: Limits, cut_short: CutShort) -> Self {
+    pub(crate) fn new(stream: S, limits: Limits, cut_short: CutShort, seat: Arc<Seat>) -> Self {
         let stream = Stall::new(stream, limits.write_timeout);
         let greeting_max = limits.header_timeout;
-        Self { stream, greeting_max, cut_short, greeting_left: GREETING_LEN, waiting: None, end: End::NotYet }
+        let greeting_left = GREETING_LEN;
+        Self { stream, seat, writes: false, greeting_max, cut_short, greeting_left, waiting: None, end: End::NotYet }
     }
 
     /// Becomes ready once `limit` has passed since the waiting began.
     fn poll_limit(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx)
+    }
+
+    /// Notes whether a write waits: then the connection is not idle, though the request has ended.
+    fn written<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        if written.is_pending() != self.writes {
+            self.writes = written.is_pending();
+            self.seat.set_writes(self.writes);
+        }
+        written
     }
 
     /// Ends the wait for the greeting: the server writes only to a client that has sent enough.
@@ -127,7 +140,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WaitLimit<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WaitLimit<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.greeted();
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(written)
     }
 
     fn poll_write_vectored(
@@ -136,7 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WaitLimit<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.greeted();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -145,7 +160,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WaitLimit<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.greeted();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -168,7 +184,15 @@ mod tests {
     use futures_util::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
+    fn seat() -> Arc<Seat> {
+        Arc::new(Seat::new(crate::Group::of([192, 0, 2, 1].into()), None))
+    }
+
     fn limited(stream: DuplexStream, cut_short: CutShort) -> WaitLimit<DuplexStream> {
+        limited_at(stream, cut_short, seat())
+    }
+
+    fn limited_at(stream: DuplexStream, cut_short: CutShort, seat: Arc<Seat>) -> WaitLimit<DuplexStream> {
         let (header_timeout, write_timeout) = (Duration::from_millis(300), Duration::from_millis(400));
         let limits = Limits {
             connections_max: 1,
@@ -177,7 +201,18 @@ mod tests {
             write_timeout,
             drain: Duration::ZERO,
         };
-        WaitLimit::new(stream, limits, cut_short)
+        WaitLimit::new(stream, limits, cut_short, seat)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_not_idle_while_an_answer_waits_to_be_written() {
+        let ((ours, mut theirs), seat) = (duplex(8), seat());
+        let mut ours = limited_at(ours, CutShort::default(), seat.clone());
+        let (mut rest, mut read) = (&[0; 16][..], [0; 16]);
+        assert!(ours.write_all_buf(&mut rest).now_or_never().is_none() && !seat.give_way_if_idle());
+        assert_eq!(theirs.read(&mut read).now_or_never().unwrap().unwrap(), 8);
+        ours.write_all_buf(&mut rest).now_or_never().unwrap().unwrap();
+        assert!(seat.give_way_if_idle());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicU64, AtomicUsize,
+            AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
@@ -20,7 +20,7 @@ const GIVES_WAY: usize = 1 << (usize::BITS - 1);
 /// How long a connection counts as used after a request. Most clients keep an idle connection no longer.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// A connection. It is idle while no request runs: also before its first request, while a head is incomplete, and
+/// A connection. It is idle while no request runs and its client reads what it is sent: also before its first request, while a head is incomplete, and
 /// during its TLS handshake.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -32,6 +32,8 @@ pub(crate) struct Seat {
     created: Instant,
     /// When its last request ended, in milliseconds after `created`. 0 without one.
     used_ms: AtomicU64,
+    /// Whether a part of an answer waits to be written.
+    writes: AtomicBool,
     cut: Notify,
 }
 
@@ -44,7 +46,7 @@ impl Seat {
     pub(crate) fn new(group: Group, load: Option<Arc<Load>>) -> Self {
         let (loads, created) = (Loads::new(load, None), Instant::now());
         let (running, used_ms) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { group, loads, running, created, used_ms, cut: Notify::new() }
+        Self { group, loads, running, created, used_ms, writes: AtomicBool::new(false), cut: Notify::new() }
     }
 
     /// Returns whether bounds per address do not apply to its client.
@@ -65,9 +67,15 @@ impl Seat {
         (before & GIVES_WAY == 0).then_some(running)
     }
 
+    /// Sets whether a part of an answer waits to be written.
+    pub(crate) fn set_writes(&self, writes: bool) {
+        self.writes.store(writes, Relaxed);
+    }
+
     /// Makes the connection give way if it is idle. Returns whether it does.
     pub(crate) fn give_way_if_idle(&self) -> bool {
-        let is_idle = self.running.compare_exchange(0, GIVES_WAY, AcqRel, Acquire).is_ok();
+        let is_idle =
+            !self.writes.load(Relaxed) && self.running.compare_exchange(0, GIVES_WAY, AcqRel, Acquire).is_ok();
         if is_idle {
             self.cut.notify_one();
         }
