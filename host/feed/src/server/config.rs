@@ -13,10 +13,10 @@ pub struct Config {
     /// 100.
     pub heartbeat_ms: u32,
     /// The maximum number of subscribers; further ones are rejected with status 503. With TLS, one node may have as
-    /// many as are free. Default: 512.
+    /// many as it leaves free. Default: 512.
     pub subscribers_max: usize,
-    /// The maximum number of connections; further ones are closed at once. With TLS, one address may have as many as
-    /// are free. Default: 1024.
+    /// The maximum number of connections; further ones are closed after their handshake. With TLS, one node may have
+    /// as many as it leaves free. In addition a quarter of this number may be in their handshake. Default: 1024.
     pub connections_max: usize,
     /// How many bytes may wait for one subscriber until they are written to its socket. Default: 4 MiB.
     pub subscriber_bytes_max: usize,
