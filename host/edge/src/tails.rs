@@ -13,6 +13,7 @@ use file::Head;
 use littoral_model::{
     ports::{BoxFuture, Tails},
     position::Lsn,
+    region::Region,
     tail::{TailMerged, TailRecord, TailStatus},
     view::{FeatureView, ViewId},
     write::WriteError,
@@ -71,6 +72,11 @@ impl Tails for KeptTails {
 
     fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError> {
         let Kept { path, head, .. } = self.find(name)?;
+        // The edge may have moved since to a region that may not hold the rows.
+        let here = self.0.held_in();
+        let denied: HashMap<ViewId, Vec<Region>> =
+            head.rules.into_iter().filter(|(_, regions)| !here.may_hold(regions)).collect();
+        let mut outside = None;
         let views: HashMap<ViewId, Arc<FeatureView>> =
             head.views.into_iter().map(|view| (view.id, Arc::new(view))).collect();
         let mut shown = Vec::new();
@@ -79,6 +85,10 @@ impl Tails for KeptTails {
                 return ControlFlow::Break(());
             }
             if row.lsn >= from {
+                if let Some(regions) = denied.get(&row.view) {
+                    outside = Some((row.view, regions));
+                    return ControlFlow::Break(());
+                }
                 shown.push(TailRecord {
                     lsn: row.lsn,
                     view: views.get(&row.view).cloned(),
@@ -91,6 +101,9 @@ impl Tails for KeptTails {
             ControlFlow::Continue(())
         });
         read.map_err(|error| unusable(&error))?;
+        if let Some((view, regions)) = outside {
+            return Err(not_here(views.get(&view).map(|view| &*view.name), regions));
+        }
         Ok(shown)
     }
 
@@ -103,6 +116,16 @@ impl Tails for KeptTails {
         tracing::warn!(tail = status.name, first = status.first.0, last = status.last.0, "dropping a detached tail");
         file::remove(&path).map_err(|error| unusable(&error))
     }
+}
+
+/// Rejects to show a row, because this edge is outside the regions that may hold it.
+fn not_here(view: Option<&str>, regions: &[Region]) -> WriteError {
+    let view = view.map_or_else(|| "a dropped view".to_owned(), |name| format!("view '{name}'"));
+    let regions: Vec<_> = regions.iter().map(|region| format!("'{region}'")).collect();
+    WriteError::OutsideRegions(format!(
+        "the detached tail has rows of {view}, which stay in {}; merge it, or show it while this edge is there ([edge] region)",
+        regions.join(", ")
+    ))
 }
 
 fn unusable(error: &Error) -> WriteError {

@@ -7,13 +7,14 @@ use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
     region::Region,
     row::Row,
-    view::FeatureView,
+    view::{FeatureView, ViewId},
 };
 use littoral_wire::rows::{self, RowRef};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, ops::ControlFlow, path::Path};
 
-pub(crate) const KIND: Kind = Kind { magic: b"LITTTAIL", version: 1, version_min: 1, name: "detached tail" };
+/// The oldest format has no residency rules in its head.
+pub(crate) const KIND: Kind = Kind { magic: b"LITTTAIL", version: 2, version_min: 1, name: "detached tail" };
 
 /// The head of a tail's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,6 +35,28 @@ pub(super) struct Head {
     pub(super) last: Lsn,
     /// The views of the rows, as of the loss.
     pub(super) views: Vec<FeatureView>,
+    /// The residency rules of these views, and of dropped ones: the regions that may hold their rows.
+    pub(super) rules: Vec<(ViewId, Vec<Region>)>,
+}
+
+/// The head of format 1, from before there were residency rules.
+#[derive(Deserialize)]
+struct HeadV1 {
+    region: Region,
+    log: Incarnation,
+    life: Incarnation,
+    epoch: Epoch,
+    lost_from: Lsn,
+    first: Lsn,
+    last: Lsn,
+    views: Vec<FeatureView>,
+}
+
+impl From<HeadV1> for Head {
+    fn from(old: HeadV1) -> Self {
+        let HeadV1 { region, log, life, epoch, lost_from, first, last, views } = old;
+        Self { region, log, life, epoch, lost_from, first, last, views, rules: Vec::new() }
+    }
 }
 
 /// Returns the common start of the names of tails with one life and record.
@@ -69,13 +92,17 @@ pub(super) fn write(path: &Path, head: &Head, lost: &[Row]) -> Result<(), Error>
 
 /// Reads the head of a tail.
 pub(super) fn head(path: &Path) -> Result<Head, Error> {
-    open(path)?.head()
+    read_head(&mut open(path)?)
+}
+
+fn read_head(reader: &mut Reader) -> Result<Head, Error> {
+    if reader.version() == KIND.version { reader.head() } else { reader.head::<HeadV1>().map(Head::from) }
 }
 
 /// Passes each row to `each`, in order, until it breaks.
 pub(super) fn read(path: &Path, mut each: impl FnMut(RowRef<'_>) -> ControlFlow<()>) -> Result<(), Error> {
     let mut reader = open(path)?;
-    let _: Head = reader.head()?;
+    read_head(&mut reader)?;
     let mut total = 0;
     while let Some(block) = reader.rows()? {
         for row in rows::iter(&block) {

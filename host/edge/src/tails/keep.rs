@@ -107,6 +107,11 @@ fn write(
         lost_from,
         first: first.header().lsn,
         last: last.header().lsn,
+        rules: views
+            .iter()
+            .map(|view| (*view, point.catalogue.regions_of(*view).to_vec()))
+            .filter(|(_, regions)| !regions.is_empty())
+            .collect(),
         views: point.catalogue.views().filter(|view| views.contains(&view.id)).cloned().collect(),
     };
     file::write(&path, &head, &lost)?;

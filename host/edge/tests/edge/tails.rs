@@ -8,6 +8,7 @@ use littoral_model::{
     hlc::Hlc,
     ports::*,
     position::{Incarnation, Lsn},
+    project::Project,
     tail::{TailMerged, TailRecord},
     write::WriteError,
 };
@@ -299,4 +300,40 @@ async fn a_damaged_tail_is_rejected_by_name_and_hides_no_other() {
         }
     }
     assert_eq!(merge(&edge, TAIL).await.unwrap().rows, 3);
+}
+
+#[tokio::test]
+async fn an_edge_that_has_moved_shows_no_lost_row_that_may_not_leave_its_region() {
+    let data = tempfile::tempdir().unwrap();
+    let with_rule = || {
+        let leader = Leader::new(7);
+        let project = Project { name: "fraud".into(), regions: vec![region()], ..Project::default() };
+        leader.take(CatalogueChange::PutProject(Box::new(project)));
+        leader.take(CatalogueChange::PutView(view("fraud/v")));
+        leader
+    };
+    let in_region =
+        |region: &str, address: &str| Config { region: Some(region.parse().unwrap()), ..stored(address, data.path()) };
+    let leader = with_rule();
+    let served = serve(&leader).await;
+    leader.put(1, 1, 10);
+    let token = leader.put(3, 2, 20);
+    let edge = start(in_region("east", &served.address)).await;
+    assert_eq!(edge.values(3, &[2], &token).await, [Some(20)]);
+    let address = served.address.clone();
+    served.stop().await;
+    let leader = with_rule();
+    leader.begin(9);
+    let token = leader.put(1, 5, 50);
+    let served = serve_at(&leader, &address).await;
+    assert_eq!(edge.values(1, &[5], &token).await, [Some(50)]);
+    let [tail] = &tails(&edge).list().unwrap()[..] else { panic!("one tail is kept") };
+    assert_eq!(tails(&edge).show(&tail.name, Lsn::NONE, 10).unwrap().len(), 2);
+    edge.stop().await;
+
+    let edge = start(in_region("west", &address)).await;
+    let rejected = tails(&edge).show(&tail.name, Lsn::NONE, 10).unwrap_err();
+    assert!(matches!(&rejected, WriteError::OutsideRegions(reason) if reason.contains("rows of view 'fraud/v'")));
+    assert_eq!(tails(&edge).show(&tail.name, Lsn::NONE, 1).unwrap().len(), 1, "rows without a rule are shown");
+    drop(served);
 }
