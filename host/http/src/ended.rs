@@ -14,7 +14,7 @@ pub(crate) enum Ended {
     /// It did not read its answers.
     Unread,
     /// It broke the protocol.
-    Invalid,
+    Malformed,
     /// It flooded the connection with frames of HTTP/2.
     Flood,
 }
@@ -36,7 +36,7 @@ impl Ended {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             return match (error.is_timeout(), error.is_parse()) {
                 (true, _) => Some(Self::Silent),
-                (_, true) => Some(Self::Invalid),
+                (_, true) => Some(Self::Malformed),
                 _ => None,
             };
         }
@@ -46,7 +46,7 @@ impl Ended {
             let is_flood = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
             return match (is_stall, error.is_library()) {
                 (true, _) => Some(Self::Unread),
-                (_, true) => Some(if is_flood { Self::Flood } else { Self::Invalid }),
+                (_, true) => Some(if is_flood { Self::Flood } else { Self::Malformed }),
                 _ => None,
             };
         }
@@ -63,7 +63,7 @@ impl Ended {
             Self::Silent => "silent",
             Self::Idle => "idle",
             Self::Unread => "unread",
-            Self::Invalid => "invalid",
+            Self::Malformed => "malformed",
             Self::Flood => "flood",
         };
         metrics::counter!("littoral_http_connections_closed_total", "reason" => reason).increment(1);
@@ -82,7 +82,7 @@ impl fmt::Display for Ended {
             Self::Silent => "the client sent no request within header_timeout",
             Self::Idle => "the client sent no further request within header_timeout",
             Self::Unread => "the client does not read its answers",
-            Self::Invalid => "the client broke the protocol",
+            Self::Malformed => "the client broke the protocol",
             Self::Flood => "the client flooded the connection",
         })
     }

@@ -16,7 +16,7 @@ use toml::{
 pub struct Checked<'a, T> {
     /// The value without the rejected entries; `None` if the rest has none.
     pub value: Option<T>,
-    /// The faults, in the order in which they were found.
+    /// The faults, in the order of the text.
     pub problems: Vec<Problem>,
     /// The entries that were removed because their types reject them.
     pub rejected: Vec<Rejected>,
@@ -62,6 +62,8 @@ pub fn check<'a, T: DeserializeOwned>(path: &Path, text: &'a str) -> Checked<'a,
         };
         rejected.push(entry);
     };
+    // An entry is found when the tables before it, in the order of the fields, are valid.
+    problems.sort_by_key(|problem| problem.place.line());
     Checked { value, problems, rejected, document }
 }
 

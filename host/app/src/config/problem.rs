@@ -35,6 +35,16 @@ pub struct Problem {
     pub remedy: String,
 }
 
+impl Place {
+    /// Returns the line of a file, from 1, if it is known.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } => *line,
+            Self::Environment(_) | Self::Flag(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

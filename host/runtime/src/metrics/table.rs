@@ -194,7 +194,7 @@ metrics! {
     Gauge "littoral_http_connections" EVERY []
         "Open connections of clients";
     Counter "littoral_http_connections_closed_total" EVERY ["reason"]
-        "Connections that were closed because of their client, by reason (handshake, silent, idle, unread, invalid, flood)";
+        "Connections that were closed because of their client, by reason (handshake, silent, idle, unread, malformed, flood)";
     Counter "littoral_http_connections_gave_way_total" EVERY ["bound"]
         "Connections that were closed for new ones, by the bound (address, identity, places, reserve, handshakes)";
     Counter "littoral_http_connections_rejected_total" EVERY ["bound"]
