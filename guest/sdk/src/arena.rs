@@ -1,11 +1,11 @@
 //! The guest's allocator: an arena within the module's own memory, with the usual allocator as fallback.
 //!
-//! A fresh instance starts with the memory that the component declares. Rust's usual allocator grows the memory at the first
-//! allocation, which costs a fresh call more than the rest of the call. An arena that exists from the start therefore serves
-//! small calls; allocations that do not fit go to the usual allocator.
+//! A fresh instance starts with the memory that the component declares. Rust's usual allocator grows the memory at the
+//! first allocation, which costs a fresh call more than the rest of the call. An arena that exists from the start
+//! therefore serves small calls; allocations that do not fit go to the usual allocator.
 //!
-//! The arena allocates upwards and reclaims only the newest block. When no block is in use, as after each call, it starts
-//! over. That suits a batch: many columns, one after the other, all freed at the end.
+//! The arena allocates upwards and reclaims only the newest block. When no block is in use, as after each call, it
+//! starts over. That suits a batch: many columns, one after the other, all freed at the end.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -42,12 +42,12 @@ impl Arena {
     }
 }
 
-// SAFETY: blocks never overlap, because `used` only moves past allocated blocks, and goes back only over the newest block
-// or when no block is live; alignment is rounded up; all other allocations belong to the system allocator.
+// SAFETY: blocks never overlap, because `used` only moves past allocated blocks, and goes back only over the newest
+// block or when no block is live; alignment is rounded up; all other allocations belong to the system allocator.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: one thread uses the cells, and no reference to them outlives a statement. What the arena has no room for goes to
-        // the system's allocator under the caller's promises.
+        // SAFETY: one thread uses the cells, and no reference to them outlives a statement. What the arena has no room
+        // for goes to the system's allocator under the caller's promises.
         unsafe {
             let used = *self.used.get();
             let at = (self.start() + used).next_multiple_of(layout.align()) - self.start();
@@ -63,8 +63,8 @@ unsafe impl GlobalAlloc for Arena {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: one thread uses the cells, and no reference to them outlives a statement. A block outside the arena came from the
-        // system's allocator, with this layout.
+        // SAFETY: one thread uses the cells, and no reference to them outlives a statement. A block outside the arena
+        // came from the system's allocator, with this layout.
         unsafe {
             if !self.holds(pointer) {
                 return System.dealloc(pointer, layout);
@@ -79,8 +79,8 @@ unsafe impl GlobalAlloc for Arena {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as in `dealloc`. The caller promises that `size` and the alignment form a layout. The old and the new block are
-        // both live, so they do not overlap, and each has at least the bytes that are copied.
+        // SAFETY: as in `dealloc`. The caller promises that `size` and the alignment form a layout. The old and the new
+        // block are both live, so they do not overlap, and each has at least the bytes that are copied.
         unsafe {
             if !self.holds(pointer) {
                 return System.realloc(pointer, layout, size);

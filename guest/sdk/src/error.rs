@@ -7,7 +7,8 @@ use std::fmt;
 pub enum Error {
     /// The request is invalid.
     InvalidInput(String),
-    /// Rows that the module needs are currently unknown on this host. The same call may succeed later, or on another host.
+    /// Rows that the module needs are currently unknown on this host. The same call may succeed later, or on another
+    /// host.
     Unavailable(String),
     /// Any other failure.
     Failed(String),

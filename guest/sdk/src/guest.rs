@@ -14,9 +14,9 @@ use std::cell::Cell;
 
 /// A module: what it declares, and what it computes.
 pub trait FeatureModule {
-    /// Whether `transform` handles [`crate::Status::Unknown`] itself, in inputs and in lookups. If `false`, an unknown input makes
-    /// the outputs of its row unknown if the module is row-wise, and otherwise fails the call. An unknown row in a lookup always
-    /// fails it.
+    /// Whether `transform` handles [`crate::Status::Unknown`] itself, in inputs and in lookups. If `false`, an unknown
+    /// input makes the outputs of its row unknown if the module is row-wise, and otherwise fails the call. An unknown
+    /// row in a lookup always fails it.
     const HANDLES_UNKNOWN: bool = false;
 
     /// Returns what the module reads and produces. Must always return the same manifest.

@@ -21,11 +21,12 @@
 //! littoral_guest::export!(Doubled);
 //! ```
 //!
-//! An absent value (null, not found, or older than its view allows) is `None`; [`Values::status`] states which. A row that the
-//! host does not hold and cannot fetch is unknown, which is not absent: see [`FeatureModule::HANDLES_UNKNOWN`].
+//! An absent value (null, not found, or older than its view allows) is `None`; [`Values::status`] states which. A row
+//! that the host does not hold and cannot fetch is unknown, which is not absent: see
+//! [`FeatureModule::HANDLES_UNKNOWN`].
 //!
-//! The same code runs natively under `cargo test`: see [`testing`]. A module whose output rows depend only on their own input rows
-//! declares itself [`Manifest::row_wise`], and is then called once for the rows of many requests.
+//! The same code runs natively under `cargo test`: see [`testing`]. A module whose output rows depend only on their own
+//! input rows declares itself [`Manifest::row_wise`], and is then called once for the rows of many requests.
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod arena;

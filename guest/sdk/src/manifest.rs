@@ -58,7 +58,8 @@ impl Manifest {
         self.input_by(view, feature, value_type, &[])
     }
 
-    /// Declares a feature as input whose join keys the request supplies under other names: `(join key, request's column)`.
+    /// Declares a feature as input whose join keys the request supplies under other names: `(join key, request's
+    /// column)`.
     #[must_use]
     pub fn input_by(
         mut self,
@@ -93,19 +94,20 @@ impl Manifest {
         self
     }
 
-    /// Declares that the outputs of a row depend only on that row: not on other rows of its batch, nor on earlier computations.
+    /// Declares that the outputs of a row depend only on that row: not on other rows of its batch, nor on earlier
+    /// computations.
     ///
-    /// The host can then answer several requests with one call, at a fraction of the cost. Otherwise a batch contains the rows of one
-    /// request, which the module can rank or scale against each other. [`crate::testing::Call::run_row_wise`] checks the
-    /// declaration.
+    /// The host can then answer several requests with one call, at a fraction of the cost. Otherwise a batch contains
+    /// the rows of one request, which the module can rank or scale against each other.
+    /// [`crate::testing::Call::run_row_wise`] checks the declaration.
     #[must_use]
     pub fn row_wise(mut self) -> Self {
         self.row_wise = true;
         self
     }
 
-    /// Returns the index of the column with this name in a batch: inputs first, then parameters. Names are usually requested in the
-    /// manifest's order, so the search starts at `hint`.
+    /// Returns the index of the column with this name in a batch: inputs first, then parameters. Names are usually
+    /// requested in the manifest's order, so the search starts at `hint`.
     pub(crate) fn place(&self, name: &str, hint: usize) -> Option<usize> {
         let (inputs, all) = (self.inputs.len(), self.inputs.len() + self.params.len());
         let is = |place: &usize| match self.inputs.get(*place) {

@@ -65,8 +65,8 @@ impl Call {
     /// Calls the module.
     ///
     /// # Errors
-    /// The module's own errors. Also if a declared column was not set, if the outputs are not the declared ones, or if their
-    /// number of rows differs.
+    /// The module's own errors. Also if a declared column was not set, if the outputs are not the declared ones, or if
+    /// their number of rows differs.
     pub fn run<M: FeatureModule>(self, lookup: &dyn Lookup) -> Result<Made, Error> {
         let manifest = M::describe();
         let columns = manifest.columns().map(|name| {
@@ -83,8 +83,8 @@ impl Call {
         Ok(Made { columns: names.zip(made).collect() })
     }
 
-    /// Calls the module with all rows, and with each row alone, because a host may combine rows of several requests in one batch.
-    /// Returns the outputs of all rows if they are equal.
+    /// Calls the module with all rows, and with each row alone, because a host may combine rows of several requests in
+    /// one batch. Returns the outputs of all rows if they are equal.
     ///
     /// # Errors
     /// As for [`Call::run`]. Also if a row's outputs depend on other rows; such a module must not be declared as

@@ -1,5 +1,5 @@
-//! Unknown rows: the host does not hold them and could not fetch them from the leader. Unless a module declares that it handles
-//! them, the SDK prevents it from treating them as absent.
+//! Unknown rows: the host does not hold them and could not fetch them from the leader. Unless a module declares that it
+//! handles them, the SDK prevents it from treating them as absent.
 
 use crate::{
     batch::Batch,
@@ -9,8 +9,8 @@ use crate::{
     lookup::{Lookup, Rows},
 };
 
-/// Returns the outputs of a module, in the manifest's order. Unless the module handles unknown rows, an unknown input makes the
-/// outputs of its row unknown if the module is row-wise, and otherwise fails the call.
+/// Returns the outputs of a module, in the manifest's order. Unless the module handles unknown rows, an unknown input
+/// makes the outputs of its row unknown if the module is row-wise, and otherwise fails the call.
 pub(crate) fn compute<M: FeatureModule>(batch: &Batch, lookup: &dyn Lookup) -> Result<Vec<Column>, Error> {
     if M::HANDLES_UNKNOWN {
         return in_order(&batch.manifest, M::transform(batch, lookup));

@@ -131,8 +131,8 @@ pub struct Freshness {
     /// The token to demand for monotonic reads.
     #[serde(default)]
     pub token: String,
-    /// Upper bound of how far the answer is behind the leader, in milliseconds. `None` if the node never had contact with a
-    /// leader.
+    /// Upper bound of how far the answer is behind the leader, in milliseconds. `None` if the node never had contact
+    /// with a leader.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub staleness_ms: Option<f64>,

@@ -1,5 +1,5 @@
-//! Configuration: TOML files, overridden by the environment, overridden by flags. Each crate owns the type of its section; this
-//! module combines them, and reports each problem with its place and its remedy.
+//! Configuration: TOML files, overridden by the environment, overridden by flags. Each crate owns the type of its
+//! section; this module combines them, and reports each problem with its place and its remedy.
 
 pub mod check;
 pub mod dev;

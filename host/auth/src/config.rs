@@ -11,8 +11,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// The file of static tokens, as `littoral token new` writes it. Reloaded when it changes. Default none.
     pub tokens: Option<PathBuf>,
-    /// The policy file: which callers have which scopes. Reloaded when it changes. Default none: a caller has the scopes that
-    /// its token contains.
+    /// The policy file: which callers have which scopes. Reloaded when it changes. Default none: a caller has the
+    /// scopes that its token contains.
     pub policy: Option<PathBuf>,
     /// OIDC issuers whose tokens are accepted. Default none.
     pub issuers: Vec<IssuerConfig>,
@@ -43,13 +43,15 @@ pub struct IssuerConfig {
     /// The URL of the issuer's keys. Default: as the issuer's discovery document states.
     #[serde(default)]
     pub jwks_url: Option<String>,
-    /// Certificates of the authorities that may sign the issuer's own certificate, in PEM. Default: those of the system.
+    /// Certificates of the authorities that may sign the issuer's own certificate, in PEM. Default: those of the
+    /// system.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// A file with a bearer token that is sent when the keys are fetched, as Kubernetes requires. Default none.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
-    /// How often the keys are fetched, in seconds. They are also fetched when a token names an unknown key. Default 300.
+    /// How often the keys are fetched, in seconds. They are also fetched when a token names an unknown key. Default
+    /// 300.
     #[serde(default = "refresh_s")]
     pub refresh_s: u64,
     /// The claim with the name of the caller. Default "sub".
@@ -58,8 +60,8 @@ pub struct IssuerConfig {
     /// The claims with roles and groups, as paths, for instance "resource_access.feast-client.roles". Default none.
     #[serde(default)]
     pub roles_claims: Vec<String>,
-    /// The claim with grants, as "read:default/driver_*", in a list or separated by spaces. Words of it that are not grants are
-    /// ignored. Default none.
+    /// The claim with grants, as "read:default/driver_*", in a list or separated by spaces. Words of it that are not
+    /// grants are ignored. Default none.
     #[serde(default)]
     pub scopes_claim: Option<String>,
     /// The claim with the caller's project. Default none.

@@ -1,7 +1,7 @@
 //! Fetches the keys of an issuer, keeps them, and replaces them when they change. No other module opens connections.
 //!
-//! The last keys that could be fetched stay in use while the issuer cannot be reached. Fetching has bounds on time, size and
-//! redirects, because the issuer's host may be slow, gone or another server.
+//! The last keys that could be fetched stay in use while the issuer cannot be reached. Fetching has bounds on time,
+//! size and redirects, because the issuer's host may be slow, gone or another server.
 
 use crate::{
     config::{IssuerConfig, check_url},

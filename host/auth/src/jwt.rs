@@ -1,7 +1,7 @@
 //! JSON Web Tokens: parses a token, verifies its signature and checks its claims. Time and keys are arguments.
 //!
-//! `ring` verifies the signatures. The algorithms are a closed list of public-key algorithms: `none` and the HMAC algorithms
-//! cannot be expressed, so that a public key can never be used as an HMAC secret
+//! `ring` verifies the signatures. The algorithms are a closed list of public-key algorithms: `none` and the HMAC
+//! algorithms cannot be expressed, so that a public key can never be used as an HMAC secret
 //! (`host/decisions/0026-who-sends-a-request.md`).
 
 use crate::{

@@ -1,4 +1,5 @@
-//! Tokens of a real issuer: what is accepted, what is rejected and with which code, rotation, and issuers that misbehave.
+//! Tokens of a real issuer: what is accepted, what is rejected and with which code, rotation, and issuers that
+//! misbehave.
 
 use littoral_auth::{Access, Authenticator, Config, IssuerConfig, Rejected, Scope, issuer::Issuer as Fetched};
 use littoral_model::project::ProjectName;
@@ -119,7 +120,8 @@ async fn a_token_is_accepted_after_the_keys_rotate_and_an_old_one_is_not() {
     accepted(&authenticator, &before).await;
     real.rotate().unwrap();
     accepted(&authenticator, &real.token(Algorithm::Rs256, &claims(json!({ "sub": "u2" })))).await;
-    // The decision about the old token was kept: it was made with a valid key. Another token of the old key is rejected.
+    // The decision about the old token was kept: it was made with a valid key. Another token of the old key is
+    // rejected.
     verify(&authenticator, &before).await.unwrap();
     let fetched = real.requests();
     for at in 0..50 {

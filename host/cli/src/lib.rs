@@ -1,5 +1,5 @@
-//! What all commands of `littoral` share, wherever they are defined: how a command fails, what it prints, the ready line, and
-//! the node that it addresses.
+//! What all commands of `littoral` share, wherever they are defined: how a command fails, what it prints, the ready
+//! line, and the node that it addresses.
 
 #![warn(clippy::unwrap_used)]
 

@@ -24,8 +24,8 @@ pub fn answer<T: Serialize>(json: bool, value: &T, human: impl FnOnce(&T) -> Str
     line(text.trim_end_matches('\n'))
 }
 
-/// Prints one line and flushes it, so that a reader at the other end of a pipe gets it at once. A reader that has closed the
-/// pipe, as `head` does, is not an error.
+/// Prints one line and flushes it, so that a reader at the other end of a pipe gets it at once. A reader that has
+/// closed the pipe, as `head` does, is not an error.
 ///
 /// # Errors
 /// When standard output cannot be written to.

@@ -87,8 +87,8 @@ pub fn config() -> Result<Config, Failure> {
     Ok(Config { tls: files(), token: token()?, ..Config::default() })
 }
 
-/// Returns the token that calls send: `LITTORAL_TOKEN`, or the content of the file that `LITTORAL_TOKEN_FILE` names. No flag sets it,
-/// because other users of a host can read the command line.
+/// Returns the token that calls send: `LITTORAL_TOKEN`, or the content of the file that `LITTORAL_TOKEN_FILE` names. No
+/// flag sets it, because other users of a host can read the command line.
 ///
 /// # Errors
 /// If the file cannot be read.

@@ -10,8 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) struct Address(String);
 
 impl Address {
-    /// Parses `http://host:port` and `https://host:port`, with or without a final slash, and `host:port`, which is https if the
-    /// client has trusted roots.
+    /// Parses `http://host:port` and `https://host:port`, with or without a final slash, and `host:port`, which is
+    /// https if the client has trusted roots.
     pub(crate) fn parse(given: &str, has_roots: bool) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Address {
             given: without_user(given).chars().take(200).collect(),

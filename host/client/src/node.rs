@@ -46,7 +46,8 @@ impl Client {
         self.send(Call::get("/v1/status")).await?.json()
     }
 
-    /// Compares the rows of an edge with its leader's and repairs differences. Takes as long as a traversal of every row.
+    /// Compares the rows of an edge with its leader's and repairs differences. Takes as long as a traversal of every
+    /// row.
     ///
     /// # Errors
     /// [`Error`], also if the node is not an edge or has no leader now.

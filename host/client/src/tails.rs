@@ -23,8 +23,8 @@ impl Client {
         self.send(Call::get(format!("/v1/tails/{}?from={from}&limit={limit}", escape(name)))).await?.json()
     }
 
-    /// Appends the writes of a tail to the region's log, under their old versions. The tail is then dropped, unless the catalogue
-    /// lacks a view of its rows.
+    /// Appends the writes of a tail to the region's log, under their old versions. The tail is then dropped, unless the
+    /// catalogue lacks a view of its rows.
     ///
     /// # Errors
     /// [`Error`], also if the region has no leader now. The tail is then kept.

@@ -215,8 +215,8 @@ fn untrusted(name: &http::HeaderName) -> Failure {
     Failure::new(StatusCode::FORBIDDEN, code::HEADER_NOT_TRUSTED, message)
 }
 
-/// Returns the access of a request's credential, and its token if it has one, which can be forwarded. Without a token, the
-/// certificate of the connection is the credential.
+/// Returns the access of a request's credential, and its token if it has one, which can be forwarded. Without a token,
+/// the certificate of the connection is the credential.
 async fn authenticate<'a>(
     authenticator: &Authenticator,
     need: Need,
@@ -235,8 +235,9 @@ async fn authenticate<'a>(
     Ok((access, Some(token)))
 }
 
-/// Returns the certificate of a connection if it is the credential of the requests on it. Clients of a router, an edge or a leader
-/// send requests over that node's connection, so a node's certificate is a credential for the node's state only.
+/// Returns the certificate of a connection if it is the credential of the requests on it. Clients of a router, an edge
+/// or a leader send requests over that node's connection, so a node's certificate is a credential for the node's state
+/// only.
 fn own(client: &Client, need: Need) -> Option<Certificate<'_>> {
     let presented = client.identity.as_deref()?;
     let is_node = presented.identity.as_ref().is_some_and(|identity| identity.role != Role::Operator);

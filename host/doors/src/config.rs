@@ -12,11 +12,11 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Web sites whose pages may use the doors, as `https://console.example.org`. A request with another `Origin`, as browsers
-    /// send it, is rejected. Default none.
+    /// Web sites whose pages may use the doors, as `https://console.example.org`. A request with another `Origin`, as
+    /// browsers send it, is rejected. Default none.
     pub origins: Origins,
-    /// Names by which clients reach doors on a loopback address, as that of a reverse proxy on this host. A request whose `Host`
-    /// is neither one of them nor a loopback name is rejected. Default none.
+    /// Names by which clients reach doors on a loopback address, as that of a reverse proxy on this host. A request
+    /// whose `Host` is neither one of them nor a loopback name is rejected. Default none.
     pub hosts: Hosts,
     /// Whether the door rejects writes, and changes of definitions and modules, with 403. Administration at
     /// `admin_listen` is not affected. Default false.
@@ -32,8 +32,9 @@ pub struct Config {
     pub connections_per_address_max: usize,
     /// Concurrent requests. Further ones are answered with 503 and `retry-after`. Default 2,048.
     pub requests_max: usize,
-    /// Concurrent requests that wait: reads for the freshness that they demand, writes for their durability. They do not count
-    /// towards `requests_max`. Further ones are answered with 503, `too_many_waiting`, and `retry-after`. Default 10,000.
+    /// Concurrent requests that wait: reads for the freshness that they demand, writes for their durability. They do
+    /// not count towards `requests_max`. Further ones are answered with 503, `too_many_waiting`, and `retry-after`.
+    /// Default 10,000.
     pub waiting_requests_max: usize,
     /// Bytes of a read's body. Default 8 MiB.
     pub read_bytes_max: usize,
@@ -41,8 +42,8 @@ pub struct Config {
     pub write_bytes_max: usize,
     /// Bytes of an uploaded module. Default 64 MiB.
     pub module_bytes_max: usize,
-    /// Bytes that the bodies of all requests together may use; bodies under 64 KiB are not counted. Further ones are answered
-    /// with 503 and `retry-after`. At least one body always fits. Default 512 MiB.
+    /// Bytes that the bodies of all requests together may use; bodies under 64 KiB are not counted. Further ones are
+    /// answered with 503 and `retry-after`. At least one body always fits. Default 512 MiB.
     pub bodies_bytes_max: usize,
     /// Rows of one read. Default 20,000.
     pub read_rows_max: usize,
@@ -50,8 +51,8 @@ pub struct Config {
     pub read_values_max: usize,
     /// Bytes of one answer. Default 256 MiB.
     pub answer_bytes_max: usize,
-    /// Bytes that all answers together may use until their clients have read them; answers under 64 KiB are not counted. Further
-    /// ones are answered with 503 and `retry-after`. At least one answer always fits. Default 1 GiB.
+    /// Bytes that all answers together may use until their clients have read them; answers under 64 KiB are not
+    /// counted. Further ones are answered with 503 and `retry-after`. At least one answer always fits. Default 1 GiB.
     pub answers_bytes_max: usize,
     /// Rows of one write. Default 100,000.
     pub write_rows_max: usize,
@@ -67,7 +68,8 @@ pub struct Config {
     pub write_timeout_ms: u64,
     /// The longest wait that a read may demand, in milliseconds. Longer ones are shortened to it. Default 30,000.
     pub wait_max_ms: u64,
-    /// Whether `/metrics` also has the counts of Feast's feature server under its names, for existing dashboards. Default false.
+    /// Whether `/metrics` also has the counts of Feast's feature server under its names, for existing dashboards.
+    /// Default false.
     pub feast_metrics: bool,
     /// How long running requests may continue after shutdown begins, in milliseconds. Default 5,000.
     pub drain_ms: u64,

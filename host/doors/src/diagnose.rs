@@ -1,4 +1,5 @@
-//! Errors of bodies that do not parse, in the form of Feast's web framework. Parses the body again, as errors need not be fast.
+//! Errors of bodies that do not parse, in the form of Feast's web framework. Parses the body again, as errors need not
+//! be fast.
 
 use crate::failure::Failure;
 use serde_json::{Map, Value};

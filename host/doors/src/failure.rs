@@ -202,8 +202,8 @@ impl Failure {
         self.answer(self.status, problem::MEDIA_TYPE, body.to_json())
     }
 
-    /// Returns the answer of Feast's feature server. Feast's SDK retries a 500 four times within three seconds, so the error of a
-    /// module, which would only repeat, is a 422 here.
+    /// Returns the answer of Feast's feature server. Feast's SDK retries a 500 four times within three seconds, so the
+    /// error of a module, which would only repeat, is a 422 here.
     pub(crate) fn as_feast(&self) -> Answer {
         // A frame is one list of rows for all views.
         let text = self.text(self.row.as_deref().map(|place| RowPlace { write: None, ..place.clone() }).as_ref());

@@ -117,9 +117,9 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(
     Ok((rows.finish(), layout))
 }
 
-/// Appends the rows of the columns and returns their number. Ignores columns that the view does not have, because a push
-/// may write several views. The column `created` is ignored too, as in Feast: of two writes of one event the later one
-/// is kept.
+/// Appends the rows of the columns and returns their number. Ignores columns that the view does not have, because a
+/// push may write several views. The column `created` is ignored too, as in Feast: of two writes of one event the later
+/// one is kept.
 fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<usize, Failure> {
     let missing = |kind: &str, name: &str| {
         let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);

@@ -48,7 +48,8 @@ impl Schemas {
         self.answers.subschema_for::<T>()
     }
 
-    /// Returns the schemas to which the document refers, by name. A type that is in requests and in answers has one schema.
+    /// Returns the schemas to which the document refers, by name. A type that is in requests and in answers has one
+    /// schema.
     fn finish(mut self) -> Map<String, Value> {
         let mut schemas = self.requests.take_definitions(true);
         schemas.extend(self.answers.take_definitions(true));

@@ -38,8 +38,8 @@ pub(crate) fn request(rows: RowBatch, headers: &HeaderMap) -> Result<WriteReques
     Ok(WriteRequest { rows, idempotency_key, concern, concern_wait_ms, part })
 }
 
-/// Writes rows that the client may write, within the quotas of the project. An error names an invalid row by its place in
-/// the request.
+/// Writes rows that the client may write, within the quotas of the project. An error names an invalid row by its place
+/// in the request.
 pub(crate) async fn write(state: &State, mut request: WriteRequest, layout: &Layout) -> Result<WriteReceipt, Failure> {
     access::require_rows(&state.node.catalogue(), &request.rows)?;
     request.idempotency_key = request.idempotency_key.map(|key| state.project.qualify_key(key));

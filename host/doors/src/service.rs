@@ -26,8 +26,8 @@ use littoral_runtime::request_id;
 use std::{panic::resume_unwind, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The size of a body up to which the connection's own thread answers: a longer one would delay the other connections of that
-/// thread.
+/// The size of a body up to which the connection's own thread answers: a longer one would delay the other connections
+/// of that thread.
 const INLINE_BYTES_MAX: usize = 8 << 10;
 
 /// The number of values of an answer up to which the connection's own thread writes it: about half a millisecond of

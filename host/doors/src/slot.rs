@@ -1,7 +1,7 @@
 //! The slot of a request: among those that run, or, while it waits, among those that wait.
 //!
-//! A waiting request costs its client nothing, so a client can send any number of them. They have a bound of their own, so that
-//! they do not use the slots of requests that run. Clients share both bounds fairly ([`Shares`]).
+//! A waiting request costs its client nothing, so a client can send any number of them. They have a bound of their own,
+//! so that they do not use the slots of requests that run. Clients share both bounds fairly ([`Shares`]).
 
 use crate::{
     access,
@@ -112,7 +112,8 @@ impl Wait for RequestSlot<'_> {
         self.pay(plan)
     }
 
-    /// Waits in a slot among those that wait, until the client leaves. Then the request needs a slot among those that run.
+    /// Waits in a slot among those that wait, until the client leaves. Then the request needs a slot among those that
+    /// run.
     async fn wait_for<T: Send>(&mut self, future: impl Future<Output = T> + Send) -> Result<T, Failure> {
         self._held = Some(self.state.slots.waiting_slot(self.client.loads)?);
         let result = match self.client.peer {

@@ -62,7 +62,8 @@ impl Resources {
         self.config.load()
     }
 
-    /// Applies a changed configuration, except the keys of [`Config::FIXED`]. Returns the configuration that applies now.
+    /// Applies a changed configuration, except the keys of [`Config::FIXED`]. Returns the configuration that applies
+    /// now.
     pub(crate) fn reload(&self, config: Config) -> Arc<Config> {
         let config = Arc::new(config.with_fixed(&self.config()));
         self.bodies.resize(config.bodies_bytes_max, config.largest_body());

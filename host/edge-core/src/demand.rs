@@ -21,16 +21,16 @@ pub fn unmet(demand: &ReadDemand, point: &AppliedPoint, staleness: Option<Durati
     demand::unmet(demand, &standing)
 }
 
-/// Returns the error if the demand can never be met, at a point that includes everything that the leader had after the read
-/// arrived. Returns `None` if that is undecided, because other regions' records arrive at any time. `configured` lists the
-/// regions whose records can arrive; empty if unknown.
+/// Returns the error if the demand can never be met, at a point that includes everything that the leader had after the
+/// read arrived. Returns `None` if that is undecided, because other regions' records arrive at any time. `configured`
+/// lists the regions whose records can arrive; empty if unknown.
 #[must_use]
 pub fn never(unmet: &Unmet, point: &AppliedPoint, configured: &[Region]) -> Option<ReadError> {
     unmet.unconfigured(configured).or_else(|| unmet.never_written(point.region))
 }
 
-/// Returns the record of the followed log after which to check again: the one that advances the first region that is behind.
-/// `None` if no record of that log can help.
+/// Returns the record of the followed log after which to check again: the one that advances the first region that is
+/// behind. `None` if no record of that log can help.
 #[must_use]
 pub fn look_at(unmet: &Unmet, point: &AppliedPoint) -> Option<Lsn> {
     let Unmet::Behind { token, .. } = unmet else { return None };
@@ -42,7 +42,8 @@ pub fn look_at(unmet: &Unmet, point: &AppliedPoint) -> Option<Lsn> {
     let will_arrive = |lives: &Lineage| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
     match region == point.region {
         true if point.lives.get(region).is_some_and(will_arrive) => Some(lsn),
-        // A position in another life of the log is reached only by following that life, and its snapshot wakes all waiters.
+        // A position in another life of the log is reached only by following that life, and its snapshot wakes all
+        // waiters.
         true => None,
         // The record that advances another region is unknown until it arrives.
         false => Some(applied.next()),

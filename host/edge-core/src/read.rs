@@ -1,7 +1,7 @@
 //! Local reads, and reads with fills: which rows of the leader may be combined with those of the replica.
 //!
-//! A key whose row the edge holds is a *hit*, another is a *miss*. A read of hits only is a *local read*. A read that waits for
-//! fills of its misses is a [`FillingRead`], and a *filled read* afterwards.
+//! A key whose row the edge holds is a *hit*, another is a *miss*. A read of hits only is a *local read*. A read that
+//! waits for fills of its misses is a [`FillingRead`], and a *filled read* afterwards.
 
 use crate::{
     fills::Filled,
@@ -127,8 +127,8 @@ impl FillingRead {
         &self.misses
     }
 
-    /// Applies a fill of one miss. A fill that began before this read may be older than the position of the answer, or may belong to
-    /// an earlier replica. The key is then a miss again.
+    /// Applies a fill of one miss. A fill that began before this read may be older than the position of the answer, or
+    /// may belong to an earlier replica. The key is then a miss again.
     pub fn filled(&mut self, index: KeyIndex, filled: Filled, rows: &mut [Vec<Option<Row>>]) {
         let same_log = self.lives.is_one_log(filled.as_of, self.position);
         let same_replica = filled.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
@@ -173,7 +173,8 @@ mod tests {
         Replica::new(&holdings, AppliedPoint::new(resume, Epoch(1), region, Watermark::default(), Arc::default()))
     }
 
-    /// Sends a fill to a read of `replica` with one miss. Returns whether it fills the read, and whether the read must start again.
+    /// Sends a fill to a read of `replica` with one miss. Returns whether it fills the read, and whether the read must
+    /// start again.
     fn fills(replica: &Replica, as_of: Position, generation: Option<Generation>) -> (bool, bool) {
         let mut read = FillingRead::new(replica, at(7, 20), vec![(0, 0)]);
         assert_eq!(read.next_round().expect("a first round"), [(0, 0)]);

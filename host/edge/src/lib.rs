@@ -1,11 +1,12 @@
 //! The edge: a replica that follows its leader, answers reads from memory, and states how fresh
 //! each answer is.
 //!
-//! [`start`] begins to follow. Doors serve the [`Handle`]. A process that embeds an edge awaits [`Handle::ready`], reads through
-//! the handle, and ends with [`Handle::close`]: there are no globals, so a process can run several edges.
+//! [`start`] begins to follow. Doors serve the [`Handle`]. A process that embeds an edge awaits [`Handle::ready`],
+//! reads through the handle, and ends with [`Handle::close`]: there are no globals, so a process can run several edges.
 //!
-//! The replica is one [`littoral_replica::Table`]. [`littoral_edge_core`] decides what to do with each message, answer and read;
-//! the simulation drives it too. This crate has the tasks, the network, the files, and the state that operators see.
+//! The replica is one [`littoral_replica::Table`]. [`littoral_edge_core`] decides what to do with each message, answer
+//! and read; the simulation drives it too. This crate has the tasks, the network, the files, and the state that
+//! operators see.
 //!
 //! Invariant: an answer's position and staleness are read before its rows.
 

@@ -250,8 +250,8 @@ async fn read_and_fill(
     Ok(answer)
 }
 
-/// Fills the misses of a read. Requests all of them before it waits for the first. If the leader cannot be reached for some, they
-/// are unknown in the answer, and the reason is returned.
+/// Fills the misses of a read. Requests all of them before it waits for the first. If the leader cannot be reached for
+/// some, they are unknown in the answer, and the reason is returned.
 async fn fill(
     shared: &Arc<Shared>,
     mut filling: FillingRead,

@@ -43,8 +43,8 @@ pub enum StartError {
     },
 }
 
-/// Starts an edge: reads the local snapshot, if there is one, then follows the leader until [`Handle::close`], or until `stop` is
-/// cancelled. The edge answers from the local snapshot at once, with or without a leader.
+/// Starts an edge: reads the local snapshot, if there is one, then follows the leader until [`Handle::close`], or until
+/// `stop` is cancelled. The edge answers from the local snapshot at once, with or without a leader.
 ///
 /// # Errors
 /// [`StartError`]. A leader that does not answer and a damaged local snapshot are not errors.

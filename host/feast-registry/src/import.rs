@@ -5,13 +5,14 @@ use littoral_client::{ChangeReceipt, Client, ModuleInfo, Project, ProjectName};
 use littoral_model::{details::ViewDefinition, service::FeatureService};
 use std::collections::BTreeSet;
 
-/// Applies a plan to the leader, or to an edge that forwards changes: views first, then push sources, then the services whose
-/// views and modules exist. Idempotent: definitions that are equal already stay as they are. With `dry_run` nothing changes, and
-/// changes are reported as planned. With `into`, the definitions go into that project, which is created if it does not
-/// exist.
+/// Applies a plan to the leader, or to an edge that forwards changes: views first, then push sources, then the services
+/// whose views and modules exist. Idempotent: definitions that are equal already stay as they are. With `dry_run`
+/// nothing changes, and changes are reported as planned. With `into`, the definitions go into that project, which is
+/// created if it does not exist.
 ///
 /// # Errors
-/// [`Error::Client`] when the node does not answer. A change that it rejects is in the report, and the import continues.
+/// [`Error::Client`] when the node does not answer. A change that it rejects is in the report, and the import
+/// continues.
 pub async fn import(
     plan: &Plan,
     client: &Client,

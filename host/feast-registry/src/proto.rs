@@ -1,5 +1,5 @@
-//! The parts of Feast's registry messages that an import needs, with Feast's names and field numbers (`feast.core`, Feast 0.67).
-//! They are written by hand; the decoder skips all other fields. Decision 0015 has the reason.
+//! The parts of Feast's registry messages that an import needs, with Feast's names and field numbers (`feast.core`,
+//! Feast 0.67). They are written by hand; the decoder skips all other fields. Decision 0015 has the reason.
 
 use std::collections::HashMap;
 

@@ -104,7 +104,8 @@ fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) ->
     let mut left_out = Vec::new();
     let mut features = Vec::new();
     for feature in spec.features {
-        // The registry lists a view's entity columns separately; if the schema repeats them, they are still no features.
+        // The registry lists a view's entity columns separately; if the schema repeats them, they are still no
+        // features.
         if spec.entity_columns.iter().any(|column| column.name == feature.name) {
             continue;
         }

@@ -1,5 +1,5 @@
-//! Measures what one connection carries over loopback: small calls, a snapshot, the tail. Prints the results without judging them.
-//! Run it with `cargo bench -p littoral-feed`.
+//! Measures what one connection carries over loopback: small calls, a snapshot, the tail. Prints the results without
+//! judging them. Run it with `cargo bench -p littoral-feed`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -1,7 +1,7 @@
 //! A memory budget that the outboxes of many streams share.
 //!
-//! Each outbox has a small guaranteed share and uses a common part beyond that. So streams that are not read can exhaust the common
-//! part, but never what another stream needs to continue.
+//! Each outbox has a small guaranteed share and uses a common part beyond that. So streams that are not read can
+//! exhaust the common part, but never what another stream needs to continue.
 
 use std::sync::{
     Arc,
@@ -20,8 +20,8 @@ struct Inner {
 }
 
 impl Budget {
-    /// Creates a budget of about `bytes_max`, half of which is guaranteed to `streams_max` streams in equal shares. The use stays
-    /// below it, except for one frame of each stream.
+    /// Creates a budget of about `bytes_max`, half of which is guaranteed to `streams_max` streams in equal shares. The
+    /// use stays below it, except for one frame of each stream.
     pub(crate) fn new(bytes_max: usize, streams_max: usize) -> Self {
         let common_max = bytes_max / 2;
         // With a guarantee of zero a stream could never begin.

@@ -63,7 +63,8 @@ impl Inbox {
     }
 }
 
-/// Returns an error and its sources, as one line. The reason of a failed TLS handshake replaces them, because it has a remedy.
+/// Returns an error and its sources, as one line. The reason of a failed TLS handshake replaces them, because it has a
+/// remedy.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(explained) = littoral_tls::explain_source(error) {
         return explained;

@@ -1,14 +1,15 @@
 //! The replication feed and the calls of an edge to its leader, over one HTTP/2 connection (prior knowledge) per edge.
 //!
-//! `POST /peer/v2/feed` is a stream of [`littoral_protocol::frame`] messages both ways, `POST /peer/v1/call` a stream of
-//! [`littoral_protocol::call`] requests up and replies down, in any order. [`server::serve`] serves both from a
+//! `POST /peer/v2/feed` is a stream of [`littoral_protocol::frame`] messages both ways, `POST /peer/v1/call` a stream
+//! of [`littoral_protocol::call`] requests up and replies down, in any order. [`server::serve`] serves both from a
 //! [`source::FeedSource`]; [`client::connect`] opens both.
 //!
-//! Everything that waits is bounded, in bytes and in time. A subscriber that does not read is disconnected and may resume; it never
-//! increases the publisher's memory.
+//! Everything that waits is bounded, in bytes and in time. A subscriber that does not read is disconnected and may
+//! resume; it never increases the publisher's memory.
 //!
-//! Architecture invariant: `littoral_protocol` decides what a subscriber does with a message, not this crate. The transport is
-//! anything that implements `AsyncRead + AsyncWrite` ([`server::serve_connection`], [`client::connect_over`]).
+//! Architecture invariant: `littoral_protocol` decides what a subscriber does with a message, not this crate. The
+//! transport is anything that implements `AsyncRead + AsyncWrite` ([`server::serve_connection`],
+//! [`client::connect_over`]).
 
 #![warn(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! The frames that wait to be sent on one stream. Frames are pushed at one end, and HTTP/2 takes them at the other when the peer's
-//! window allows. Frames that are pushed while HTTP/2 is busy are sent together.
+//! The frames that wait to be sent on one stream. Frames are pushed at one end, and HTTP/2 takes them at the other when
+//! the peer's window allows. Frames that are pushed while HTTP/2 is busy are sent together.
 
 use crate::budget::Budget;
 use bytes::Bytes;
@@ -72,8 +72,8 @@ struct InFlight {
     shared: Arc<Shared>,
 }
 
-/// Creates an outbox and its other end. It accepts frames while fewer than `bytes_max` bytes wait and the shared budget allows it,
-/// so it holds at most that and one frame. Bytes wait until they are written to the socket.
+/// Creates an outbox and its other end. It accepts frames while fewer than `bytes_max` bytes wait and the shared budget
+/// allows it, so it holds at most that and one frame. Bytes wait until they are written to the socket.
 pub(crate) fn outbox(bytes_max: usize, budget: Budget) -> (Outbox, OutboxBody) {
     // A bound of zero would block the stream forever.
     let bytes_max = bytes_max.max(1);
@@ -106,7 +106,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits for room, at most `wait_max`, and pushes. The frame is encoded only when there is room, so that it is not stale.
+    /// Waits for room, at most `wait_max`, and pushes. The frame is encoded only when there is room, so that it is not
+    /// stale.
     pub(crate) async fn push(
         &self,
         wait_max: Duration,

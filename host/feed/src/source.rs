@@ -90,7 +90,8 @@ pub trait AntiEntropy: Send + Sync + 'static {
     /// [`ReadError::LeaderUnavailable`].
     fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>>;
 
-    /// Returns a bounded part of the rows and tombstones of a bucket ([`littoral_model::digest`]) after the key `after`, by key.
+    /// Returns a bounded part of the rows and tombstones of a bucket ([`littoral_model::digest`]) after the key
+    /// `after`, by key.
     ///
     /// # Errors
     /// [`ReadError::LeaderUnavailable`], also when rows of the view have changed in the leader's memory.
@@ -125,8 +126,8 @@ pub trait RegionPeer: Send + Sync + 'static {
     /// older copy while its process ran. A leader that keeps its log alone starts another life of it.
     fn shown_ahead(&self);
 
-    /// Requests a whole snapshot of the rows of another region, whose leader holds records that this log has lost. Returns once the
-    /// request is durable; nothing else may be sent to that leader before.
+    /// Requests a whole snapshot of the rows of another region, whose leader holds records that this log has lost.
+    /// Returns once the request is durable; nothing else may be sent to that leader before.
     ///
     /// # Errors
     /// Why the request is not durable.
@@ -135,7 +136,8 @@ pub trait RegionPeer: Send + Sync + 'static {
     /// Notes that the leader of another region has everything up to `position` durably in its own log.
     fn taken_by(&self, region: Region, position: Position);
 
-    /// Merges rows and deletions that this log has lost back into it, under their old versions. A relay forwards them to its leader.
+    /// Merges rows and deletions that this log has lost back into it, under their old versions. A relay forwards them
+    /// to its leader.
     ///
     /// # Errors
     /// As [`TailPiece::check`] and [`littoral_model::ports::FeatureWriter::write`].

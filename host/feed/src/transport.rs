@@ -3,14 +3,14 @@
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How many bytes a peer may send on one stream before this end has read them: enough for a snapshot at the speed of a fast link
-/// with several milliseconds of latency.
+/// How many bytes a peer may send on one stream before this end has read them: enough for a snapshot at the speed of a
+/// fast link with several milliseconds of latency.
 pub(crate) const STREAM_WINDOW: u32 = 4 << 20;
-/// The same limit for all streams of a connection together. Greater than one stream's, so that calls continue while the feed is not
-/// read.
+/// The same limit for all streams of a connection together. Greater than one stream's, so that calls continue while the
+/// feed is not read.
 pub(crate) const CONNECTION_WINDOW: u32 = 3 * STREAM_WINDOW;
-/// The longest HTTP/2 frame that this end accepts, in bytes. Longer frames cost less per byte, and a call's reply waits for at most
-/// one.
+/// The longest HTTP/2 frame that this end accepts, in bytes. Longer frames cost less per byte, and a call's reply waits
+/// for at most one.
 pub(crate) const FRAME_LEN_MAX: u32 = 128 << 10;
 /// How many bytes of one stream HTTP/2 may hold that the peer's window does not allow yet: two frames.
 pub(crate) const SEND_BUFFER: usize = 2 * FRAME_LEN_MAX as usize;

@@ -116,7 +116,8 @@ async fn trimmed_lost_or_forked_records_require_a_snapshot() {
         peer.sender.send(&hello(Views::All, Some(resume))).unwrap();
         assert_eq!(next_hello(&mut peer.receiver).await.mode, mode, "{what}");
     }
-    // The log must have these records and lacks them: it was rolled back, and reports that once it has begun a new life.
+    // The log must have these records and lacks them: it was rolled back, and reports that once it has begun a new
+    // life.
     let huge = Resume { position: littoral_model::position::Position { lsn: Lsn(u64::MAX), ..last.position }, ..last };
     for (what, resume) in [("ahead of the leader", ahead), ("a huge number", huge), ("another history", diverged)] {
         let mut peer = served.connect().await;

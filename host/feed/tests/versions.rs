@@ -31,8 +31,8 @@ fn text(text: &str) -> Body {
     BodyExt::boxed(Full::new(Bytes::from(text.to_owned())))
 }
 
-/// A publisher of the older release. It serves only its own path, and sends what such a build has sent: a hello and a complete
-/// snapshot. It forwards what it receives to `received`.
+/// A publisher of the older release. It serves only its own path, and sends what such a build has sent: a hello and a
+/// complete snapshot. It forwards what it receives to `received`.
 async fn older_publisher(received: mpsc::Sender<Bytes>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

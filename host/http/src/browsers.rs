@@ -1,9 +1,10 @@
 //! Prevents web pages from sending requests to a door through a user's browser.
 //!
-//! A page can send requests to any address that the browser reaches, including a loopback door. The browser then names the
-//! page's site in `Origin`: a request with an origin that is not configured is rejected. A page whose own name resolves to this
-//! host (DNS rebinding) has the same origin as the door, and its requests carry its name as `Host`: a loopback door rejects a
-//! host that is neither a loopback name nor configured. Clients other than browsers send no `Origin`.
+//! A page can send requests to any address that the browser reaches, including a loopback door. The browser then names
+//! the page's site in `Origin`: a request with an origin that is not configured is rejected. A page whose own name
+//! resolves to this host (DNS rebinding) has the same origin as the door, and its requests carry its name as `Host`: a
+//! loopback door rejects a host that is neither a loopback name nor configured. Clients other than browsers send no
+//! `Origin`.
 
 use http::{HeaderMap, Uri, header, uri::Authority};
 use littoral_api::code;
@@ -153,7 +154,8 @@ fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS).flat_map(char::escape_default).collect()
 }
 
-/// Whether a host, with or without a port, is a loopback name or one of `hosts`. An empty one is allowed: no browser sends it.
+/// Whether a host, with or without a port, is a loopback name or one of `hosts`. An empty one is allowed: no browser
+/// sends it.
 fn is_allowed(given: &str, hosts: &[String]) -> bool {
     if given.is_empty() {
         return true;

@@ -96,7 +96,8 @@ pub struct Client {
     pub address: IpAddr,
     /// Shows whether the client has left. `None` over HTTP/2, where a request ends with its stream or its connection.
     pub peer: Option<Peer>,
-    /// The certificate that the client presented. It is also an extension of every request. `None` without one, and without TLS.
+    /// The certificate that the client presented. It is also an extension of every request. `None` without one, and
+    /// without TLS.
     pub identity: Option<PeerIdentity>,
     /// What the client's address uses of the bounds that clients share. `None` for a trusted router or proxy.
     pub load: Option<Arc<Load>>,

@@ -1,11 +1,12 @@
-//! HTTP servers, with or without TLS: accepts connections, serves HTTP/1.1 and HTTP/2 on one port, bounds what a client can hold,
-//! and drains. The doors and the router both serve through this crate.
+//! HTTP servers, with or without TLS: accepts connections, serves HTTP/1.1 and HTTP/2 on one port, bounds what a client
+//! can hold, and drains. The doors and the router both serve through this crate.
 //!
 //! [`serve`] accepts connections up to a bound, beyond which idle ones give way to new ones, and drives each of them. A
 //! [`Handler`] answers the requests. [`body::take`] reads a request's body within a [`BodyBudget`], the memory that
 //! large bodies and answers share.
 //!
-//! Invariant: a client that sends nothing, reads nothing or stalls halfway loses its connection within the times of [`Limits`].
+//! Invariant: a client that sends nothing, reads nothing or stalls halfway loses its connection within the times of
+//! [`Limits`].
 
 #![warn(clippy::unwrap_used)]
 

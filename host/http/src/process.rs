@@ -3,8 +3,8 @@
 use littoral_runtime::{Draining, metrics::Metrics, reactors::Reactors};
 use littoral_tls::Tls;
 
-/// The live parts of a process that its listeners use, passed beside their settings. The default has no reactors, no metrics and
-/// no TLS, and never drains.
+/// The live parts of a process that its listeners use, passed beside their settings. The default has no reactors, no
+/// metrics and no TLS, and never drains.
 #[derive(Clone, Debug)]
 pub struct Process {
     /// The build that status reports.

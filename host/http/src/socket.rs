@@ -1,7 +1,7 @@
 //! A connection's socket. Others can observe whether its peer has left while a protocol owns the stream.
 //!
-//! An HTTP/1.1 server that answers half-closed clients reads nothing while it answers, so it does not notice a client that
-//! has left. Work that waits on behalf of a client observes the peer here.
+//! An HTTP/1.1 server that answers half-closed clients reads nothing while it answers, so it does not notice a client
+//! that has left. Work that waits on behalf of a client observes the peer here.
 
 use std::{
     future::poll_fn,
@@ -42,7 +42,8 @@ impl Socket {
 }
 
 impl Peer {
-    /// Returns once the peer has closed its side of the connection, or the connection is lost. Consumes nothing of the stream.
+    /// Returns once the peer has closed its side of the connection, or the connection is lost. Consumes nothing of the
+    /// stream.
     ///
     /// The owner must not wait for bytes meanwhile, as only the last task that waits is woken. An HTTP/1.1 server with
     /// half-close does not wait from a request's last byte to its answer.

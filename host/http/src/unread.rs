@@ -1,7 +1,7 @@
 //! Watches whether a client reads its answers.
 //!
-//! HTTP/1.1 shows a client that does not read as a write that waits. HTTP/2 does not: each answer has its own flow-control
-//! window, the connection continues, and an answer that is never read would be held for ever.
+//! HTTP/1.1 shows a client that does not read as a write that waits. HTTP/2 does not: each answer has its own
+//! flow-control window, the connection continues, and an answer that is never read would be held for ever.
 
 use crate::places::Running;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -72,8 +72,8 @@ impl Unread {
         self.watched(body, false)
     }
 
-    /// Watches the body of an answer over HTTP/2. Its last byte is held back until everything before it was sent: a piece that
-    /// does not fit the client's window waits inside hyper, where it cannot be observed.
+    /// Watches the body of an answer over HTTP/2. Its last byte is held back until everything before it was sent: a
+    /// piece that does not fit the client's window waits inside hyper, where it cannot be observed.
     pub fn watch_stream<B: Body>(self: &Arc<Self>, body: B) -> Watched<B> {
         self.watched(body, true)
     }

@@ -17,8 +17,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// The number of bytes that show which protocol a client uses: HTTP/2 begins with a preface of this length, and an HTTP/1.1
-/// request with its `host` is longer. After them, the protocols apply their own time limits.
+/// The number of bytes that show which protocol a client uses: HTTP/2 begins with a preface of this length, and an
+/// HTTP/1.1 request with its `host` is longer. After them, the protocols apply their own time limits.
 const GREETING_LEN: u64 = 24;
 
 /// How long a client that is rejected in the middle of its body may take to notice.
@@ -92,8 +92,8 @@ impl<S> WaitLimit<S> {
 }
 
 impl<S: AsyncRead + Unpin> WaitLimit<S> {
-    /// Discards what still arrives, until the peer is done or its time is over. Closing at once would reset the connection,
-    /// and a reset may reach the peer before it has read the answer.
+    /// Discards what still arrives, until the peer is done or its time is over. Closing at once would reset the
+    /// connection, and a reset may reach the peer before it has read the answer.
     fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: u64) -> Poll<()> {
         let mut discarded = [0; 16 << 10];
         while left > 0 {

@@ -12,8 +12,8 @@ pub(crate) struct Body {
     pub(crate) stream: Bytes,
 }
 
-/// Encodes some of a part's rows as bodies of at most `bytes_max` bytes, in order. A single row may be larger: the node decides
-/// whether to accept it.
+/// Encodes some of a part's rows as bodies of at most `bytes_max` bytes, in order. A single row may be larger: the node
+/// decides whether to accept it.
 pub(crate) fn bodies(part: &Checked, rows: Range<u32>, bytes_max: usize) -> Result<Vec<Body>, Error> {
     let mut bodies = Vec::new();
     split(part, rows, bytes_max, &mut bodies)?;

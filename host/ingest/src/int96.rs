@@ -1,7 +1,7 @@
 //! INT96, the timestamps of old Parquet writers: a day and the nanoseconds within it.
 //!
-//! Arrow reads them as nanoseconds since 1970, which silently overflow after the year 2262. Such columns are therefore read a
-//! second time, in seconds, which hold every day; where the two differ, the seconds are right.
+//! Arrow reads them as nanoseconds since 1970, which silently overflow after the year 2262. Such columns are therefore
+//! read a second time, in seconds, which hold every day; where the two differ, the seconds are right.
 
 use crate::Error;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, cast::AsArray as _, types};

@@ -160,8 +160,8 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
     .await
 }
 
-/// Returns the fingerprint of the destination and the options. The log's name is part of it: a leader that starts over at the same
-/// address has none of the rows.
+/// Returns the fingerprint of the destination and the options. The log's name is part of it: a leader that starts over
+/// at the same address has none of the rows.
 fn fingerprint(
     status: &NodeStatus,
     (view, source): (&FeatureView, Option<&RowSource>),
@@ -187,8 +187,8 @@ fn fingerprint(
     format!("{:032x}", xxh3_128(text.as_bytes()))
 }
 
-/// Returns whether the log has lost the record that this token names. A replica that has not received the record yet has lost
-/// nothing.
+/// Returns whether the log has lost the record that this token names. A replica that has not received the record yet
+/// has lost nothing.
 fn is_lost(status: &NodeStatus, token: &str) -> bool {
     // A later build may have written the token. A token that cannot be parsed proves no loss.
     let Ok(token) = token.parse::<Watermark>() else { return false };

@@ -35,8 +35,8 @@ pub struct Options {
     /// The path of the load's state. Default: beside the file as `FILE.littoral-ingest.json`, in a directory as
     /// `.littoral-ingest.json`.
     pub state: Option<PathBuf>,
-    /// Whether rows that the node rejects, for example for an event too far in the future, are left out and reported. Otherwise the
-    /// load ends at the first one.
+    /// Whether rows that the node rejects, for example for an event too far in the future, are left out and reported.
+    /// Otherwise the load ends at the first one.
     pub skip_refused: bool,
     /// Whether to start over, whatever the state file contains.
     pub restart: bool,

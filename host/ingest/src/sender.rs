@@ -35,7 +35,8 @@ pub(crate) enum Sent {
     Refused { row: u64, reason: String },
     /// All bodies of a chunk's part were acknowledged, except for rows that were left out.
     Part { chunk: u64 },
-    /// A body was not acknowledged, and the partition has ended. `row` is the number of the rejected row, if there is one.
+    /// A body was not acknowledged, and the partition has ended. `row` is the number of the rejected row, if there is
+    /// one.
     Failed { error: Error, row: Option<u64> },
 }
 
@@ -117,9 +118,9 @@ impl Sender {
     }
 }
 
-/// Returns what distinguishes a body from the others of its part: where its rows begin, and, if it is the rest of a body
-/// with a rejected row, where they end. A body that is no rest has the same key whether or not rejected rows are left
-/// out, so that the node recognises the bodies that an earlier run has sent.
+/// Returns what distinguishes a body from the others of its part: where its rows begin, and, if it is the rest of a
+/// body with a rejected row, where they end. A body that is no rest has the same key whether or not rejected rows are
+/// left out, so that the node recognises the bodies that an earlier run has sent.
 fn place(body: &Body, is_rest: bool) -> String {
     match is_rest {
         false => body.rows.start.to_string(),

@@ -55,7 +55,8 @@ impl State {
         path.with_file_name(name)
     }
 
-    /// Reads the state of an earlier run of the same load; returns a new one when there is none, or it belongs to another load.
+    /// Reads the state of an earlier run of the same load; returns a new one when there is none, or it belongs to
+    /// another load.
     pub(crate) fn load(path: &Path, fingerprint: String) -> Result<Self, Error> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,

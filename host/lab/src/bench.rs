@@ -1,4 +1,5 @@
-//! `littoral bench`: the product's speed and memory on this machine, compared with the floor of the same machine in the same run.
+//! `littoral bench`: the product's speed and memory on this machine, compared with the floor of the same machine in the
+//! same run.
 //!
 //! Absolute figures drift by half from hour to hour on a shared machine; ratios are stable. So every figure is compared
 //! with that of a *peer* (here: a server or program to compare with, not a peer node) that was measured in turns with
@@ -41,8 +42,8 @@ pub use names::NAMES;
 
 use std::process::ExitCode;
 
-/// Measures and prints the report. The exit code is a success when all requested measurements were made, whether or not their
-/// targets are met: a slow hour of a machine is not an error.
+/// Measures and prints the report. The exit code is a success when all requested measurements were made, whether or not
+/// their targets are met: a slow hour of a machine is not an error.
 #[must_use]
 pub fn main(args: &Args, json: bool) -> ExitCode {
     if let Some(answer) = &args.floor_server {

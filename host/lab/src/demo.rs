@@ -1,6 +1,6 @@
-//! The demo. First act: a leader and two edges as real processes, real flights, a module, an update, an outage. Second act: three
-//! regions behind a router, clients at real airports, and the loss of a region. The demo checks every claim that it prints, and
-//! ends at the first one that fails.
+//! The demo. First act: a leader and two edges as real processes, real flights, a module, an update, an outage. Second
+//! act: three regions behind a router, clients at real airports, and the loss of a region. The demo checks every claim
+//! that it prints, and ends at the first one that fails.
 
 mod airports;
 mod board;

@@ -1,5 +1,5 @@
-//! Drills: inject faults into a real cluster on this machine while clients read and write, and compare the outcome with the
-//! objectives of its topology.
+//! Drills: inject faults into a real cluster on this machine while clients read and write, and compare the outcome with
+//! the objectives of its topology.
 
 mod clients;
 mod command;

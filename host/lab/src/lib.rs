@@ -5,8 +5,8 @@
 //! - [`local`]: clusters on this machine, for both and for `littoral dev`.
 //! - [`mod@bench`]: speed and memory, compared with the floor of the same machine.
 //!
-//! Nodes run as processes of their own, started from this same executable, and are used through their doors and through the
-//! product's own commands.
+//! Nodes run as processes of their own, started from this same executable, and are used through their doors and through
+//! the product's own commands.
 
 #![warn(clippy::unwrap_used)]
 

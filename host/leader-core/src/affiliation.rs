@@ -1,9 +1,10 @@
-//! Which cluster a leader's log belongs to: which region founds a cluster, which ones join it, and when a recreated log may accept
-//! writes and be followed. No IO.
+//! Which cluster a leader's log belongs to: which region founds a cluster, which ones join it, and when a recreated log
+//! may accept writes and be followed. No IO.
 //!
-//! A leader with an empty directory cannot distinguish a new region from one that has lost its disk; the other regions can. So it
-//! accepts no writes until one of them has confirmed its cluster, or all of them are as empty, or its operator has declared that
-//! the cluster begins here. `host/decisions/0014-whose-log-an-edge-follows.md` gives the reasons.
+//! A leader with an empty directory cannot distinguish a new region from one that has lost its disk; the other regions
+//! can. So it accepts no writes until one of them has confirmed its cluster, or all of them are as empty, or its
+//! operator has declared that the cluster begins here. `host/decisions/0014-whose-log-an-edge-follows.md` gives the
+//! reasons.
 
 use littoral_model::{
     cluster::{Affiliation, ClusterId},
@@ -112,7 +113,8 @@ impl AffiliationCheck {
         self.blank &= blank;
     }
 
-    /// Checks that this log has everything that this region ever had. Otherwise rows that it lacks may exist in other regions.
+    /// Checks that this log has everything that this region ever had. Otherwise rows that it lacks may exist in other
+    /// regions.
     ///
     /// # Errors
     /// What the leader is waiting for.

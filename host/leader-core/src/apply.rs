@@ -167,7 +167,8 @@ impl State {
                 }
                 let origins = Arc::make_mut(&mut self.known.origins);
                 origins.set(record.origin, (position, *chain), record.hlc, seen, lost_past.is_some());
-                // Add no point for rows that it does not include: those of an interrupted snapshot, which will begin again.
+                // Add no point for rows that it does not include: those of an interrupted snapshot, which will begin
+                // again.
                 let all_named = origins.get(record.origin).is_some_and(|origin| origin.newest <= origin.hlc);
                 if all_named || active(Mutation::MarkBehindUnnamed) {
                     regional.rehoming.add(record.origin, (position.lsn, record.hlc), record.lsn);
@@ -182,8 +183,8 @@ impl State {
 
     /// Applies a row of any region. A row of another region may conflict with a write that its writer had not seen.
     ///
-    /// Rows from a snapshot of a region that is not their origin are not checked for conflicts: it is unknown what their writer had
-    /// seen.
+    /// Rows from a snapshot of a region that is not their origin are not checked for conflicts: it is unknown what
+    /// their writer had seen.
     fn merge(
         &mut self,
         (table, ledger): (&Table, &mut Ledger),
@@ -216,7 +217,8 @@ impl State {
         u64::from(fresh)
     }
 
-    /// Applies a write's rows; consecutive rows of one view are applied together. Skips rows of views that were dropped.
+    /// Applies a write's rows; consecutive rows of one view are applied together. Skips rows of views that were
+    /// dropped.
     fn apply_rows(&mut self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
         let mut rows = request.rows.pieces().zip(0..).peekable();
         let mut written = request.rows.iter().zip(0..);

@@ -1,5 +1,5 @@
-//! Sequences writes into batches for the log: assigns versions and LSNs, recognizes retries, and undoes everything if a batch
-//! fails.
+//! Sequences writes into batches for the log: assigns versions and LSNs, recognizes retries, and undoes everything if a
+//! batch fails.
 
 mod command;
 mod records;
@@ -78,8 +78,8 @@ impl Building {
 }
 
 impl Pending {
-    /// Undoes what the batch has changed, because it could not be made durable: nothing of it was accepted, and its idempotency keys
-    /// are free again.
+    /// Undoes what the batch has changed, because it could not be made durable: nothing of it was accepted, and its
+    /// idempotency keys are free again.
     pub fn undo(self, receipts: &mut Receipts) {
         if active(Mutation::KeepFailedReceipts) {
             return;

@@ -1,8 +1,8 @@
 //! Importing another region's records into this region's log.
 //!
-//! The records keep their origin, their LSN there, and their clock reading, and so their version. In addition they get an LSN of
-//! this log, so that one region has one order and one feed. The new position in the origin's log is written in the same batch, so
-//! that after a crash both are there or neither.
+//! The records keep their origin, their LSN there, and their clock reading, and so their version. In addition they get
+//! an LSN of this log, so that one region has one order and one feed. The new position in the origin's log is written
+//! in the same batch, so that after a crash both are there or neither.
 
 use crate::{
     commit::{Building, Durable, Sequencer},
@@ -64,7 +64,8 @@ pub struct Import {
     pub snapshot: bool,
     /// What the region had seen of other regions before the first record, if known.
     pub seen: Vec<Seen>,
-    /// The position in its log up to which the records reach, and the chain hash there; `None` if more of a snapshot follows.
+    /// The position in its log up to which the records reach, and the chain hash there; `None` if more of a snapshot
+    /// follows.
     pub through: Option<(Lsn, ChainHash)>,
     /// The record of its log up to which everything must already be in this log; [`Lsn::NONE`] for no requirement. An
     /// import is submitted before earlier ones are durable, and an earlier one that failed must not leave a gap.
@@ -98,7 +99,8 @@ fn is_content(record: &Record<'_>, origin: Region) -> bool {
     record.is_content() && record.origin == origin
 }
 
-/// Returns whether a record of another region's log requests everything that region `own` holds ([`Import::nothing_taken`]).
+/// Returns whether a record of another region's log requests everything that region `own` holds
+/// ([`Import::nothing_taken`]).
 pub(crate) fn is_request(record: &Record<'_>, own: Region) -> bool {
     matches!(record.payload, Payload::Through { .. }) && record.origin == own && record.origin_lsn == Lsn::NONE
 }
@@ -217,7 +219,8 @@ impl Sequencer {
         }
     }
 
-    /// Writes what is new about a region's log: the record at which it forked from the known log, and where further lives begin.
+    /// Writes what is new about a region's log: the record at which it forked from the known log, and where further
+    /// lives begin.
     fn push_lives(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
         let region = import.region;
         let Some(History { lives: theirs, forked, requests }) = import.history.as_deref() else { return Ok(()) };
@@ -268,7 +271,8 @@ impl Sequencer {
         self.push_through(building, region, here.unwrap_or(begin), &through)
     }
 
-    /// Adds a row that its sender did not write: it comes from a third region, or from this region before its log was recreated.
+    /// Adds a row that its sender did not write: it comes from a third region, or from this region before its log was
+    /// recreated.
     fn take_foreign(
         &mut self,
         building: &mut Building,
@@ -289,7 +293,8 @@ impl Sequencer {
         pushed.map(drop).map_err(|error| invalid(error.to_string()))
     }
 
-    /// Checks a record against the catalogue, and applies catalogue changes to it. Returns false if the record is obsolete.
+    /// Checks a record against the catalogue, and applies catalogue changes to it. Returns false if the record is
+    /// obsolete.
     fn take_content(
         &self,
         building: &mut Building,

@@ -3,8 +3,8 @@
 //! `littoral-leader` drives it with its commit, apply and maintenance threads. The simulation drives the same code in
 //! one thread, over a disk that fails. `littoral-recovery` restores the state from a snapshot and the log.
 //!
-//! Invariants: nothing here does IO, reads a clock, generates a random number, starts a thread or logs; `clippy.toml` enforces it.
-//! If a batch fails, everything that it changed before it was durable is undone.
+//! Invariants: nothing here does IO, reads a clock, generates a random number, starts a thread or logs; `clippy.toml`
+//! enforces it. If a batch fails, everything that it changed before it was durable is undone.
 
 #![warn(clippy::unwrap_used)]
 

@@ -43,28 +43,29 @@ impl LogState {
         })
     }
 
-    /// Returns whether a complete snapshot must be requested from a region, because this log was rolled back and the region has
-    /// what it lost.
+    /// Returns whether a complete snapshot must be requested from a region, because this log was rolled back and the
+    /// region has what it lost.
     #[must_use]
     pub fn asks_for_all(&self, region: Region) -> bool {
         self.origins.get(region).is_some_and(|origin| origin.recreated && origin.position.lsn == Lsn::NONE)
     }
 
-    /// Returns whether any record of another region counts as replicated. If none does, the region's whole snapshot is replicated next.
+    /// Returns whether any record of another region counts as replicated. If none does, the region's whole snapshot is
+    /// replicated next.
     #[must_use]
     pub fn has_any(&self, region: Region) -> bool {
         self.origins.get(region).is_some_and(|origin| origin.position.lsn > Lsn::NONE)
     }
 
-    /// Returns whether this log holds records that another region's log has lost, and that region's request for them has not arrived
-    /// yet. The region may be rolled back again, and lose its request.
+    /// Returns whether this log holds records that another region's log has lost, and that region's request for them
+    /// has not arrived yet. The region may be rolled back again, and lose its request.
     #[must_use]
     pub fn awaits_request(&self, region: Region) -> bool {
         self.origins.get(region).is_some_and(Origin::awaits_request)
     }
 
-    /// Returns the newest record of another region's log from which an applied row comes, if it is past the position up to which
-    /// everything is applied; [`UNREQUESTED`] while the region's request for its lost records is awaited.
+    /// Returns the newest record of another region's log from which an applied row comes, if it is past the position up
+    /// to which everything is applied; [`UNREQUESTED`] while the region's request for its lost records is awaited.
     #[must_use]
     pub fn holds_past(&self, region: Region) -> Option<Position> {
         if self.awaits_request(region) {

@@ -4,9 +4,9 @@ use crate::projects::growth;
 use littoral_model::write::{RowBatch, WriteError};
 use littoral_replica::{Table, footprint_of};
 
-/// Checks that there is memory for the rows of a write, as they will be logged. `added` is what earlier writes of the batch
-/// add. Returns what this write adds, or a little more. Batches that are durable and not applied yet are not counted, so the
-/// rows can exceed the bound by those.
+/// Checks that there is memory for the rows of a write, as they will be logged. `added` is what earlier writes of the
+/// batch add. Returns what this write adds, or a little more. Batches that are durable and not applied yet are not
+/// counted, so the rows can exceed the bound by those.
 ///
 /// # Errors
 /// [`WriteError::MemoryFull`]. A write that adds nothing is never rejected.

@@ -1,8 +1,8 @@
 //! Remembers which of the newest rows were outranked when they were applied, for the receipts of their writes.
 //!
-//! The same records have the same result wherever they are applied, so a retry receives the same answer from another member or
-//! after a restart. A snapshot's receipts include it. One exception: a row that a snapshot holds in a later state than its receipts
-//! is not compared again, and counts as not outranked.
+//! The same records have the same result wherever they are applied, so a retry receives the same answer from another
+//! member or after a restart. A snapshot's receipts include it. One exception: a row that a snapshot holds in a later
+//! state than its receipts is not compared again, and counts as not outranked.
 
 use littoral_model::{outranked::Outranked, position::Lsn, region::Region, view::ViewId};
 use littoral_replica::Applied;
@@ -15,7 +15,8 @@ const RUNS_MAX: usize = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct OutrankedRows {
     outranked: Runs,
-    /// Records that belong to the same row of their write as the record before: a deletion ends the parts of several regions.
+    /// Records that belong to the same row of their write as the record before: a deletion ends the parts of several
+    /// regions.
     continued: Runs,
     deletion: Option<Deletion>,
 }
@@ -41,8 +42,8 @@ impl OutrankedRows {
         }
     }
 
-    /// Returns whether a record continues the deletion of the record before. A deletion names each region once, so a repeated
-    /// region belongs to another deletion of the same row.
+    /// Returns whether a record continues the deletion of the record before. A deletion names each region once, so a
+    /// repeated region belongs to another deletion of the same row.
     fn continues(&mut self, row: &RowRecord<'_>) -> bool {
         let Some((entity_key, region)) = row.part.filter(|_| row.is_deletion) else {
             self.deletion = None;

@@ -54,8 +54,8 @@ pub struct Published {
     pub lives: Arc<RegionLineages>,
     /// The positions of all regions as a token. Reads that demand a token are compared with it.
     pub watermark: Watermark,
-    /// Like `watermark`, but for this region it stops at the last record that other regions replicate. Answers carry it, so that the
-    /// token can be satisfied in any region.
+    /// Like `watermark`, but for this region it stops at the last record that other regions replicate. Answers carry
+    /// it, so that the token can be satisfied in any region.
     pub portable_watermark: Watermark,
 }
 

@@ -1,8 +1,9 @@
 //! Reads from a majority of the regions: whose answers count, when they suffice, and how they are merged row by row.
 //!
-//! For each row the version that outranks the others by the view's merge policy is chosen; it may be a tombstone. Merging is
-//! commutative, associative and idempotent, so neither the order nor the repetition of answers matters. Any two majorities share a
-//! region, so everything that a majority had on disk when it was acknowledged is in every later quorum's answer.
+//! For each row the version that outranks the others by the view's merge policy is chosen; it may be a tombstone.
+//! Merging is commutative, associative and idempotent, so neither the order nor the repetition of answers matters. Any
+//! two majorities share a region, so everything that a majority had on disk when it was acknowledged is in every later
+//! quorum's answer.
 
 use littoral_model::{
     merge::MergePolicy,
@@ -45,7 +46,8 @@ pub struct QuorumCollector {
 }
 
 impl QuorumCollector {
-    /// Starts with this region's own answer. `policies` has one element per read; a region that is not in `regions` never counts.
+    /// Starts with this region's own answer. `policies` has one element per read; a region that is not in `regions`
+    /// never counts.
     #[must_use]
     pub fn new(regions: impl IntoIterator<Item = Region>, policies: Vec<MergePolicy>, own: RegionAnswer) -> Self {
         let RegionAnswer { region, rows, watermark } = own;
@@ -104,8 +106,8 @@ impl QuorumCollector {
         self.regions.len() - self.failed.len() < self.needed()
     }
 
-    /// Returns the rows without tombstones, the regions that answered, and the positions that the rows include. The caller
-    /// completes the answer's freshness.
+    /// Returns the rows without tombstones, the regions that answered, and the positions that the rows include. The
+    /// caller completes the answer's freshness.
     ///
     /// # Errors
     /// [`ReadError::QuorumNotReached`]; a region without an answer or a failure did not answer in time.
@@ -152,7 +154,8 @@ mod tests {
         ["a", "b", "c", "d", "e"][index].parse().unwrap()
     }
 
-    /// Creates the write with this number: its version includes the region that accepted it, and some writes are deletions.
+    /// Creates the write with this number: its version includes the region that accepted it, and some writes are
+    /// deletions.
     fn write(number: u64) -> Row {
         let version = Version { hlc: Hlc(number / 2), region: name((number % 2) as usize) };
         let event_time = EventTime((number.wrapping_mul(7) % 11) as i64);
@@ -203,8 +206,8 @@ mod tests {
             }
         }
 
-        /// A write that a majority holds, or something that outranks it, is in every other majority's answer; and each answered row
-        /// is held by one of the regions.
+        /// A write that a majority holds, or something that outranks it, is in every other majority's answer; and each
+        /// answered row is held by one of the regions.
         #[test]
         fn every_majority_sees_what_a_majority_has(
             held in prop::collection::vec(prop::option::of(0u64..20), 1..=5),

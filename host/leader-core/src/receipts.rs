@@ -83,8 +83,8 @@ impl Receipts {
             self.by_key.remove(key);
             self.outranked.remove(&last);
         }
-        // Usually the newest entries are removed, because their batch has failed. Remove them from the order too: a disk that fails
-        // for hours must not leave entries behind.
+        // Usually the newest entries are removed, because their batch has failed. Remove them from the order too: a
+        // disk that fails for hours must not leave entries behind.
         while self.order.back().is_some_and(|(key, last)| !self.is_live(key, *last)) {
             self.order.pop_back();
         }
@@ -162,7 +162,8 @@ impl Receipts {
     }
 }
 
-/// Hashes the content of a write, which must be equal in a retry. Event times that the writer did not give are excluded.
+/// Hashes the content of a write, which must be equal in a retry. Event times that the writer did not give are
+/// excluded.
 #[must_use]
 pub fn content_hash(request: &WriteRequest) -> u64 {
     let rows = &request.rows;

@@ -1,7 +1,8 @@
-//! Finds the record of this region's log after which a replica of another region's log can continue, so that it needs no snapshot.
+//! Finds the record of this region's log after which a replica of another region's log can continue, so that it needs
+//! no snapshot.
 //!
-//! The replica reports only up to where it has each region's records. It can continue after a record of this log before which it
-//! lacks nothing. It receives some records again, which changes nothing: merging is idempotent.
+//! The replica reports only up to where it has each region's records. It can continue after a record of this log before
+//! which it lacks nothing. It receives some records again, which changes nothing: merging is idempotent.
 
 use littoral_model::{
     hlc::Hlc,
@@ -53,8 +54,8 @@ impl RehomingPoints {
         points.filter(|point| point.theirs <= lsn).any(|point| point.hlc >= hlc)
     }
 
-    /// Returns the last record of this log before which there is no record of a region after `lsn`. A region's LSNs ascend, so
-    /// everything before it belongs to a point that the replica has.
+    /// Returns the last record of this log before which there is no record of a region after `lsn`. A region's LSNs
+    /// ascend, so everything before it belongs to a point that the replica has.
     fn before(&self, region: Region, lsn: Lsn) -> Option<Lsn> {
         let points = self.0.get(&region)?;
         let after = points.iter().rposition(|point| point.theirs <= lsn)?;
@@ -84,8 +85,8 @@ pub struct Replica<'a> {
     pub lives: &'a RegionLineages,
 }
 
-/// Returns the record after which a replica can continue that has each region's records up to its watermark, given the lineages
-/// that it knows. Returns `None` if it needs a snapshot.
+/// Returns the record after which a replica can continue that has each region's records up to its watermark, given the
+/// lineages that it knows. Returns `None` if it needs a snapshot.
 #[must_use]
 pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoints) -> Option<Lsn> {
     let OwnLog { region: own, head, origins, lives } = log;
@@ -93,8 +94,9 @@ pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoin
     let position = |(incarnation, lsn)| Position { incarnation, lsn };
     let has = match theirs.get(own).map(position) {
         Some(has) => has,
-        // A replica that reports regions whose records this log has, but not this region, has no records of this region: it
-        // continues before this log's first record, if that was not trimmed. One that reports no such region may belong to any log.
+        // A replica that reports regions whose records this log has, but not this region, has no records of this
+        // region: it continues before this log's first record, if that was not trimmed. One that reports no such region
+        // may belong to any log.
         None if origins.iter().any(|(region, origin)| region != own && origin.position.lsn > Lsn::NONE) => {
             Position { lsn: Lsn::NONE, ..head }
         }

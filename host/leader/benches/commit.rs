@@ -1,5 +1,6 @@
-//! Measures a leader's durable writes, and the floor in the same run: a bare loop that writes the same bytes with as many fsyncs into a
-//! file of zeros. `cargo bench -p littoral-leader [-- PART_OF_A_NAME]`; `LITTORAL_BENCH_DIR` names the disk to measure.
+//! Measures a leader's durable writes, and the floor in the same run: a bare loop that writes the same bytes with as
+//! many fsyncs into a file of zeros. `cargo bench -p littoral-leader [-- PART_OF_A_NAME]`; `LITTORAL_BENCH_DIR` names
+//! the disk to measure.
 //!
 //! The floor is measured before and after, and the better of the two counts, because the speed of a shared disk varies.
 

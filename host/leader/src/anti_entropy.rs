@@ -1,7 +1,7 @@
 //! The leader's side of anti-entropy: checkpoints, and the scrub.
 //!
-//! The apply thread takes checkpoints between two batches, so that they are exact as of its last record. It also starts and finishes
-//! the scrub; the scrub thread adds up the hashes of the rows in between, while writes continue.
+//! The apply thread takes checkpoints between two batches, so that they are exact as of its last record. It also starts
+//! and finishes the scrub; the scrub thread adds up the hashes of the rows in between, while writes continue.
 //!
 //! Invariant: the leader sends no rows of a view whose rows have changed in memory. The view's digest still describes
 //! what was written, so an intact edge still compares as equal; but a repair would copy rows that cannot be trusted.

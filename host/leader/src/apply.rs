@@ -1,5 +1,5 @@
-//! The apply thread: makes committed records visible, then answers their writes. [`littoral_leader_core::apply`] decides what a record
-//! does to the rows.
+//! The apply thread: makes committed records visible, then answers their writes. [`littoral_leader_core::apply`]
+//! decides what a record does to the rows.
 
 use crate::{
     anti_entropy,

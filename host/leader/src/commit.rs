@@ -1,9 +1,9 @@
 //! The commit thread: makes writes durable in batches. [`littoral_leader_core::commit`] assigns versions and LSNs, and
 //! reverts what a failed batch has changed.
 //!
-//! The thread builds a batch from the queued writes, appends it with one fsync, and passes it to the [waiters](crate::commit_waiters).
-//! Writes that arrive during the fsync form the next batch. `host/decisions/0009-what-bounds-the-speed.md` has the measurements that
-//! rejected building it during the fsync.
+//! The thread builds a batch from the queued writes, appends it with one fsync, and passes it to the
+//! [waiters](crate::commit_waiters). Writes that arrive during the fsync form the next batch.
+//! `host/decisions/0009-what-bounds-the-speed.md` has the measurements that rejected building it during the fsync.
 
 use crate::{
     commit_waiters::{AppendedBatch, ApplyThreadEnded, Content, InMemory, WaitingTask, WaitingWrite},
@@ -103,8 +103,8 @@ impl CommitThread {
         }
     }
 
-    /// Appends a batch and passes it on. If the append fails, reverts the batch's effects, and then rejects its jobs: writers may retry
-    /// only after that.
+    /// Appends a batch and passes it on. If the append fails, reverts the batch's effects, and then rejects its jobs:
+    /// writers may retry only after that.
     fn commit(&self, sequencer: &mut Sequencer, Draft { building, pending }: Draft) -> Result<(), ApplyThreadEnded> {
         let (batch, effects) = building.finish();
         let epoch = sequencer.epoch();

@@ -108,7 +108,8 @@ struct State {
 }
 
 impl CommitWaiters {
-    /// Creates the waiters of a log that is committed up to `committed`. At most `writes_max` writes wait for the replication.
+    /// Creates the waiters of a log that is committed up to `committed`. At most `writes_max` writes wait for the
+    /// replication.
     #[must_use]
     pub fn new(committed: Lsn, writes_max: usize) -> Self {
         let state = State { committed, ..State::default() };

@@ -23,9 +23,11 @@ pub struct Config {
     pub region: Region,
     /// The directory of the log, its snapshots and the modules. Default: `.littoral/leader`.
     pub data_dir: PathBuf,
-    /// The size of a segment file of the log, in bytes; it is reserved on disk when the segment starts. Default: 64 MiB.
+    /// The size of a segment file of the log, in bytes; it is reserved on disk when the segment starts. Default: 64
+    /// MiB.
     pub segment_bytes: u64,
-    /// The size of the log's newest records that are also kept in memory for edges that follow closely, in bytes. Default: 32 MiB.
+    /// The size of the log's newest records that are also kept in memory for edges that follow closely, in bytes.
+    /// Default: 32 MiB.
     pub tail_cache_bytes: usize,
     /// The approximate maximum size of a group commit, in bytes. Default: 1 MiB.
     pub batch_bytes_max: usize,
@@ -37,8 +39,8 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// The largest row, in bytes of key and values. Default: 4 MiB.
     pub row_bytes_max: usize,
-    /// The memory for rows, in bytes. A write that adds to them is rejected once it is used up; reads, deletions, and rows from other
-    /// regions continue. Default: 0, half of the memory of the host or the container.
+    /// The memory for rows, in bytes. A write that adds to them is rejected once it is used up; reads, deletions, and
+    /// rows from other regions continue. Default: 0, half of the memory of the host or the container.
     pub rows_bytes_max: u64,
     /// The largest module component, in bytes. Default: 60 MiB.
     pub module_bytes_max: usize,
@@ -54,18 +56,19 @@ pub struct Config {
     pub retention_bytes_max: u64,
     /// Records older than this are trimmed, in seconds, as far as snapshots cover them. Default: 86400, a day.
     pub retention_s_max: u64,
-    /// How long a tombstone is kept, in seconds. A late write of an older event must still find it. Default: 604800, a week.
+    /// How long a tombstone is kept, in seconds. A late write of an older event must still find it. Default: 604800, a
+    /// week.
     pub tombstone_retention_s: u64,
-    /// The interval of checkpoints, in milliseconds: the leader sends digests of every view, with which each edge compares its rows. The
-    /// leader scrubs its own rows at the same interval. Zero: only on request. Default: 10000.
+    /// The interval of checkpoints, in milliseconds: the leader sends digests of every view, with which each edge
+    /// compares its rows. The leader scrubs its own rows at the same interval. Zero: only on request. Default: 10000.
     pub checkpoint_interval_ms: u64,
     /// The number of shards of the table of rows, each with its own lock. Default: 1024.
     pub shards: usize,
-    /// How far another region's clock may be ahead of this host's, in milliseconds. Records of a clock further ahead are not replicated
-    /// until the clocks agree. Default: 2000.
+    /// How far another region's clock may be ahead of this host's, in milliseconds. Records of a clock further ahead
+    /// are not replicated until the clocks agree. Default: 2000.
     pub clock_drift_ms_max: u64,
-    /// How long a write waits for the other regions or members that its concern names, in milliseconds, unless the write sets a time
-    /// itself. Default: 2000.
+    /// How long a write waits for the other regions or members that its concern names, in milliseconds, unless the
+    /// write sets a time itself. Default: 2000.
     pub concern_wait_ms: u32,
     /// The longest such wait that a write may set, in milliseconds; longer waits are shortened to it. Default: 30000.
     pub concern_wait_ms_max: u32,
@@ -77,11 +80,12 @@ pub struct Config {
     /// The catalogue home; `None` means this region. Not among the leader's own keys either.
     #[serde(skip)]
     pub catalogue_home: Option<Region>,
-    /// Whether the log and its whole cluster are new, so that the leader waits for no other region. Set by a flag, not by a key.
+    /// Whether the log and its whole cluster are new, so that the leader waits for no other region. Set by a flag, not
+    /// by a key.
     #[serde(skip)]
     pub init: bool,
-    /// The members that keep the region's log, including this one. Empty: this leader keeps the log alone. Not among the leader's own
-    /// keys either.
+    /// The members that keep the region's log, including this one. Empty: this leader keeps the log alone. Not among
+    /// the leader's own keys either.
     #[serde(skip)]
     pub members: Vec<MemberAddress>,
 }
@@ -179,8 +183,8 @@ impl Config {
         self.catalogue_home.filter(|home| *home != self.region)
     }
 
-    /// Returns how many descriptors the leader needs for files and for connections to other leaders. Each segment of the log is an open
-    /// file, including those that retention keeps or that no snapshot covers yet.
+    /// Returns how many descriptors the leader needs for files and for connections to other leaders. Each segment of
+    /// the log is an open file, including those that retention keeps or that no snapshot covers yet.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
         let uncovered = self.snapshot_log_bytes.saturating_mul(3);

@@ -1,4 +1,5 @@
-//! Other regions: replicates their leaders' records into this region's log, and tracks which of this region's records they have durably.
+//! Other regions: replicates their leaders' records into this region's log, and tracks which of this region's records
+//! they have durably.
 //!
 //! ```text
 //! leader of B ─▶ feed: records that originated in B ─▶ follow: check ─▶ queue ─▶ commit, as B's records in our log
@@ -6,7 +7,8 @@
 //!     └───────────────────── applied up to LSN ◀──────────────────────────┘
 //! ```
 //!
-//! One task follows each region. It continues from the position that the log states, so a restart loses and repeats nothing.
+//! One task follows each region. It continues from the position that the log states, so a restart loses and repeats
+//! nothing.
 
 mod concern;
 mod follow;

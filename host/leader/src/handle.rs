@@ -47,15 +47,15 @@ impl Handle {
         Self { shared, stopped }
     }
 
-    /// Returns when the leader has stopped, after its token was cancelled: accepted writes are durable and acknowledged, and its threads
-    /// have ended. The data directory is free once the last handle is dropped, too.
+    /// Returns when the leader has stopped, after its token was cancelled: accepted writes are durable and
+    /// acknowledged, and its threads have ended. The data directory is free once the last handle is dropped, too.
     pub async fn stopped(&self) {
         // The sender is dropped only after it has sent true, or with its runtime.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
     }
 
-    /// Writes a snapshot now and trims the log as far as the snapshots allow. Blocks for the disk. Returns whether the snapshot is
-    /// durable.
+    /// Writes a snapshot now and trims the log as far as the snapshots allow. Blocks for the disk. Returns whether the
+    /// snapshot is durable.
     pub fn snapshot_now(&self) -> bool {
         let written = crate::maintain::take_snapshot(&self.shared, &|| true);
         crate::maintain::trim(&self.shared);
@@ -133,8 +133,8 @@ impl Handle {
         }
     }
 
-    /// Sends a change of the catalogue to the catalogue home if that is another region, and waits until the change is replicated here,
-    /// so that later requests at this leader see it. Returns `None` when this region is the home.
+    /// Sends a change of the catalogue to the catalogue home if that is another region, and waits until the change is
+    /// replicated here, so that later requests at this leader see it. Returns `None` when this region is the home.
     async fn at_home<T>(
         &self,
         change: impl AsyncFnOnce(CallClient) -> Result<(T, WriteReceipt), WriteError>,

@@ -1,4 +1,5 @@
-//! The leader of a region: accepts writes, makes them durable in groups, applies them, acknowledges them, and publishes them to edges.
+//! The leader of a region: accepts writes, makes them durable in groups, applies them, acknowledges them, and publishes
+//! them to edges.
 //!
 //! ```text
 //! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, LSNs, chain
@@ -6,12 +7,12 @@
 //!                                             replication: committed ─▶ apply thread: table, catalogue, head ─▶ acknowledged
 //! ```
 //!
-//! [`Replication`] is the seam to whatever makes the log the log of the region: [`start`] keeps it alone, and `littoral-members` keeps
-//! it with other members.
+//! [`Replication`] is the seam to whatever makes the log the log of the region: [`start`] keeps it alone, and
+//! `littoral-members` keeps it with other members.
 //!
-//! Invariants: no record is acknowledged before it is durable, or visible or published before it is committed; records are applied in
-//! the order of their LSNs; a write is accepted as a whole or not at all; a write that the disk rejects leaves no trace, and reads
-//! continue.
+//! Invariants: no record is acknowledged before it is durable, or visible or published before it is committed; records
+//! are applied in the order of their LSNs; a write is accepted as a whole or not at all; a write that the disk rejects
+//! leaves no trace, and reads continue.
 
 #![warn(clippy::unwrap_used)]
 

@@ -1,7 +1,7 @@
 //! The operations of a replication on the log of its own node.
 //!
-//! A replication appends records of another leader, discards records that were never committed, and starts its own leadership. All of
-//! that excludes the commit thread, which holds the same [`AppendLock`].
+//! A replication appends records of another leader, discards records that were never committed, and starts its own
+//! leadership. All of that excludes the commit thread, which holds the same [`AppendLock`].
 
 use crate::{handle::Handle, shared::Shared, write_path::Job};
 use bytes::Bytes;

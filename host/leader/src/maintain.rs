@@ -129,8 +129,8 @@ fn mark(shared: &Shared) {
     }
 }
 
-/// The rows of a snapshot, in chunks. Between two chunks the thread rests as long as the last one took to be encoded and written, so that
-/// writes keep half of the disk and of a core. It does not rest once `hurried` returns true.
+/// The rows of a snapshot, in chunks. Between two chunks the thread rests as long as the last one took to be encoded
+/// and written, so that writes keep half of the disk and of a core. It does not rest once `hurried` returns true.
 struct Paced<'a, C> {
     chunks: C,
     given: Option<Instant>,
@@ -152,8 +152,8 @@ impl<C: Iterator> Iterator for Paced<'_, C> {
     }
 }
 
-/// Writes a snapshot, then removes the modules that it makes superfluous. Returns false when the snapshot could not be written. It rests
-/// between chunks unless `hurried` returns true.
+/// Writes a snapshot, then removes the modules that it makes superfluous. Returns false when the snapshot could not be
+/// written. It rests between chunks unless `hurried` returns true.
 pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool {
     if shared.anti_entropy.is_suspect() {
         tracing::error!(

@@ -21,11 +21,13 @@ pub(crate) struct Modules {
     pub(crate) sandbox: Arc<dyn ModuleRuntime>,
     /// The runtime for tasks that a thread starts.
     tasks: runtime::Handle,
-    /// Releases on their way into the catalogue. Locked over the removal of files, so only threads that may block take the lock.
+    /// Releases on their way into the catalogue. Locked over the removal of files, so only threads that may block take
+    /// the lock.
     held: Arc<Mutex<HashMap<ModuleDigest, Weak<()>>>>,
 }
 
-/// Keeps a release from being retired or collected while it is on its way into the catalogue. Dropping it takes no lock.
+/// Keeps a release from being retired or collected while it is on its way into the catalogue. Dropping it takes no
+/// lock.
 #[derive(Debug)]
 pub(crate) struct Held {
     _token: Arc<()>,
@@ -135,8 +137,8 @@ impl Modules {
 
     /// Removes the files of releases that the catalogue does not name. Returns how many. Blocks for the disk.
     pub(crate) fn collect(&self, catalogue: impl FnOnce() -> Arc<Catalogue>) -> io::Result<usize> {
-        // Locked throughout: a release that is to be held waits. The catalogue is loaded under the lock, because a release is held until
-        // the catalogue names it.
+        // Locked throughout: a release that is to be held waits. The catalogue is loaded under the lock, because a
+        // release is held until the catalogue names it.
         let held = self.held.lock();
         let catalogue = catalogue();
         let nothing_held = held.values().all(|token| token.strong_count() == 0);

@@ -11,8 +11,8 @@ use littoral_protocol::demand::{self, Unmet};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// The first pause before an unmet demand is checked again; it is also checked whenever records are applied. The pause doubles after
-/// each try, up to [`RETRY_DELAY_MAX`].
+/// The first pause before an unmet demand is checked again; it is also checked whenever records are applied. The pause
+/// doubles after each try, up to [`RETRY_DELAY_MAX`].
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 const RETRY_DELAY_MAX: Duration = Duration::from_millis(160);
 

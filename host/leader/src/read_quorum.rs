@@ -1,4 +1,5 @@
-//! Reads from a majority of the regions' leaders, including this one. [`littoral_leader_core::quorum`] decides which answers count.
+//! Reads from a majority of the regions' leaders, including this one. [`littoral_leader_core::quorum`] decides which
+//! answers count.
 
 use crate::shared::Shared;
 use littoral_leader_core::{
@@ -15,7 +16,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Returns rows and tombstones as this leader stores them. The position is loaded first: rows may be newer than it, never older.
+/// Returns rows and tombstones as this leader stores them. The position is loaded first: rows may be newer than it,
+/// never older.
 pub(crate) fn held(shared: &Shared, reads: &[ViewRead]) -> ReadAnswer {
     let published = shared.applied.load();
     let rows = reads

@@ -1,9 +1,9 @@
 //! The seam between a leader and whatever makes its log the log of the region.
 //!
-//! A leader appends records to a log on its own disk. Its [`Replication`] decides when they are committed, whether the leader may append
-//! and acknowledge, and how fresh its rows are. [`Alone`] is for a log that no other node keeps, and the members of `littoral-members`
-//! for a log that a majority keeps. The replicas need not be Littoral's own processes: an implementation only states up to which record
-//! the log is committed.
+//! A leader appends records to a log on its own disk. Its [`Replication`] decides when they are committed, whether the
+//! leader may append and acknowledge, and how fresh its rows are. [`Alone`] is for a log that no other node keeps, and
+//! the members of `littoral-members` for a log that a majority keeps. The replicas need not be Littoral's own
+//! processes: an implementation only states up to which record the log is committed.
 //!
 //! ```text
 //! commit thread:  may_append ─▶ append + fsync ─▶ appended ─▶ CommitWaiters
@@ -26,8 +26,8 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
     /// Returns whether this node may append records of `epoch` now.
     fn may_append(&self, epoch: Epoch) -> bool;
 
-    /// Notes that records of `epoch` up to `last` are durable in this node's log. Returns the last record of the log that is
-    /// committed; later ones are reported to [`crate::CommitWaiters::committed`].
+    /// Notes that records of `epoch` up to `last` are durable in this node's log. Returns the last record of the log
+    /// that is committed; later ones are reported to [`crate::CommitWaiters::committed`].
     fn appended(&self, epoch: Epoch, last: Lsn) -> Lsn;
 
     /// Checks whether writes that were appended in `epoch` may be acknowledged now.
@@ -106,7 +106,8 @@ impl Role {
 /// Which nodes can append to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writers {
-    /// This node alone. All of its log is committed, each opening starts a life of the log, and no other node can ever append.
+    /// This node alone. All of its log is committed, each opening starts a life of the log, and no other node can ever
+    /// append.
     ThisNode,
     /// One node at a time, which may change at any moment.
     OneAtATime,

@@ -1,5 +1,5 @@
-//! Recovers from a rollback, which is a log restored from an older copy: starts another life of the log, and requests the lost records
-//! from other regions. See `host/decisions/0013-lives-of-a-log.md`.
+//! Recovers from a rollback, which is a log restored from an older copy: starts another life of the log, and requests
+//! the lost records from other regions. See `host/decisions/0013-lives-of-a-log.md`.
 
 use crate::{replication::Writers, shared::Shared, write_path::Job};
 use littoral_leader_core::{LogCommand, receipts::bytes_hash};
@@ -28,8 +28,8 @@ impl NewLives {
         Self { entropy, started_at: Mutex::default() }
     }
 
-    /// Generates the name of a new life of a log. It depends on the time and on the log's end too: a host that was restored to an
-    /// earlier state repeats its random numbers.
+    /// Generates the name of a new life of a log. It depends on the time and on the log's end too: a host that was
+    /// restored to an earlier state repeats its random numbers.
     pub(crate) fn generate(&self, log: &dyn Log, now_ms: u64) -> Incarnation {
         let bounds = log.bounds();
         let mut distinct = littoral_runtime::clock::wall().0.to_le_bytes().to_vec();
@@ -50,8 +50,8 @@ impl NewLives {
     }
 }
 
-/// Starts another life of the log, because a subscriber has a record that this log must have had and lacks. Does nothing where other
-/// nodes keep the log: one of them leads then.
+/// Starts another life of the log, because a subscriber has a record that this log must have had and lacks. Does
+/// nothing where other nodes keep the log: one of them leads then.
 pub(crate) fn begin_new_life(shared: &Shared) {
     if shared.writers != Writers::ThisNode || !shared.new_lives.may_start() {
         return;

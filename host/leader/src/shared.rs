@@ -2,12 +2,12 @@
 //!
 //! Locks are taken in this order:
 //!
-//! 1. Held over disk work, so only threads that may block take them, never a task on the runtime: `WritePath::sequencer` (over an
-//!    append), then the replication's writing lock. The lock inside `Modules` is one of these too; no other of the leader's locks is
-//!    taken under it.
+//! 1. Held over disk work, so only threads that may block take them, never a task on the runtime:
+//!    `WritePath::sequencer` (over an append), then the replication's writing lock. The lock inside `Modules` is one of
+//!    these too; no other of the leader's locks is taken under it.
 //! 2. The replication's state: in memory only.
-//! 3. `WritePath::receipts`, `AppliedState::regional`, and the locks inside `queue`, `commits`, `cross_region` and `affiliation`: in
-//!    memory only. Under `regional` the rows' locks and `receipts` are taken, under the others none.
+//! 3. `WritePath::receipts`, `AppliedState::regional`, and the locks inside `queue`, `commits`, `cross_region` and
+//!    `affiliation`: in memory only. Under `regional` the rows' locks and `receipts` are taken, under the others none.
 //!
 //! No lock is held while another process is awaited. Readers of rows take none: they load the [`Published`] state.
 
@@ -84,8 +84,8 @@ impl Shared {
         self.freshness(&self.applied.load()).leads
     }
 
-    /// Returns the last record that may have been acknowledged: the head, or later where writes are acknowledged before they are
-    /// committed.
+    /// Returns the last record that may have been acknowledged: the head, or later where writes are acknowledged before
+    /// they are committed.
     pub(crate) fn acknowledged(&self) -> Position {
         let head = self.applied.load().position;
         Position { lsn: head.lsn.max(self.writes.acknowledged()), ..head }
@@ -114,7 +114,8 @@ impl Shared {
         }
     }
 
-    /// Returns the position up to which every region's log is applied here, including records of other regions that changed nothing.
+    /// Returns the position up to which every region's log is applied here, including records of other regions that
+    /// changed nothing.
     pub(crate) fn watermark(&self) -> Watermark {
         let published = self.applied.load();
         let mut watermark = published.portable_watermark.clone();

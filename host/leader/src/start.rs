@@ -115,8 +115,9 @@ impl Environment {
     }
 }
 
-/// Starts a leader that keeps its log alone: recovers the log and the state, then accepts writes until `stop` is cancelled. Call it
-/// within a tokio runtime. It returns once the state is restored, which takes as long as reading the newest snapshot and the log.
+/// Starts a leader that keeps its log alone: recovers the log and the state, then accepts writes until `stop` is
+/// cancelled. Call it within a tokio runtime. It returns once the state is restored, which takes as long as reading the
+/// newest snapshot and the log.
 ///
 /// # Errors
 /// [`StartError`].
@@ -185,7 +186,8 @@ impl<R> Opened<R> {
         Handle::new(self.shared.clone(), watch::channel(false).1)
     }
 
-    /// Starts the tasks that set gauges and, while this node leads, follow other regions; prepares the catalogue's modules.
+    /// Starts the tasks that set gauges and, while this node leads, follow other regions; prepares the catalogue's
+    /// modules.
     pub fn spawn_tasks(&self, stop: &CancellationToken) {
         let shared = &self.shared;
         shared.modules.make_ready(&shared.applied.load().catalogue);
@@ -197,7 +199,8 @@ impl<R> Opened<R> {
         }
     }
 
-    /// Accepts no more writes, and returns once every accepted write is durable and answered and the threads have ended.
+    /// Accepts no more writes, and returns once every accepted write is durable and answered and the threads have
+    /// ended.
     pub async fn close(self) {
         self.shared.writes.queue.close();
         let Self { threads, shared, .. } = self;
@@ -293,7 +296,8 @@ fn open_blocking<R: Replication>(
                 head = Head { lsn: bounds.tail, chain: bounds.chain, hlc: bounds.hlc };
                 known = sequencer.known().clone();
             }
-            // The maintenance thread retries it. Until then reads are answered, and writes are rejected with this error.
+            // The maintenance thread retries it. Until then reads are answered, and writes are rejected with this
+            // error.
             Err(error) => tracing::error!(%error, "the log does not accept writes yet"),
         }
     }

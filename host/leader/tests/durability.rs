@@ -195,8 +195,8 @@ fn next(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Power is lost while writes are under way and the disk fails now and then: every acknowledged write is there afterwards,
-/// every row is one that was written, and the log is dense.
+/// Power is lost while writes are under way and the disk fails now and then: every acknowledged write is there
+/// afterwards, every row is one that was written, and the log is dense.
 #[tokio::test]
 async fn no_acknowledged_write_is_lost_whatever_the_disk_does() {
     for seed in 0..30_u64 {

@@ -1,4 +1,5 @@
-//! Modules: stored before they are logged, ready again after a restart, and collected once the catalogue does not name them.
+//! Modules: stored before they are logged, ready again after a restart, and collected once the catalogue does not name
+//! them.
 
 mod support;
 

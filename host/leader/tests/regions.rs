@@ -1,5 +1,5 @@
-//! Regions that replicate to each other over the real feed: a row that is written in one region arrives in every other, once and
-//! identical, whatever fails in between.
+//! Regions that replicate to each other over the real feed: a row that is written in one region arrives in every other,
+//! once and identical, whatever fails in between.
 
 #[path = "support/regions.rs"]
 mod regions_support;

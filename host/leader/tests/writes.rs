@@ -58,7 +58,8 @@ async fn late_events_are_outranked_and_deletions_persist_unless_the_merge_policy
 async fn writes_without_a_time_are_ordered_by_the_leaders_clock_whichever_door_they_pass() {
     let node = start(config()).await;
     let view = node.view("a").await;
-    // First a door with a clock far ahead, then one with a correct clock, then a deletion through a door whose clock is behind.
+    // First a door with a clock far ahead, then one with a correct clock, then a deletion through a door whose clock is
+    // behind.
     let through = |rows: &[(i64, Option<i64>)], door_ms: u64| {
         let mut request = write(view, rows, door_ms as i64);
         request.rows.stamp(EventTime::from_ms(door_ms as i64));

@@ -1,5 +1,5 @@
-//! Claims: what a holder writes into the lease store. A claim names the holder and the epoch, and how long the lease lasts from the
-//! moment the write began.
+//! Claims: what a holder writes into the lease store. A claim names the holder and the epoch, and how long the lease
+//! lasts from the moment the write began.
 
 use crate::identity::StoreId;
 use littoral_model::position::{Epoch, Incarnation, Lsn};
@@ -15,7 +15,8 @@ pub const BYTES_MAX: usize = 4 << 10;
 /// The longest term. A claim with a longer one is invalid, because other processes would have to wait for its end.
 pub const TERM_MAX: Duration = Duration::from_secs(300);
 
-/// A process that competes for the lease. After a restart it is another holder, because it does not know what it promised before.
+/// A process that competes for the lease. After a restart it is another holder, because it does not know what it
+/// promised before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The node's name.
@@ -61,8 +62,8 @@ pub struct Claim {
     /// leader must have it. Older versions omit it; it then names no log.
     #[serde(default)]
     pub committed: Committed,
-    /// The identity of the store for which the claim was written. Only the store's guard writes and checks it; the election sees
-    /// `None`. Older versions omit it.
+    /// The identity of the store for which the claim was written. Only the store's guard writes and checks it; the
+    /// election sees `None`. Older versions omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreId>,
 }

@@ -1,13 +1,14 @@
 //! The election of a leader as a state machine without IO: events and the time go in, commands come out.
 //!
-//! The store holds one claim, and every change of it is a compare-and-swap. A holder acts on its claim for the term, less the
-//! allowed drift, counted from the moment at which it *began* to write the claim. Another process claims the lease only after it
-//! has itself seen the same claim for the term, plus the drift, counted from when it *first saw* it; its swap expects exactly that
-//! claim. So the swap happens after the holder has stopped, whatever happens to messages and processes; a renewal that the process
-//! has not seen makes the swap fail. Clocks of different processes are never compared.
+//! The store holds one claim, and every change of it is a compare-and-swap. A holder acts on its claim for the term,
+//! less the allowed drift, counted from the moment at which it *began* to write the claim. Another process claims the
+//! lease only after it has itself seen the same claim for the term, plus the drift, counted from when it *first saw*
+//! it; its swap expects exactly that claim. So the swap happens after the holder has stopped, whatever happens to
+//! messages and processes; a renewal that the process has not seen makes the swap fail. Clocks of different processes
+//! are never compared.
 //!
-//! Every new leadership has a greater epoch than all that were seen before. A leader that has stepped down, for whatever reason,
-//! never continues in its epoch: it must claim the lease again like any other process.
+//! Every new leadership has a greater epoch than all that were seen before. A leader that has stepped down, for
+//! whatever reason, never continues in its epoch: it must claim the lease again like any other process.
 
 pub mod event;
 mod observed;
@@ -26,8 +27,8 @@ use littoral_model::{
 use observed::Observed;
 use std::time::Duration;
 
-/// Which epochs a process may begin: those equal to `offset` modulo `stride`. Members with different offsets never begin the same
-/// epoch, even if they use two unrelated stores.
+/// Which epochs a process may begin: those equal to `offset` modulo `stride`. Members with different offsets never
+/// begin the same epoch, even if they use two unrelated stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochStride {
     /// The distance between two consecutive epochs of one process.
@@ -93,7 +94,8 @@ struct InFlight {
 }
 
 impl Election {
-    /// Creates a process that only observes, until [`Event::Stand`]. `contact` is the address at which other nodes reach it.
+    /// Creates a process that only observes, until [`Event::Stand`]. `contact` is the address at which other nodes
+    /// reach it.
     #[must_use]
     pub fn new(me: Holder, contact: String, timing: Timing) -> Self {
         Self {
@@ -339,7 +341,8 @@ impl Election {
                 let before = self.floor.max(observed.claim().map_or(Epoch(0), |claim| claim.epoch));
                 if active(Mutation::IgnoreLeaseEpoch) { before.max(Epoch::FIRST) } else { self.epochs.after(before) }
             }
-            // This process does not compete, but its claim is unreleased: release it, so that no other process waits for its end.
+            // This process does not compete, but its claim is unreleased: release it, so that no other process waits
+            // for its end.
             None => {
                 let own = observed.claim().filter(|claim| claim.holder == self.me && !claim.released)?;
                 return Some(self.claim(own.epoch, true));

@@ -1,11 +1,14 @@
-//! The identity of a lease store, without IO. It distinguishes the store that a process used before from an empty or another one.
+//! The identity of a lease store, without IO. It distinguishes the store that a process used before from an empty or
+//! another one.
 //!
-//! An unmounted directory, a recreated bucket and a wiped etcd all answer like a store that was never used. A process that claimed
-//! the lease there would lead next to the holder in the real store. So the first claim generates an identity, every later claim
-//! repeats it, and each process remembers it across restarts. From then on an empty store counts as lost.
+//! An unmounted directory, a recreated bucket and a wiped etcd all answer like a store that was never used. A process
+//! that claimed the lease there would lead next to the holder in the real store. So the first claim generates an
+//! identity, every later claim repeats it, and each process remembers it across restarts. From then on an empty store
+//! counts as lost.
 //!
-//! Claims of older versions have no identity. They are accepted, so that members can be upgraded one at a time; the first claim of
-//! this version identifies the store. `host/decisions/0012-the-lease-store-has-an-identity.md` has the reasons.
+//! Claims of older versions have no identity. They are accepted, so that members can be upgraded one at a time; the
+//! first claim of this version identifies the store. `host/decisions/0012-the-lease-store-has-an-identity.md` has the
+//! reasons.
 
 use crate::claim::Claim;
 use littoral_model::mutation::{Mutation, active};
@@ -94,7 +97,8 @@ impl Identity {
         self.known
     }
 
-    /// Checks the result of a read. Returns an identity that is new to this process: store it durably before using the result.
+    /// Checks the result of a read. Returns an identity that is new to this process: store it durably before using the
+    /// result.
     ///
     /// # Errors
     /// [`Lost`]: the result does not describe the lease of this region.
@@ -124,7 +128,8 @@ impl Identity {
         self.known = None;
     }
 
-    /// Notes a successful swap of a claim that names `id`. Returns `id` if it is new to this process, like [`Identity::check`].
+    /// Notes a successful swap of a claim that names `id`. Returns `id` if it is new to this process, like
+    /// [`Identity::check`].
     pub fn claimed(&mut self, id: StoreId) -> Option<StoreId> {
         self.claimed = true;
         self.known.is_none().then(|| *self.known.insert(id))

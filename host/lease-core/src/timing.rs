@@ -19,8 +19,8 @@ pub struct Timing {
     pub poll_every: Duration,
     /// How long to wait for the store's answer before its result counts as unknown.
     pub request_timeout: Duration,
-    /// How far any process's clock may run faster or slower than true time, in millionths. A holder stops that much of a term
-    /// early, and other processes wait that much longer.
+    /// How far any process's clock may run faster or slower than true time, in millionths. A holder stops that much of
+    /// a term early, and other processes wait that much longer.
     pub drift_ppm: u32,
 }
 
@@ -39,7 +39,8 @@ impl Timing {
         drift_ppm: 20_000,
     };
 
-    /// A new leader within 1 s. For stores that answer within 100 ms: a store that hangs for half a second costs the lease.
+    /// A new leader within 1 s. For stores that answer within 100 ms: a store that hangs for half a second costs the
+    /// lease.
     pub const AGGRESSIVE: Self = Self {
         term: Duration::from_millis(600),
         renew_every: Duration::from_millis(150),
@@ -68,15 +69,15 @@ impl Timing {
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(InvalidTiming(rule)))
     }
 
-    /// Returns how long a holder may act on a claim of this term, by its own clock, from when it began to write it. Even on a slow
-    /// clock this is no longer than the term.
+    /// Returns how long a holder may act on a claim of this term, by its own clock, from when it began to write it.
+    /// Even on a slow clock this is no longer than the term.
     #[must_use]
     pub fn hold(&self, term: Duration) -> Duration {
         term.saturating_sub(self.drift(term))
     }
 
-    /// Returns how long other processes wait, by their own clocks, from when they first saw a claim of this term. Even on a fast
-    /// clock this is no shorter than the term.
+    /// Returns how long other processes wait, by their own clocks, from when they first saw a claim of this term. Even
+    /// on a fast clock this is no shorter than the term.
     #[must_use]
     pub fn wait(&self, term: Duration) -> Duration {
         term.saturating_add(self.drift(term))
@@ -110,7 +111,8 @@ mod tests {
 
     #[test]
     fn the_profiles_elect_a_leader_in_time() {
-        // The leader dies just after a renewal, which is seen one poll later; then the term passes, and the claim is written.
+        // The leader dies just after a renewal, which is seen one poll later; then the term passes, and the claim is
+        // written.
         for (timing, within_ms) in [(Timing::DEFAULT, 3_000), (Timing::AGGRESSIVE, 1_000)] {
             let worst = timing.poll_every + timing.wait(timing.term) + timing.request_timeout / 2;
             assert!(worst < Duration::from_millis(within_ms), "{worst:?}");

@@ -1,9 +1,9 @@
 //! The right to acknowledge writes, as of one moment of the local clock.
 //!
 //! A write is acknowledged in three steps: [`Authority::epoch`] before it is appended, the append with that epoch, and
-//! [`Authority::confirm`] after it is durable, before the response is sent. If a process was paused until after its lease expired,
-//! the last step fails: it compares the clock with the deadline, and does not rely on the task that renews the lease, which may not
-//! have run yet.
+//! [`Authority::confirm`] after it is durable, before the response is sent. If a process was paused until after its
+//! lease expired, the last step fails: it compares the clock with the deadline, and does not rely on the task that
+//! renews the lease, which may not have run yet.
 
 use littoral_model::{
     mutation::{Mutation, active},

@@ -1,7 +1,7 @@
 //! The clock for leases.
 //!
-//! On Linux it also counts while the machine is suspended. The ordinary monotonic clock does not: after a laptop or a virtual
-//! machine resumes, its leader would treat an expired lease as valid.
+//! On Linux it also counts while the machine is suspended. The ordinary monotonic clock does not: after a laptop or a
+//! virtual machine resumes, its leader would treat an expired lease as valid.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Leader election for a region: a lease that one process holds at a time, with a new epoch for each holder.
 //!
-//! [`election`] decides without IO: events and times go in, commands come out. [`authority`] decides whether a write may still be
-//! acknowledged. [`store`] holds the lease: in a shared directory, an object store, or etcd. [`identity`] distinguishes that store
-//! from any other. [`service`] connects them to a real clock.
+//! [`election`] decides without IO: events and times go in, commands come out. [`authority`] decides whether a write
+//! may still be acknowledged. [`store`] holds the lease: in a shared directory, an object store, or etcd. [`identity`]
+//! distinguishes that store from any other. [`service`] connects them to a real clock.
 //!
 //! `host/decisions/0007-lease.md` explains why a lease is safe, and under which assumptions.
 

@@ -159,7 +159,8 @@ impl Handle {
         self.authority.epoch((self.clock)())
     }
 
-    /// Checks whether an append in `epoch` may be acknowledged. Call it once the append is durable, before sending the response.
+    /// Checks whether an append in `epoch` may be acknowledged. Call it once the append is durable, before sending the
+    /// response.
     ///
     /// # Errors
     /// [`Fenced`].
@@ -190,7 +191,8 @@ impl Handle {
         let _ = self.commands.send(Event::Stand { floor }).await;
     }
 
-    /// Stops competing. A leader stops at once and releases the lease, so that another process can lead without waiting.
+    /// Stops competing. A leader stops at once and releases the lease, so that another process can lead without
+    /// waiting.
     pub async fn resign(&self) {
         // Sending fails only if the service has stopped. It has resigned then.
         let _ = self.commands.send(Event::Resign).await;

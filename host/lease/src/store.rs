@@ -47,8 +47,8 @@ pub enum StoreError {
 /// A store of one lease.
 ///
 /// The requirements for every implementation, which the conformance suite checks:
-/// - A swap is done only if the store is in exactly the expected state. The store itself compares it, atomically with the change.
-///   Of many swaps that expect one state, at most one is ever done.
+/// - A swap is done only if the store is in exactly the expected state. The store itself compares it, atomically with
+///   the change. Of many swaps that expect one state, at most one is ever done.
 /// - A read returns a state that the store has been in, possibly an older one.
 /// - After an error a swap may have been done, may be done later, or never.
 /// - A stored claim survives a crash of all machines, including a loss of power.

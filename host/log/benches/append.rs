@@ -1,5 +1,6 @@
-//! Compares appending with this log, a bare loop, and fjall, in one run. `host/decisions/0001-embedded-log.md` quotes the results.
-//! Run it with `cargo bench -p littoral-log --features fjall`; `LITTORAL_BENCH_DIR` names the disk to measure.
+//! Compares appending with this log, a bare loop, and fjall, in one run. `host/decisions/0001-embedded-log.md` quotes
+//! the results. Run it with `cargo bench -p littoral-log --features fjall`; `LITTORAL_BENCH_DIR` names the disk to
+//! measure.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Writes the log that `tests/format.rs` reads into an empty directory. Run it once for every new format, with that format's
-//! number: `cargo run -p littoral-log --example write_fixture -- tests/fixtures/log/1`.
+//! Writes the log that `tests/format.rs` reads into an empty directory. Run it once for every new format, with that
+//! format's number: `cargo run -p littoral-log --example write_fixture -- tests/fixtures/log/1`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

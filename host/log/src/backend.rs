@@ -32,18 +32,20 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// [`AppendError`]. The log is then unchanged, and may be appended to again.
     fn append(&self, batch: Batch) -> Result<RecordBlock, AppendError>;
 
-    /// Makes records of another member's log durable, byte for byte as received. Each must follow the one before it, beginning with
-    /// this log's newest. Costs one fsync for each epoch in the block.
+    /// Makes records of another member's log durable, byte for byte as received. Each must follow the one before it,
+    /// beginning with this log's newest. Costs one fsync for each epoch in the block.
     ///
     /// # Errors
-    /// [`AppendError`]; [`AppendError::Broken`] if the records do not continue this log's history. Nothing of the block was
-    /// appended then, unless the disk failed: epochs that were written before the failure stay, as [`Log::bounds`] shows.
+    /// [`AppendError`]; [`AppendError::Broken`] if the records do not continue this log's history. Nothing of the block
+    /// was appended then, unless the disk failed: epochs that were written before the failure stay, as [`Log::bounds`]
+    /// shows.
     fn append_block(&self, block: &RecordBlock) -> Result<(), AppendError>;
 
-    /// Removes all records after `after`. They are first written durably to a detached tail ([`crate::detached`]). A crash in
-    /// between leaves the log either unchanged or cut. Returns `None` if the log ends there already.
+    /// Removes all records after `after`. They are first written durably to a detached tail ([`crate::detached`]). A
+    /// crash in between leaves the log either unchanged or cut. Returns `None` if the log ends there already.
     ///
-    /// A reader that is reading the removed records may still receive them. Snapshots that include removed records are deleted.
+    /// A reader that is reading the removed records may still receive them. Snapshots that include removed records are
+    /// deleted.
     ///
     /// # Errors
     /// [`CutError`].
@@ -52,8 +54,8 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Returns which epoch begins at which record.
     fn history(&self) -> EpochHistory;
 
-    /// Returns the newest epoch that was promised here or that a record of this log has. Messages of an older epoch are rejected.
-    /// It never decreases.
+    /// Returns the newest epoch that was promised here or that a record of this log has. Messages of an older epoch are
+    /// rejected. It never decreases.
     fn promised(&self) -> Epoch;
 
     /// Promises `epoch` durably. Does nothing if a newer epoch was promised before.
@@ -62,11 +64,12 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// A disk error. [`Log::promised`] is then unchanged, though the disk may hold the new promise.
     fn promise(&self, epoch: Epoch) -> std::io::Result<()>;
 
-    /// Returns the newest record that is known to be committed: durable at a majority of the region's members. Never past the tail.
+    /// Returns the newest record that is known to be committed: durable at a majority of the region's members. Never
+    /// past the tail.
     fn committed(&self) -> Lsn;
 
-    /// Notes what is committed, at most up to the tail. [`Log::mark`] makes the note durable. After a crash the log may know of
-    /// fewer committed records, which is always safe.
+    /// Notes what is committed, at most up to the tail. [`Log::mark`] makes the note durable. After a crash the log may
+    /// know of fewer committed records, which is always safe.
     fn note_committed(&self, lsn: Lsn);
 
     /// Reads records from `from` on: at least one, about `bytes_max` bytes; none if `from` is past the tail.
@@ -78,8 +81,8 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Like [`Log::read`], but returns `None` if the disk may be needed. Never blocks.
     fn read_cached(&self, from: Lsn, bytes_max: usize) -> Option<RecordBlock>;
 
-    /// Returns the chain hash at `lsn`; `None` if `lsn` is past the tail or was trimmed. The hash of the record before the oldest
-    /// is still stored.
+    /// Returns the chain hash at `lsn`; `None` if `lsn` is past the tail or was trimmed. The hash of the record before
+    /// the oldest is still stored.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -91,17 +94,18 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// [`ReadError::Io`]; some records may already be trimmed.
     fn trim(&self, retention: Retention) -> Result<Lsn, ReadError>;
 
-    /// Does work ahead of time that the next appends would otherwise wait for. Call it after every few batches, from another thread
-    /// than the one that appends.
+    /// Does work ahead of time that the next appends would otherwise wait for. Call it after every few batches, from
+    /// another thread than the one that appends.
     fn prepare(&self);
 
-    /// Checks whether the log's files still exist, and returns the names of those that do not. Nothing is appended while a file is
-    /// missing, because what is written to a deleted file is lost with the process.
+    /// Checks whether the log's files still exist, and returns the names of those that do not. Nothing is appended
+    /// while a file is missing, because what is written to a deleted file is lost with the process.
     fn missing_files(&self) -> Option<String> {
         None
     }
 
-    /// Records durably how far the log is durable and committed, if that has changed. The next start then detects lost records.
+    /// Records durably how far the log is durable and committed, if that has changed. The next start then detects lost
+    /// records.
     ///
     /// # Errors
     /// A disk error; the log itself is unchanged.
@@ -116,7 +120,8 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     }
 }
 
-/// Which records may be trimmed: those up to `through`, if the log is larger than `bytes_max` or they are older than `before`.
+/// Which records may be trimmed: those up to `through`, if the log is larger than `bytes_max` or they are older than
+/// `before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// The last record that may be trimmed. A durable snapshot must include everything up to it.

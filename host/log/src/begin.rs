@@ -1,4 +1,5 @@
-//! Operations on a directory whose log is closed: joining the log of other members, and replacing the log by a snapshot.
+//! Operations on a directory whose log is closed: joining the log of other members, and replacing the log by a
+//! snapshot.
 
 use crate::{
     backend::Identity,
@@ -55,10 +56,11 @@ pub fn begin_as(storage: &dyn Storage, region: Region, incarnation: Incarnation)
     identity::write(storage, wanted, Epoch::FIRST)
 }
 
-/// Replaces the log by an empty one that continues after `snapshot`, with its incarnation. The snapshot must be in the directory:
-/// as [`snapshot::Receiver`] leaves it, or under its own name. First the old log's records are written to a detached tail: those
-/// after the newest record known to be committed, or all of them if the old log is another log. Then the old log and every other
-/// snapshot are deleted. A crash in between leaves the old log, or the new one at the next open.
+/// Replaces the log by an empty one that continues after `snapshot`, with its incarnation. The snapshot must be in the
+/// directory: as [`snapshot::Receiver`] leaves it, or under its own name. First the old log's records are written to a
+/// detached tail: those after the newest record known to be committed, or all of them if the old log is another log.
+/// Then the old log and every other snapshot are deleted. A crash in between leaves the old log, or the new one at the
+/// next open.
 ///
 /// # Errors
 /// [`OpenError`]. Nothing was changed then, except that the new log may exist if the disk failed at the very end.

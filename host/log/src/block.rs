@@ -1,4 +1,5 @@
-//! Checks a block's records one by one and divides them into runs. Each run becomes a frame: it has one epoch and a limited size.
+//! Checks a block's records one by one and divides them into runs. Each run becomes a frame: it has one epoch and a
+//! limited size.
 
 use crate::{cut, scan::Expected};
 use littoral_model::{
@@ -36,7 +37,8 @@ impl Run {
     }
 }
 
-/// Divides a block that must follow `after` into runs of at most about `bytes_max` bytes, with at least one record each.
+/// Divides a block that must follow `after` into runs of at most about `bytes_max` bytes, with at least one record
+/// each.
 pub(crate) fn runs(bytes: &[u8], after: Expected, mut hlc: Hlc, bytes_max: usize) -> Result<Vec<Run>, Broken> {
     let Expected { mut next, mut chain, mut epoch } = after;
     let mut runs: Vec<Run> = Vec::new();

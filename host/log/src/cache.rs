@@ -57,8 +57,8 @@ impl Cache {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Keeps a large buffer for reuse. The kernel would have to provide all pages of a new one, which takes longer than filling
-    /// them.
+    /// Keeps a large buffer for reuse. The kernel would have to provide all pages of a new one, which takes longer than
+    /// filling them.
     fn keep_spare(&mut self, bytes: Bytes) {
         if (SPARE_LEN_MIN..=SPARE_LEN_MAX).contains(&bytes.len())
             && self.spare.len() < SPARE_MAX
@@ -88,7 +88,8 @@ impl Cache {
         }
     }
 
-    /// Returns about `bytes_max` bytes of batches, beginning with the one that contains `from`; none if that one is not cached.
+    /// Returns about `bytes_max` bytes of batches, beginning with the one that contains `from`; none if that one is not
+    /// cached.
     pub(crate) fn from(&self, from: Lsn, bytes_max: usize) -> Vec<Entry> {
         let at = self.entries.partition_point(|entry| entry.last < from);
         let held = self.entries.get(at).is_some_and(|entry| entry.first <= from);

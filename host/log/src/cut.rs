@@ -4,7 +4,8 @@ use crate::cache::Entry;
 use bytes::Bytes;
 use littoral_model::{ports::RecordBlock, position::Lsn};
 
-/// Returns the records from `from` on: at least one, about `bytes_max` bytes. A single batch that fits is returned without copying.
+/// Returns the records from `from` on: at least one, about `bytes_max` bytes. A single batch that fits is returned
+/// without copying.
 pub(crate) fn cut(entries: &[Entry], from: Lsn, bytes_max: usize) -> RecordBlock {
     let (Some(head), Some(tail)) = (entries.first(), entries.last()) else { return RecordBlock::default() };
     if from > tail.last {

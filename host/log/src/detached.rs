@@ -1,8 +1,9 @@
-//! Detached tails: records that were removed from a member's log, kept in files next to it until an operator merges or drops them.
+//! Detached tails: records that were removed from a member's log, kept in files next to it until an operator merges or
+//! drops them.
 //!
-//! Each tail is one file, `detached-EPOCH-FIRST-LAST.tail`: a block of `HEAD_LEN` bytes, `magic | format u32 | len u32 | sealed
-//! head of len bytes | zeros`, then frames as in a segment, with the incarnation as their salt. If two tails would have the same
-//! name, because they come from different logs, the second one's name ends in `-2`, and so on.
+//! Each tail is one file, `detached-EPOCH-FIRST-LAST.tail`: a block of `HEAD_LEN` bytes, `magic | format u32 | len u32
+//! | sealed head of len bytes | zeros`, then frames as in a segment, with the incarnation as their salt. If two tails
+//! would have the same name, because they come from different logs, the second one's name ends in `-2`, and so on.
 
 mod read;
 mod write;

@@ -64,8 +64,8 @@ pub struct Embedded {
     promised: AtomicU64,
     /// Held while a promise is made.
     promising: Mutex<()>,
-    /// Held while segments are removed; locked before any other lock. Contains the names of trimmed segments whose files still
-    /// exist. They are deleted oldest first, because a log with a gap cannot be opened.
+    /// Held while segments are removed; locked before any other lock. Contains the names of trimmed segments whose
+    /// files still exist. They are deleted oldest first, because a log with a gap cannot be opened.
     trimmed: Mutex<VecDeque<String>>,
     /// Held while appending, including the update of the state.
     writer: Mutex<Writer>,

@@ -135,8 +135,8 @@ pub enum CutError {
     /// The disk failed before the cut was decided.
     #[error(transparent)]
     Failed(#[from] ReadError),
-    /// The disk failed while the decision was written. This log is cut, and completes the cut on the disk before it accepts another
-    /// batch. After a crash before that, the next start may find the log unchanged.
+    /// The disk failed while the decision was written. This log is cut, and completes the cut on the disk before it
+    /// accepts another batch. After a crash before that, the next start may find the log unchanged.
     #[error("the log is cut, but writing that to the disk failed: {0}; the next batch retries it")]
     Unfinished(String),
 }

@@ -4,7 +4,8 @@
 //! magic u32 | records u32 | len u32 | 0 u32 | salt u64 | first u64 | epoch u64 | hlc u64
 //! | chain before u128 | chain after u128 | payload xxh3 u64 | header xxh3 u64 | payload, padded to 8 bytes
 //! ```
-//! All numbers are little-endian. Only the segment's header contains the salt, so no row's content can look like a frame.
+//! All numbers are little-endian. Only the segment's header contains the salt, so no row's content can look like a
+//! frame.
 
 use littoral_model::{
     hlc::Hlc,

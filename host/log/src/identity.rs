@@ -1,5 +1,5 @@
-//! The file that identifies the log in a directory. Written when the log is created, and when another log replaces it: see
-//! [`crate::begin_after`].
+//! The file that identifies the log in a directory. Written when the log is created, and when another log replaces it:
+//! see [`crate::begin_after`].
 
 use crate::{
     backend::Identity,

@@ -1,8 +1,8 @@
-//! Makes a change of several files atomic: a small sealed file that exists from the moment the change is decided until it is
-//! complete. After a crash the next start completes the change. Every step may be repeated.
+//! Makes a change of several files atomic: a small sealed file that exists from the moment the change is decided until
+//! it is complete. After a crash the next start completes the change. Every step may be repeated.
 //!
-//! Everything the change needs is durable before it is decided: the removed records in their detached tail, and the segment that
-//! replaces another ([`SEGMENT`]). So completing it needs no disk space and reads no record.
+//! Everything the change needs is durable before it is decided: the removed records in their detached tail, and the
+//! segment that replaces another ([`SEGMENT`]). So completing it needs no disk space and reads no record.
 
 use crate::{
     backend::Identity,

@@ -1,6 +1,6 @@
-//! The tail mark: a small file that records how far the log was durable at some time. A log that ends before its mark has lost
-//! acknowledged records: its last file was truncated, damaged or deleted. Without the mark that would look like a batch that was
-//! never finished.
+//! The tail mark: a small file that records how far the log was durable at some time. A log that ends before its mark
+//! has lost acknowledged records: its last file was truncated, damaged or deleted. Without the mark that would look
+//! like a batch that was never finished.
 
 use crate::{
     backend::Identity,
@@ -53,8 +53,9 @@ pub(crate) fn write(storage: &dyn Storage, incarnation: Incarnation, marked: Mar
     storage::replace(storage, NAME, &bytes)
 }
 
-/// Reads how far this log was durable and committed. Returns [`Lsn::NONE`] if there is no mark or it cannot be read: the mark only
-/// detects damage elsewhere, and an intact log does not need it. Knowing of fewer committed records is always safe.
+/// Reads how far this log was durable and committed. Returns [`Lsn::NONE`] if there is no mark or it cannot be read:
+/// the mark only detects damage elsewhere, and an intact log does not need it. Knowing of fewer committed records is
+/// always safe.
 pub(crate) fn read(storage: &dyn Storage, identity: Identity) -> Marked {
     let read = storage::read(storage, NAME, LEN_MAX);
     let bytes = match read {

@@ -1,5 +1,5 @@
-//! The promise: the newest epoch that this member has durably accepted; it rejects every older one. It is durable before it is sent
-//! to any node, and it never decreases.
+//! The promise: the newest epoch that this member has durably accepted; it rejects every older one. It is durable
+//! before it is sent to any node, and it never decreases.
 
 use crate::{
     error::{OpenError, REMEDY_PROMISE},

@@ -31,8 +31,8 @@ pub(crate) struct Found {
     pub(crate) torn_end: Option<u64>,
 }
 
-/// Checks a segment's frames. `until` is the first record of the next segment: frames from there on remain from a batch that failed
-/// and was superseded. Without it this is the last segment, whose end may be torn.
+/// Checks a segment's frames. `until` is the first record of the next segment: frames from there on remain from a batch
+/// that failed and was superseded. Without it this is the last segment, whose end may be torn.
 pub(crate) fn scan(
     segment: &mut Segment,
     bytes: &[u8],
@@ -80,7 +80,8 @@ pub(crate) fn scan(
     }
 }
 
-/// Finds a later frame in `rest` that can only have been written after the expected record was durable. Returns its first record.
+/// Finds a later frame in `rest` that can only have been written after the expected record was durable. Returns its
+/// first record.
 fn successor(rest: &[u8], salt: u64, expected: Lsn) -> Option<Lsn> {
     (ALIGN..rest.len().saturating_sub(HEADER_LEN))
         .step_by(ALIGN)

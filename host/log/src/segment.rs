@@ -1,7 +1,7 @@
 //! A segment: one file of frames.
 //!
-//! The file begins with a header of [`HEADER_LEN`] bytes that states what the first record must follow. Frames follow, back to
-//! back. The rest is zeros, written or reserved ahead of time.
+//! The file begins with a header of [`HEADER_LEN`] bytes that states what the first record must follow. Frames follow,
+//! back to back. The rest is zeros, written or reserved ahead of time.
 
 use crate::{error::OpenError, frame, identity::FORMAT, storage::File};
 use littoral_model::{
@@ -17,7 +17,8 @@ const MAGIC: &[u8; 8] = b"LITSEGMT";
 /// Bytes before the first frame: a page, so that frames never share one with the header.
 pub(crate) const HEADER_LEN: usize = 4_096;
 
-/// The offset of one frame per about this many bytes is kept in memory. To find others, reading proceeds from frame to frame.
+/// The offset of one frame per about this many bytes is kept in memory. To find others, reading proceeds from frame to
+/// frame.
 const INDEX_EVERY: u64 = 64 << 10;
 
 /// The header of a segment.
@@ -33,8 +34,8 @@ pub(crate) struct Header {
     pub(crate) before: Option<Before>,
 }
 
-/// What the first record of a segment follows. Located after the original header fields, where older versions left zeros, with a
-/// checksum of its own. So older versions can read the header, and this one can read theirs.
+/// What the first record of a segment follows. Located after the original header fields, where older versions left
+/// zeros, with a checksum of its own. So older versions can read the header, and this one can read theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Before {
     /// The epoch of the record before; 0 if there is none.

@@ -1,9 +1,9 @@
 //! Snapshots: the state as of one record of the log, in one file, so that the log before it can be trimmed.
 //!
-//! The format is `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows, receipts,
-//! the state of other regions, and an end that counts rows and receipts. A snapshot is written under a temporary name, synced and
-//! renamed, and the directory is synced. The last two are kept: if one is damaged, the older one can be used as long as the log
-//! reaches back to it.
+//! The format is `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows,
+//! receipts, the state of other regions, and an end that counts rows and receipts. A snapshot is written under a
+//! temporary name, synced and renamed, and the directory is synced. The last two are kept: if one is damaged, the older
+//! one can be used as long as the log reaches back to it.
 
 mod load;
 mod older;
@@ -59,8 +59,8 @@ pub struct Head {
     pub incarnation: Incarnation,
     /// The epoch at `as_of`.
     pub epoch: Epoch,
-    /// The snapshot includes every record up to here. Rows may be newer, because writes continue while it is written; after loading
-    /// it, apply the log from here on.
+    /// The snapshot includes every record up to here. Rows may be newer, because writes continue while it is written;
+    /// after loading it, apply the log from here on.
     pub as_of: Lsn,
     /// The chain hash at `as_of`.
     pub chain: ChainHash,
@@ -91,8 +91,8 @@ struct End {
     receipts: u64,
 }
 
-/// The name of a complete snapshot of another member's log that this log does not use yet. [`crate::begin_after`] replaces the log
-/// by it. Until then, also after a crash, the log ignores it.
+/// The name of a complete snapshot of another member's log that this log does not use yet. [`crate::begin_after`]
+/// replaces the log by it. Until then, also after a crash, the log ignores it.
 pub(crate) const RECEIVED: &str = "received.snap";
 
 /// Returns the name of the snapshot as of `lsn`.

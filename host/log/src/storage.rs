@@ -1,5 +1,5 @@
-//! The file operations that the log needs: named files in one directory. Implemented by a real disk and by one in memory that fails
-//! on demand.
+//! The file operations that the log needs: named files in one directory. Implemented by a real disk and by one in
+//! memory that fails on demand.
 
 mod direct;
 mod disk;
@@ -24,8 +24,8 @@ pub trait File: Send + Sync + fmt::Debug {
     /// A disk error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes earlier writes durable: the contents, and the length if the file grew. After an error, the state of everything written
-    /// since the last success is unknown, and a later success proves nothing about it.
+    /// Makes earlier writes durable: the contents, and the length if the file grew. After an error, the state of
+    /// everything written since the last success is unknown, and a later success proves nothing about it.
     ///
     /// # Errors
     /// A disk error.
@@ -37,7 +37,8 @@ pub trait File: Send + Sync + fmt::Debug {
     /// A disk error.
     fn size(&self) -> io::Result<u64>;
 
-    /// Returns whether the file still has a name. A file that was deleted while open can be written, but the data is lost.
+    /// Returns whether the file still has a name. A file that was deleted while open can be written, but the data is
+    /// lost.
     ///
     /// # Errors
     /// A disk error.
@@ -88,8 +89,8 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// A disk error.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Creates a file, replacing any file of that name. If the space is not available, no file remains. Durable under its name only
-    /// after [`File::sync`] and [`Storage::sync`].
+    /// Creates a file, replacing any file of that name. If the space is not available, no file remains. Durable under
+    /// its name only after [`File::sync`] and [`Storage::sync`].
     ///
     /// # Errors
     /// A disk error.

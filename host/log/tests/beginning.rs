@@ -72,7 +72,8 @@ fn send(from: &dyn Storage, lsn: Lsn, to: Arc<dyn Storage>, chunk: usize) -> Res
     receiver.finish()
 }
 
-/// Returns a directory whose log has records of epochs 1 and 2, three of them committed; the log's name; and the records.
+/// Returns a directory whose log has records of epochs 1 and 2, three of them committed; the log's name; and the
+/// records.
 fn member() -> (Memory, Incarnation, Vec<(Epoch, ChainHash)>) {
     let memory = Memory::new();
     let log = open(&memory);

@@ -1,5 +1,5 @@
-//! Cuts a log while the process or the disk fails at any disk operation. Afterwards the log is the old one or the new one, the
-//! removed records exist in a detached tail, and no promise is lost.
+//! Cuts a log while the process or the disk fails at any disk operation. Afterwards the log is the old one or the new
+//! one, the removed records exist in a detached tail, and no promise is lost.
 //!
 //! `LITTORAL_SEEDS=2000` runs more seeds.
 
@@ -216,8 +216,8 @@ impl Run {
     }
 }
 
-/// Runs a log with a fault, crashes it, and continues without faults. Returns whether the fault occurred, and how often records
-/// were removed.
+/// Runs a log with a fault, crashes it, and continues without faults. Returns whether the fault occurred, and how often
+/// records were removed.
 fn run_with_fault(seed: u64, fault: Fault) -> (bool, usize) {
     let memory = Memory::new();
     let mut run = Run { chance: seed, model: Model::default(), epoch: 1 };

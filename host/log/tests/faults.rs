@@ -140,8 +140,8 @@ fn after_a_crash_a_failed_batch_is_found_complete_or_not_at_all() {
     }
 }
 
-/// Runs power losses, torn writes, failed fsyncs and full disks in any order. Everything acknowledged must be found afterwards, in
-/// order and chained, and nothing that was never appended.
+/// Runs power losses, torn writes, failed fsyncs and full disks in any order. Everything acknowledged must be found
+/// afterwards, in order and chained, and nothing that was never appended.
 #[test]
 fn no_acknowledged_batch_is_ever_lost() {
     for seed in 0..80_u64 {

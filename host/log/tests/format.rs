@@ -55,8 +55,8 @@ fn format_1_is_read_and_appended_to() {
     assert!(reader.next_section().unwrap().is_none());
 }
 
-/// Segments that do not state which epoch they follow: for the record before a trimmed log's oldest, the first record's epoch is
-/// used.
+/// Segments that do not state which epoch they follow: for the record before a trimmed log's oldest, the first record's
+/// epoch is used.
 #[test]
 fn format_1_has_a_history_and_is_cut() {
     for (without, base) in [(&[][..], 0), (&["log-00000000000000000001.seg"], 6)] {

@@ -1,4 +1,5 @@
-//! How a log treats damage: an unfinished end is cut off; any other damage is an error, and the files are left unchanged.
+//! How a log treats damage: an unfinished end is cut off; any other damage is an error, and the files are left
+//! unchanged.
 
 mod support;
 

@@ -21,8 +21,8 @@ use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use littoral_wire::records;
 use std::sync::Arc;
 
-/// Returns the last record up to `common` that both logs have; `None` when it is `common` itself, or when a log has trimmed the record
-/// that would be compared.
+/// Returns the last record up to `common` that both logs have; `None` when it is `common` itself, or when a log has
+/// trimmed the record that would be compared.
 pub(super) async fn last_common(
     local: &LocalLog,
     membership: &Arc<Membership>,

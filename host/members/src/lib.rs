@@ -1,4 +1,5 @@
-//! Members of a region that keep its log together: one leads, the others follow, and a lease and a majority decide which.
+//! Members of a region that keep its log together: one leads, the others follow, and a lease and a majority decide
+//! which.
 //!
 //! ```text
 //!            lease won                  a majority promised, its newest log is fetched
@@ -8,7 +9,8 @@
 //! ```
 //!
 //! [`littoral_protocol::members`] and [`littoral_lease`] decide; this crate drives them. `Membership` is the
-//! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` explains why it is safe.
+//! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` explains why it
+//! is safe.
 //!
 //! Invariants: rows are applied, visible and published only once a majority has them, so a row that was read is never
 //! discarded. A write is acknowledged only after it is durable and the lease has then been checked once more.

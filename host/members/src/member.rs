@@ -64,8 +64,8 @@ struct Current {
 }
 
 impl Member {
-    /// Starts a member on its data directory; `config` names all members, including this one. It follows or leads until `stop` is
-    /// cancelled. Returns when its log and state are restored, with or without a leader.
+    /// Starts a member on its data directory; `config` names all members, including this one. It follows or leads until
+    /// `stop` is cancelled. Returns when its log and state are restored, with or without a leader.
     ///
     /// # Errors
     /// [`StartError`].
@@ -130,8 +130,8 @@ impl Member {
         Ok(Self { current, stopped })
     }
 
-    /// Returns when the member has stopped, after its token was cancelled: accepted writes are durable, the lease is released, and the
-    /// threads have ended.
+    /// Returns when the member has stopped, after its token was cancelled: accepted writes are durable, the lease is
+    /// released, and the threads have ended.
     pub async fn stopped(&self) {
         // The sender is dropped only after it has sent true, or with its runtime.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;

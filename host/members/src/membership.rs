@@ -111,7 +111,8 @@ impl Membership {
         lease::Committed { incarnation: self.log.identity().incarnation, epoch, lsn }
     }
 
-    /// Returns the last record that the newest claim to the lease names as committed in this log. The next leader must have it.
+    /// Returns the last record that the newest claim to the lease names as committed in this log. The next leader must
+    /// have it.
     pub(crate) fn claimed(&self) -> RecordId {
         let lease = self.lease.state();
         let claimed = lease.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();

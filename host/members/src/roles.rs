@@ -70,8 +70,8 @@ fn is_store_lost(state: &StoreState) -> bool {
     matches!(state, StoreState::Lost(_))
 }
 
-/// Finds the leader among the other members without the lease store, and follows it. Promises and epochs decide which member's records
-/// are accepted, so a former leader is not followed for long.
+/// Finds the leader among the other members without the lease store, and follows it. Promises and epochs decide which
+/// member's records are accepted, so a former leader is not followed for long.
 async fn follow_any(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
     let others: Vec<MemberAddress> =
         membership.members.iter().filter(|member| member.name != membership.me).cloned().collect();

@@ -1,4 +1,5 @@
-//! The detached tails of this member, for operators: lists, shows, merges and drops the records that were cut from its log.
+//! The detached tails of this member, for operators: lists, shows, merges and drops the records that were cut from its
+//! log.
 
 use crate::{membership::Membership, peer_service};
 use bytes::Bytes;

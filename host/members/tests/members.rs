@@ -1,4 +1,5 @@
-//! Members of one region over real connections and a real lease: promotion, acknowledgement, detached tails and their merge.
+//! Members of one region over real connections and a real lease: promotion, acknowledgement, detached tails and their
+//! merge.
 
 #[path = "../../leader/tests/support/mod.rs"]
 mod support;
@@ -398,7 +399,8 @@ async fn a_region_without_a_majority_rejects_writes_and_answers_reads() {
     members.level(view).await;
 }
 
-/// Another program wrote to the member's log: its records have the LSNs and the epoch of the leader's, and only their hashes differ.
+/// Another program wrote to the member's log: its records have the LSNs and the epoch of the leader's, and only their
+/// hashes differ.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_whose_log_has_forked_follows_the_leader_and_keeps_its_own_records_as_a_detached_tail() {
     let mut members = Members::start(support::config()).await;

@@ -52,8 +52,8 @@ pub trait FeatureReader: Send + Sync + 'static {
     /// regions ([`crate::parts`]).
     fn regions(&self) -> Vec<Region>;
 
-    /// Answers a local read: one that needs no wait, no fill and no other node. Sets `answer` and returns true. Returns false if the
-    /// caller must use [`FeatureReader::read`]; `answer` is then undefined. Never blocks.
+    /// Answers a local read: one that needs no wait, no fill and no other node. Sets `answer` and returns true. Returns
+    /// false if the caller must use [`FeatureReader::read`]; `answer` is then undefined. Never blocks.
     fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;
 
     /// Answers a read, with the waits, fills and calls of the leader that it needs.

@@ -283,7 +283,8 @@ fn try_value_at(body: &[u8], index: usize, value_type: ValueType) -> Option<Valu
     })
 }
 
-/// Returns the value of variable length that a slot refers to. Apart from [`try_value_at`], so that scalars are inlined.
+/// Returns the value of variable length that a slot refers to. Apart from [`try_value_at`], so that scalars are
+/// inlined.
 fn variable_value(tail: &[u8], slot: u64, value_type: ValueType) -> Option<ValueRef<'_>> {
     let start = slot as u32 as usize;
     let bytes = tail.get(start..start.checked_add((slot >> 32) as usize)?)?;

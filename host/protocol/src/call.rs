@@ -91,8 +91,8 @@ pub struct Request {
     pub id: u64,
     /// The call.
     pub call: Call,
-    /// The client on whose behalf a write or a change is forwarded, if it has a credential. Absent in the encoding without one, so
-    /// that older leaders can decode the other calls.
+    /// The client on whose behalf a write or a change is forwarded, if it has a credential. Absent in the encoding
+    /// without one, so that older leaders can decode the other calls.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "absent_at_the_end")]
     pub caller: Option<Caller>,
 }

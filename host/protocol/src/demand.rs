@@ -1,7 +1,7 @@
 //! Decides whether a node is as fresh as a read demands, for edges, leaders and members alike.
 //!
-//! A node describes itself with a [`Standing`] and receives why the demand is [`Unmet`]. Whether it then waits, forwards the read or
-//! serves stale rows is its own decision.
+//! A node describes itself with a [`Standing`] and receives why the demand is [`Unmet`]. Whether it then waits,
+//! forwards the read or serves stale rows is its own decision.
 
 use littoral_model::{
     freshness::{Consistency, ReadDemand},
@@ -126,8 +126,8 @@ impl Unmet {
         Some(ReadError::TokenLost { token: unknown.to_string(), reason })
     }
 
-    /// Returns the error if the token's position in the log of `region` is not reached, at a point that includes every record of
-    /// that region's leader.
+    /// Returns the error if the token's position in the log of `region` is not reached, at a point that includes every
+    /// record of that region's leader.
     #[must_use]
     pub fn never_written(&self, region: Region) -> Option<ReadError> {
         let Self::Behind { have, .. } = self else { return None };

@@ -56,7 +56,8 @@ impl<X> Answer<X> {
         self.scratch.block(lookup)
     }
 
-    /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the others.
+    /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the
+    /// others.
     #[inline]
     pub fn present(&self, lookup: usize) -> impl Iterator<Item = (Status, Option<&Row>)> {
         self.scratch.present(lookup)

@@ -1,5 +1,5 @@
-//! Converts values of requests to typed ones, by the rules of [`littoral_model::convert`]: `"1001"` and `1001.0` are the integer
-//! 1001.
+//! Converts values of requests to typed ones, by the rules of [`littoral_model::convert`]: `"1001"` and `1001.0` are
+//! the integer 1001.
 
 use crate::cell::Cell;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -167,7 +167,8 @@ pub fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Expected> 
     })
 }
 
-/// Converts to an event timestamp, from RFC 3339 (UTC without an offset) or seconds since 1970. `None` if it is missing.
+/// Converts to an event timestamp, from RFC 3339 (UTC without an offset) or seconds since 1970. `None` if it is
+/// missing.
 ///
 /// # Errors
 /// What was expected and what the request has.

@@ -79,7 +79,8 @@ pub struct Lookup {
     pub ttl_ms: Option<u64>,
     /// Whether its rows are combined from the parts of regions.
     pub combines: bool,
-    /// The columns of the request that make the key, in key order. `None` if one is missing, in which case no row is found.
+    /// The columns of the request that make the key, in key order. `None` if one is missing, in which case no row is
+    /// found.
     pub keys: Option<Vec<KeyColumn>>,
 }
 

@@ -147,8 +147,8 @@ impl<X: Extra> Reader<X> {
         }
     }
 
-    /// Executes a plan that [`Reader::prepare`] returned for the shape of the read. Does not wait for the demand to be met before
-    /// it checks names; [`Reader::read`] does.
+    /// Executes a plan that [`Reader::prepare`] returned for the shape of the read. Does not wait for the demand to be
+    /// met before it checks names; [`Reader::read`] does.
     ///
     /// # Errors
     /// [`Error`], and the errors of `wait`.

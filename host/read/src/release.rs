@@ -1,4 +1,5 @@
-//! Waits for a module's release that was uploaded a moment ago. A node prepares it for as long as its compilation takes.
+//! Waits for a module's release that was uploaded a moment ago. A node prepares it for as long as its compilation
+//! takes.
 
 use crate::{error::Error, plan::Plan};
 use littoral_model::{
@@ -30,8 +31,8 @@ impl ReleaseWait {
         Self { began: Instant::now(), has_token, on_unmet, wait_max: demand.wait_max }
     }
 
-    /// Waits a moment if the read demands a token and a newer release of a module in its plan is not served yet, as the token may
-    /// stand for that release. Returns whether it waited.
+    /// Waits a moment if the read demands a token and a newer release of a module in its plan is not served yet, as the
+    /// token may stand for that release. Returns whether it waited.
     ///
     /// # Errors
     /// [`ReadError::NotFreshEnough`] when the demand's time is over.

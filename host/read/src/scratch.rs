@@ -71,7 +71,8 @@ impl Scratch {
         self.answer.rows.get(lookup).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the others.
+    /// Returns the status of every row of a lookup, and the rows that are present. A feature's value is null in the
+    /// others.
     ///
     /// Yields rows and not values, because the compiler would copy each value three times.
     #[inline]

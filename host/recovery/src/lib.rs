@@ -38,8 +38,8 @@ const RESERVE_MAX: u64 = 50_000_000;
 
 /// Decodes and applies the rows of a snapshot, on several threads if it has them.
 pub trait RestoreWorkers {
-    /// Calls `work` with each section that `next` returns until it returns none, in any order and concurrently if possible. Returns
-    /// when all calls have returned. Calls `next` on this thread.
+    /// Calls `work` with each section that `next` returns until it returns none, in any order and concurrently if
+    /// possible. Returns when all calls have returned. Calls `next` on this thread.
     fn share(&self, next: &mut dyn FnMut() -> Option<RawRows>, work: &(dyn Fn(RawRows) + Sync));
 }
 
@@ -159,8 +159,8 @@ pub struct Recovered {
 
 /// Restores the state as of `through`, or as of a newer snapshot, into a table with the layout `config`.
 ///
-/// `empty` creates an empty set of idempotency keys and an empty ledger of conflicts. `workers` apply the rows of a snapshot, and
-/// `progress` counts them.
+/// `empty` creates an empty set of idempotency keys and an empty ledger of conflicts. `workers` apply the rows of a
+/// snapshot, and `progress` counts them.
 ///
 /// # Errors
 /// [`RecoverError`]
@@ -337,8 +337,8 @@ fn replay(
     Ok(())
 }
 
-/// Returns the head of a snapshot as of the published position. The snapshot's rows are read afterwards, so they may be newer, but
-/// never older.
+/// Returns the head of a snapshot as of the published position. The snapshot's rows are read afterwards, so they may be
+/// newer, but never older.
 #[must_use]
 pub fn snapshot_head(published: &Published, identity: Identity, epoch: Epoch, rows_estimate: u64) -> Head {
     Head {

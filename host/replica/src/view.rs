@@ -41,7 +41,8 @@ pub(crate) fn footprint(row: &Row) -> u64 {
     footprint_of(row.payload_len())
 }
 
-/// Returns the memory of a row with `payload_len` bytes of key and values, in bytes, as [`ViewCounts::bytes`] counts it.
+/// Returns the memory of a row with `payload_len` bytes of key and values, in bytes, as [`ViewCounts::bytes`] counts
+/// it.
 #[must_use]
 pub fn footprint_of(payload_len: usize) -> u64 {
     (Row::allocation_len_of(payload_len) as u64).next_multiple_of(16) + SLOT_LEN

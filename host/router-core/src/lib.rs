@@ -1,7 +1,8 @@
 //! The decisions of a router: the door that a request is sent to, and the state of all doors.
 //!
-//! Invariant: nothing here does IO, reads a clock, generates a random number or logs; `clippy.toml` enforces it. Time, random
-//! numbers and load are arguments, so the same inputs give the same result, and a simulation runs years in seconds.
+//! Invariant: nothing here does IO, reads a clock, generates a random number or logs; `clippy.toml` enforces it. Time,
+//! random numbers and load are arguments, so the same inputs give the same result, and a simulation runs years in
+//! seconds.
 
 #![warn(clippy::unwrap_used)]
 

@@ -128,7 +128,8 @@ impl Outlier {
     #[must_use]
     pub fn record(&mut self, outcome: Outcome, now: Moment, config: &Config) -> bool {
         if self.is_ejected(now) {
-            // Requests that were in flight, or that had no other door, prove nothing new, except that the door was unreachable.
+            // Requests that were in flight, or that had no other door, prove nothing new, except that the door was
+            // unreachable.
             if outcome == Outcome::Unreached && self.outage == Outage::Lost {
                 self.outage = Outage::Unreachable;
             }

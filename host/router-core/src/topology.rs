@@ -82,7 +82,8 @@ pub struct Region {
     /// nearest region. The share grows gradually when a region returns.
     #[serde(default = "whole")]
     pub weight: u8,
-    /// The door of its leader, "host:port", which receives writes. Without one, its edges receive them and forward them.
+    /// The door of its leader, "host:port", which receives writes. Without one, its edges receive them and forward
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// The peer address of its leader, "host:port", for its edges and other regions.

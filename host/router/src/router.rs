@@ -43,8 +43,8 @@ pub struct Router(Arc<Shared>);
 pub struct Security {
     /// The TLS of the connections. Without it they are plain.
     pub tls: Option<Tls>,
-    /// Whether the router sends requests only to doors that authenticate their clients, because it is exposed and does not
-    /// authenticate clients itself.
+    /// Whether the router sends requests only to doors that authenticate their clients, because it is exposed and does
+    /// not authenticate clients itself.
     pub only_authenticating: bool,
 }
 
@@ -117,7 +117,8 @@ impl Router {
     /// Checks that requests may be sent to a door.
     ///
     /// # Errors
-    /// If the router sends requests only to doors that authenticate their clients, and this one has not reported that it does.
+    /// If the router sends requests only to doors that authenticate their clients, and this one has not reported that
+    /// it does.
     pub fn may_use(&self, door: &Door) -> Result<(), String> {
         if !self.0.security.only_authenticating || self.0.authenticating.read().contains(&door.id) {
             return Ok(());

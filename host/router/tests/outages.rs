@@ -163,7 +163,8 @@ impl World {
         (0..count).filter(|_| !self.read()).count()
     }
 
-    /// Performs reads for a number of seconds. Returns how many failed, and the share that was sent to the first region.
+    /// Performs reads for a number of seconds. Returns how many failed, and the share that was sent to the first
+    /// region.
     fn reads_for(&mut self, seconds: u64) -> (usize, f64) {
         self.sent.clear();
         let (end, mut all, mut failed) = (self.now + Duration::from_secs(seconds), 0u32, 0);
@@ -174,7 +175,8 @@ impl World {
         (failed, f64::from(self.sent.get("r0").copied().unwrap_or_default()) / f64::from(all))
     }
 
-    /// Returns whether a region could have answered every read for a while: its doors are healthy, and probes have shown it.
+    /// Returns whether a region could have answered every read for a while: its doors are healthy, and probes have
+    /// shown it.
     fn has_a_healthy_region(&self) -> bool {
         let settled = Duration::from_secs(2);
         let well = |door: &MemberId| {

@@ -1,5 +1,5 @@
-//! The one place that reads the wall clock: clippy rejects `SystemTime::now` everywhere else. Code that decides takes the time as an
-//! argument.
+//! The one place that reads the wall clock: clippy rejects `SystemTime::now` everywhere else. Code that decides takes
+//! the time as an argument.
 
 use littoral_model::event_time::EventTime;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,5 @@
-//! The base of every Littoral process: worker threads and reactors, logs, metrics, supervised tasks, draining and shutdown.
+//! The base of every Littoral process: worker threads and reactors, logs, metrics, supervised tasks, draining and
+//! shutdown.
 //!
 //! Invariant: nothing here depends on the role of the process, except which metrics [`metrics::table`] lists for it.
 

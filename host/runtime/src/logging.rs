@@ -117,8 +117,8 @@ fn writer(format: Format, ansi: bool) -> impl Fn() -> OneLine<io::Stderr> {
 /// Writes an event as one line, whatever its values contain. Otherwise a name that a peer chose could end a line and
 /// forge the next, or control a terminal. Each event arrives in one `write`.
 ///
-/// It also adds the id of the request that the task works for. A span would do so too, but every request would pay for it,
-/// and most log nothing.
+/// It also adds the id of the request that the task works for. A span would do so too, but every request would pay for
+/// it, and most log nothing.
 struct OneLine<W> {
     out: W,
     format: Format,

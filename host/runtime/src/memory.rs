@@ -18,23 +18,23 @@ fn host_bytes() -> Option<u64> {
     bytes_of("MemTotal:", &std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 
-/// Returns the memory that this process may use, in bytes: that of the host, or of its control group if that is less. `None` on
-/// systems other than Linux.
+/// Returns the memory that this process may use, in bytes: that of the host, or of its control group if that is less.
+/// `None` on systems other than Linux.
 #[must_use]
 pub fn limit_bytes() -> Option<u64> {
     [control_group_bytes(), host_bytes()].into_iter().flatten().min()
 }
 
-/// Returns the lowest limit of the process's control group and the groups above it, as services and containers have them; `None`
-/// without one.
+/// Returns the lowest limit of the process's control group and the groups above it, as services and containers have
+/// them; `None` without one.
 fn control_group_bytes() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let limits = limit_files(&groups);
     limits.iter().filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok()).min()
 }
 
-/// Returns the files that may hold limits of the memory, from the content of `/proc/self/cgroup`: lines `0::PATH` of version 2, and
-/// `N:memory:PATH` of version 1. A container sees its own group as the root.
+/// Returns the files that may hold limits of the memory, from the content of `/proc/self/cgroup`: lines `0::PATH` of
+/// version 2, and `N:memory:PATH` of version 1. A container sees its own group as the root.
 fn limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -51,8 +51,8 @@ pub struct Handle(PrometheusHandle);
 #[derive(Clone)]
 pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
 
-/// Installs the recorder of a process with this role, describes all metrics of [`table`], sets the role's counters without labels
-/// to zero so that their first increment is visible, and records the build in `littoral_build_info`.
+/// Installs the recorder of a process with this role, describes all metrics of [`table`], sets the role's counters
+/// without labels to zero so that their first increment is visible, and records the build in `littoral_build_info`.
 ///
 /// # Errors
 /// [`Error`].

@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Replaces a file in one step, or creates it, so that no reader ever finds half of it: writes `bytes` under another name in the
-/// same directory, syncs them, and renames the new file. It has the permissions `mode`, less those that the process's mask removes.
-/// Blocks for the disk.
+/// Replaces a file in one step, or creates it, so that no reader ever finds half of it: writes `bytes` under another
+/// name in the same directory, syncs them, and renames the new file. It has the permissions `mode`, less those that the
+/// process's mask removes. Blocks for the disk.
 ///
 /// # Errors
 /// If the new file cannot be written or renamed. The old file then stays as it is.

@@ -6,7 +6,8 @@ pub enum TaskKind {
     /// Serves clients or edges. It is cancelled first: it stops accepting and drains, so that no accepted request is
     /// cut within the grace period.
     Door,
-    /// Keeps the state: log, replica, subscription. It is cancelled after every door has drained, because doors answer from it.
+    /// Keeps the state: log, replica, subscription. It is cancelled after every door has drained, because doors answer
+    /// from it.
     Core,
     /// Metrics and gauges. Nothing is lost when it stops.
     Housekeeping,

@@ -15,7 +15,8 @@ pub const COMMAND: &str = "module-compile";
 /// The exit code for an invalid component; the reason is on standard error.
 pub(crate) const REFUSED: u8 = 3;
 
-/// Runs the whole process. Arguments: bytes of address space, seconds of processor time, bytes of the largest component.
+/// Runs the whole process. Arguments: bytes of address space, seconds of processor time, bytes of the largest
+/// component.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
     let numbers: Option<Vec<u64>> = arguments.iter().map(|argument| argument.parse().ok()).collect();

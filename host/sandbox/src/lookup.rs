@@ -16,7 +16,8 @@ use littoral_model::{
     view::FeatureView,
 };
 
-/// The least memory of any value, in bytes: the slot of a list or text, which is larger here than in the guest, or a number.
+/// The least memory of any value, in bytes: the slot of a list or text, which is larger here than in the guest, or a
+/// number.
 const SLOT_LEN: usize = size_of::<String>();
 
 impl Guest {

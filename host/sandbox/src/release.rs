@@ -118,7 +118,8 @@ impl Release {
     /// Checks that the release can be called with these inputs.
     ///
     /// # Errors
-    /// [`ModuleError::Unavailable`] if a row is unknown, and the release's version of the WIT package has no status for that.
+    /// [`ModuleError::Unavailable`] if a row is unknown, and the release's version of the WIT package has no status for
+    /// that.
     pub(crate) fn check(&self, call: &ModuleCall) -> Result<(), ModuleError> {
         let unknown = |column: &Column| !column.statuses.all_present() && column.statuses.contains(&Status::Unknown);
         let at = if self.is_v0_1 { call.inputs.iter().position(unknown) } else { None };

@@ -206,7 +206,8 @@ impl ModuleRuntime for Runtime {
         if let Err(error) = release.check(call) {
             return Box::pin(async move { counted(&module, Err(error)) });
         }
-        // Boxed separately: a request that waits for a shared call needs a fraction of the memory of one that makes a call.
+        // Boxed separately: a request that waits for a shared call needs a fraction of the memory of one that makes a
+        // call.
         if self.calls.shares(call) {
             return Box::pin(async move { counted(&module, sharing::transform(&self.calls, &release, call).await) });
         }

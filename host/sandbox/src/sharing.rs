@@ -40,7 +40,8 @@ pub(crate) async fn transform(
             Offered::Opens => {
                 let (shared_call, waiter) = SharedCall::open(call);
                 queue.open(shared_call);
-                // This is a separate task: the request that opened the queue may be dropped while the others still wait.
+                // This is a separate task: the request that opened the queue may be dropped while the others still
+                // wait.
                 drop(tokio::spawn(run(calls.clone(), release.clone(), per_thread::slot())));
                 Some(waiter)
             }

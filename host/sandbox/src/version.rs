@@ -1,4 +1,5 @@
-//! The versions of the WIT package that components may be built for, as one trait, so that the code of a call exists once.
+//! The versions of the WIT package that components may be built for, as one trait, so that the code of a call exists
+//! once.
 //!
 //! The versions differ in few types: since 0.2.0 a status can state that a row is unknown, and a module can fail for
 //! that reason. Values are moved between the host's columns and a guest's, not copied.
@@ -44,9 +45,9 @@ pub(crate) enum V0_1 {}
 /// Version 0.2.0.
 pub(crate) enum V0_2 {}
 
-/// Implements [`Version`] and the host's side of the imports. `$has_unknown` is whether the version has a status for unknown
-/// rows; `$unknown` is the guest's status for [`Status::Unknown`], `$extra` is the same where the version has it, and
-/// `$unavailable` is its report that rows are unknown.
+/// Implements [`Version`] and the host's side of the imports. `$has_unknown` is whether the version has a status for
+/// unknown rows; `$unknown` is the guest's status for [`Status::Unknown`], `$extra` is the same where the version has
+/// it, and `$unavailable` is its report that rows are unknown.
 macro_rules! version {
     ($version:ident, $wit:ident, $has_unknown:literal, $unknown:ident, [$($extra:ident)?], [$($unavailable:ident)?],
      [$(($host:ident, $guest:ident)),+]) => {

@@ -1,7 +1,7 @@
 //! A private certificate authority in a directory, for clusters that have none.
 //!
-//! `root.pem` holds the active root with its key, `trust.pem` the roots that nodes trust. [`rotation`] replaces the root while the
-//! cluster runs. [`Signer`] renews the certificates of nodes.
+//! `root.pem` holds the active root with its key, `trust.pem` the roots that nodes trust. [`rotation`] replaces the
+//! root while the cluster runs. [`Signer`] renews the certificates of nodes.
 
 pub mod rotation;
 mod signer;

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-/// `[tls]`: the certificate of a node and the roots that it trusts. Without `cert`, the node's listeners and connections are plain.
+/// `[tls]`: the certificate of a node and the roots that it trusts. Without `cert`, the node's listeners and
+/// connections are plain.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -19,15 +20,15 @@ pub struct Config {
     pub trust: Option<PathBuf>,
     /// Whether clients must present a certificate at the door. Peers always must. Default: false.
     pub require_client_cert: bool,
-    /// How often the files are checked for changes, in milliseconds. A changed file is loaded once two checks found it the same;
-    /// on SIGHUP all are loaded immediately. Default: 1000.
+    /// How often the files are checked for changes, in milliseconds. A changed file is loaded once two checks found it
+    /// the same; on SIGHUP all are loaded immediately. Default: 1000.
     pub reload_ms: u64,
     /// The directory of the private CA, at the one leader that signs renewals. Default: none; renewals are forwarded.
     pub ca: Option<PathBuf>,
     /// Peer addresses of nodes that sign renewals or forward them. Default: the peers that the node's role already has.
     pub renew: Vec<String>,
-    /// How often the node queries whether to renew its certificate or roots, in milliseconds. 0: never; something else replaces
-    /// the files. Default: 10000.
+    /// How often the node queries whether to renew its certificate or roots, in milliseconds. 0: never; something else
+    /// replaces the files. Default: 10000.
     pub renew_check_ms: u64,
     /// Maps SPIFFE ids to identities.
     pub spiffe: Vec<Mapping>,

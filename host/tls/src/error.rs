@@ -38,8 +38,9 @@ const ALERTS: [AlertDescription; 7] = [
     AlertDescription::AccessDenied,
 ];
 
-/// Returns the explanation of the TLS error among an error's sources, if there is one. In TLS 1.3 a client receives the rejection
-/// of its certificate only with its first read, in any error that wraps that read. HTTP/2 keeps only the text of such an error.
+/// Returns the explanation of the TLS error among an error's sources, if there is one. In TLS 1.3 a client receives the
+/// rejection of its certificate only with its first read, in any error that wraps that read. HTTP/2 keeps only the text
+/// of such an error.
 #[must_use]
 pub fn explain_source(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);

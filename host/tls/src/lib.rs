@@ -5,8 +5,8 @@
 //! Connections that are open keep the certificate with which they were opened. A bad new file changes nothing: the last
 //! good state stays in force.
 //!
-//! [`ca`] is a private certificate authority for clusters that have none, and [`renewal`] renews a node's certificate over its
-//! connection to a peer.
+//! [`ca`] is a private certificate authority for clusters that have none, and [`renewal`] renews a node's certificate
+//! over its connection to a peer.
 //!
 //! Invariant: one state is loaded as a whole. A certificate is never used with the key of another one.
 

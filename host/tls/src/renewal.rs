@@ -59,8 +59,8 @@ pub struct Reply {
     pub(crate) renew: bool,
 }
 
-/// A bundle of roots, signed with the key of the authority's active root. A node accepts it if it trusts that root already, so
-/// nodes that forward it cannot add one of their own.
+/// A bundle of roots, signed with the key of the authority's active root. A node accepts it if it trusts that root
+/// already, so nodes that forward it cannot add one of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SignedTrust {
     /// The roots as PEM.
@@ -248,7 +248,8 @@ fn request_for(key: &KeyPair) -> Result<Vec<u8>, String> {
     Ok(csr.der().to_vec())
 }
 
-/// Writes the content of a reply, and reloads the files. It writes the roots first, because the next certificate may need them.
+/// Writes the content of a reply, and reloads the files. It writes the roots first, because the next certificate may
+/// need them.
 fn store(tls: &Tls, key: Option<&KeyPair>, reply: &Reply) -> Result<(), Error> {
     let config = tls.config();
     if reply.trust.is_none() && reply.chain.is_none() {

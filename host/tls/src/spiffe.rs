@@ -3,8 +3,8 @@
 use crate::Identity;
 use serde::Deserialize;
 
-/// `[[tls.spiffe]]`: one rule. A final `*` in `id` stands for one or more characters without `/`, which replace the `*` in
-/// `identity`.
+/// `[[tls.spiffe]]`: one rule. A final `*` in `id` stands for one or more characters without `/`, which replace the `*`
+/// in `identity`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {

@@ -13,8 +13,8 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// Verifies that a trusted root signed a node's certificate. The name of the host does not matter: nodes move between addresses,
-/// and their identity states which node it is.
+/// Verifies that a trusted root signed a node's certificate. The name of the host does not matter: nodes move between
+/// addresses, and their identity states which node it is.
 #[derive(Debug)]
 pub(crate) struct NodeVerifier {
     roots: Arc<RootCertStore>,

@@ -133,8 +133,8 @@ impl ViewFilter {
     }
 
     /// Determines which rows the receiver may not receive, and which of the views that exist are requested. Call this
-    /// with a catalogue at least as new as the rows, before [`Self::apply`] and [`Self::wants_row`]. Returns whether the
-    /// catalogue is another one than before.
+    /// with a catalogue at least as new as the rows, before [`Self::apply`] and [`Self::wants_row`]. Returns whether
+    /// the catalogue is another one than before.
     pub fn update(&mut self, catalogue: &Arc<Catalogue>) -> bool {
         if self.catalogue.as_ref().is_some_and(|known| Arc::ptr_eq(known, catalogue)) {
             return false;

@@ -7,8 +7,8 @@ pub type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// Reads the diagram: the first code block under "The crates".
 ///
-/// A line `a, b ──▶ c, d` means that `a` and `b` depend on `c` and `d`. A line `every crate but a, b ──▶ c` means that all others do,
-/// except `c` itself. Several lines may have the same crate on their left.
+/// A line `a, b ──▶ c, d` means that `a` and `b` depend on `c` and `d`. A line `every crate but a, b ──▶ c` means that
+/// all others do, except `c` itself. Several lines may have the same crate on their left.
 ///
 /// # Panics
 /// If the page has no such block, or a line in it has another form.

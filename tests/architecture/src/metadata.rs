@@ -40,7 +40,8 @@ pub struct Dependency {
 }
 
 impl Package {
-    /// Returns its name without the prefix that all packages share. The command's package has the bare prefix for its name.
+    /// Returns its name without the prefix that all packages share. The command's package has the bare prefix for its
+    /// name.
     #[must_use]
     pub fn short_name(&self) -> &str {
         short(&self.name)

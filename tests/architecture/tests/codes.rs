@@ -1,16 +1,10 @@
 //! The sources use the constants of the table of error codes, so that the table lists every code with its statuses.
 
-use littoral_architecture::metadata::{self, Dependency};
-use std::{
-    fs,
-    path::{Path, PathBuf},
+use littoral_architecture::{
+    metadata::{self, Dependency},
+    sources,
 };
-
-/// Returns all sources below a directory.
-fn sources(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).expect("the directory can be read").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
-}
+use std::fs;
 
 #[test]
 fn no_source_writes_an_error_code_as_text() {

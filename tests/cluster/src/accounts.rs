@@ -17,7 +17,8 @@ pub const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 /// The event time of version 0: 2026-01-01T00:00:00Z, in seconds.
 const BEGINNING: i64 = 1_767_225_600;
 
-/// Creates the view as soon as the node accepts writes: a leader with a new log first learns what the other regions hold.
+/// Creates the view as soon as the node accepts writes: a leader with a new log first learns what the other regions
+/// hold.
 ///
 /// # Panics
 /// When the node rejects it.
@@ -34,7 +35,8 @@ pub fn make_view(node: &Node) {
     assert_eq!(made.status, 200, "{}", made.text());
 }
 
-/// Returns a row whose balance is `version`, and whose event time is as many seconds after version 0: a later version wins.
+/// Returns a row whose balance is `version`, and whose event time is as many seconds after version 0: a later version
+/// wins.
 #[must_use]
 pub fn row(id: i64, version: i64) -> Value {
     row_with(id, version, &format!("account {id}"))

@@ -1,4 +1,5 @@
-//! The common code of the tests with real processes: one view, its writes and reads, and the comparison of nodes row by row.
+//! The common code of the tests with real processes: one view, its writes and reads, and the comparison of nodes row by
+//! row.
 
 pub mod accounts;
 pub mod copies;

@@ -159,8 +159,8 @@ fn locked(account: &Mutex<Account>) -> std::sync::MutexGuard<'_, Account> {
     account.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asserts that acknowledged writes are readable: a balance is at least the newest acknowledged one, and at most the newest sent
-/// one, because a write without an answer may have been accepted.
+/// Asserts that acknowledged writes are readable: a balance is at least the newest acknowledged one, and at most the
+/// newest sent one, because a write without an answer may have been accepted.
 ///
 /// # Panics
 /// When a write is lost or invented.

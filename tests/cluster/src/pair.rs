@@ -45,7 +45,8 @@ pub fn plan(dir: &Path, region: &str, peer: SocketAddr, (other, other_peer): (&s
 }
 
 impl Pair {
-    /// Starts both, creates the view, and writes a row in each, as in any pair of active regions: row 900 in the west, 901 in the east.
+    /// Starts both, creates the view, and writes a row in each, as in any pair of active regions: row 900 in the west,
+    /// 901 in the east.
     ///
     /// # Panics
     /// When that does not happen in time.

@@ -1,9 +1,9 @@
 //! Compares the staleness that an edge reports with its true staleness.
 //!
-//! A writer updates one account at the leader with consecutive numbers, and records when each was acknowledged. An answer of the edge
-//! with number `s` has been behind at least since `s + 1` was acknowledged, so its reported staleness must be at least the time from
-//! then until the read was sent. This is exact: the edge determines its staleness after it receives the read, and the leader commits
-//! before it acknowledges.
+//! A writer updates one account at the leader with consecutive numbers, and records when each was acknowledged. An
+//! answer of the edge with number `s` has been behind at least since `s + 1` was acknowledged, so its reported
+//! staleness must be at least the time from then until the read was sent. This is exact: the edge determines its
+//! staleness after it receives the read, and the leader commits before it acknowledges.
 
 use crate::accounts;
 use littoral_provision::{Node, http::Client};

@@ -1,5 +1,5 @@
-//! Alerts: each rule of `edge-config/monitoring` fires and resolves at a real Prometheus that scrapes real nodes. Metrics: nodes
-//! export what `host/METRICS.md` lists.
+//! Alerts: each rule of `edge-config/monitoring` fires and resolves at a real Prometheus that scrapes real nodes.
+//! Metrics: nodes export what `host/METRICS.md` lists.
 
 #[path = "alerts/guards.rs"]
 mod guards;

@@ -1,5 +1,5 @@
-//! Nodes that authenticate their clients: an edge forwards the client's own credential, the leader verifies it again, and no secret
-//! is in anything that the nodes print.
+//! Nodes that authenticate their clients: an edge forwards the client's own credential, the leader verifies it again,
+//! and no secret is in anything that the nodes print.
 
 use littoral_cluster::accounts::{self, CATCH_UP_MAX, VIEW};
 use littoral_provision::{
@@ -225,8 +225,8 @@ fn no_secret_is_in_logs_errors_status_metrics_or_help() {
     }
 }
 
-/// A freshness token is only ever compared with positions. It selects no rows, and it can delay only the reader that sends it, for at
-/// most the shorter of that reader's own bound and the door's.
+/// A freshness token is only ever compared with positions. It selects no rows, and it can delay only the reader that
+/// sends it, for at most the shorter of that reader's own bound and the door's.
 #[test]
 fn a_forged_freshness_token_reads_nothing_more_and_waits_no_longer_than_its_reader_allows() {
     let dir = tempfile::tempdir().unwrap();

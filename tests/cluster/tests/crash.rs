@@ -1,4 +1,5 @@
-//! A leader that is killed, gets a torn log or a full disk loses nothing that it acknowledged; killed edges restart equal.
+//! A leader that is killed, gets a torn log or a full disk loses nothing that it acknowledged; killed edges restart
+//! equal.
 
 use littoral_cluster::{
     accounts,
@@ -45,7 +46,8 @@ fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     for _ in 0..kills {
         // However slow the machine is, each kill happens while writers are at work.
         writers.wait_for_more("writes are acknowledged", Duration::from_secs(60), 10);
-        // A kill may happen at any moment: in the middle of a batch, a snapshot, a recovery's first writes, or a bootstrap.
+        // A kill may happen at any moment: in the middle of a batch, a snapshot, a recovery's first writes, or a
+        // bootstrap.
         std::thread::sleep(Duration::from_millis(40 + chance.u64(..200)));
         let victim = chance.usize(..4);
         if let Some(edge) = cluster.edges.get_mut(victim) {

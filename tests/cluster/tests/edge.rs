@@ -192,7 +192,8 @@ fn an_edge_is_verified_against_its_leader_while_both_run() {
     let at_leader = cluster.leader.client().post("/v1/verify", &json!({})).unwrap();
     assert_eq!(at_leader.status, 404, "a leader has no node to compare with: {}", at_leader.text());
 
-    // After restarts of both: the leader's digests come from its snapshot and its log, the edge's from its own snapshot.
+    // After restarts of both: the leader's digests come from its snapshot and its log, the edge's from its own
+    // snapshot.
     cluster.leader.kill();
     cluster.leader.restart().unwrap();
     cluster.edges[0].kill();

@@ -1,4 +1,5 @@
-//! Careless and hostile clients and modules, against a real edge: clear rejections, bounded memory, and the next request is served.
+//! Careless and hostile clients and modules, against a real edge: clear rejections, bounded memory, and the next
+//! request is served.
 
 use littoral_cluster::accounts;
 use littoral_provision::{
@@ -184,7 +185,8 @@ fn hostile_modules_are_contained_and_other_reads_are_unaffected() {
         for round in 0..3 {
             for (deed, n, code) in [
                 ("loop", 0, "module_timeout"),
-                // Memory or time, whichever limit a busy machine reaches first; the sandbox's own tests distinguish them.
+                // Memory or time, whichever limit a busy machine reaches first; the sandbox's own tests distinguish
+                // them.
                 ("memory", 0, ""),
                 ("stack", 0, "module_trap"),
                 ("panic", 0, "module_trap"),

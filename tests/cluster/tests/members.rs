@@ -231,7 +231,8 @@ fn a_lease_in_etcd_survives_the_loss_of_the_leader_and_of_etcd() {
     region.leader_but(Some(leader));
     wait_for_writes("writes continue without the leader");
     region.members[leader].restart().unwrap();
-    // No member may lead without the store: the leader lets the lease expire, and claims it again when the store returns.
+    // No member may lead without the store: the leader lets the lease expire, and claims it again when the store
+    // returns.
     etcd.kill();
     eventually("no member leads", WAIT_MAX, || region.members.iter().all(|node| node.status()["role"] != "leader"));
     etcd.start().unwrap();

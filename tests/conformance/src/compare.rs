@@ -112,7 +112,8 @@ fn read_as(recorded: &Response, answer: &Answer, instead: Option<(&str, Pick<'_>
     check(theirs == ours, || format!("view metadata of {theirs} expected, got {ours}"))
 }
 
-/// Restores the fraction of a second: the recorded server's store kept whole seconds of event timestamps, and ours keeps all.
+/// Restores the fraction of a second: the recorded server's store kept whole seconds of event timestamps, and ours
+/// keeps all.
 fn keep_fraction(theirs: &mut Value, ours: &Value) {
     let whole = ours.as_str().and_then(|ours| Some(format!("{}Z", ours.split_once('.')?.0)));
     if whole.is_some() && theirs.as_str() == whole.as_deref() {

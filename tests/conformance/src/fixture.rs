@@ -61,7 +61,8 @@ pub fn start_in(project: &str, config: Option<&str>, token: Option<&str>) -> Clu
     };
     let to = cluster.leader.url();
     let registry = fixtures().join("registry/anchor.db");
-    // The first import creates the views and reports the missing modules; with those uploaded, the second creates the rest.
+    // The first import creates the views and reports the missing modules; with those uploaded, the second creates the
+    // rest.
     let first = import(&registry, &to);
     assert!(outcome(&first, "driver_hourly_stats").contains("created"), "{first}");
     for module in MODULES {

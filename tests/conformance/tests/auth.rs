@@ -1,5 +1,5 @@
-//! The recorded exchanges with Feast's feature server under `auth: {type: oidc}`, replayed against an edge with a real issuer; and
-//! Feast's own client with `auth: {type: oidc}` and `{type: kubernetes}`.
+//! The recorded exchanges with Feast's feature server under `auth: {type: oidc}`, replayed against an edge with a real
+//! issuer; and Feast's own client with `auth: {type: oidc}` and `{type: kubernetes}`.
 
 use littoral_conformance::{fixture, golden::fixtures};
 use littoral_provision::{
@@ -38,7 +38,8 @@ struct Response {
     body_text: String,
 }
 
-/// Starts nodes that hold what the recorded server held, with authentication by this issuer. An operator has a static token.
+/// Starts nodes that hold what the recorded server held, with authentication by this issuer. An operator has a static
+/// token.
 fn start(issuer: &Issuer, dir: &Path) -> Cluster {
     let (tokens, policy) = (dir.join("tokens.toml"), dir.join("policy.toml"));
     fs::write(&policy, POLICY).unwrap();
@@ -56,7 +57,8 @@ fn start(issuer: &Issuer, dir: &Path) -> Cluster {
     fixture::start_with(Some(&config), created["token"].as_str())
 }
 
-/// Returns the header of a recorded request. Where the recording has a description of a token, a token with these claims.
+/// Returns the header of a recorded request. Where the recording has a description of a token, a token with these
+/// claims.
 fn authorization(recorded: &str, issuer: &Issuer) -> String {
     let Some((scheme, described)) = recorded.split_once(" <RS256 JWT; claims: ") else { return recorded.to_owned() };
     let claims = described.strip_suffix('>').unwrap_or(described);
@@ -94,7 +96,8 @@ fn compare(golden: &Golden, answer: &Answer) {
     let (recorded, name) = (&golden.response, &golden.name);
     assert_eq!(answer.status, recorded.status, "{name}: {}", answer.text());
     match recorded.status {
-        // The class that the SDK raises, and the beginning of its message, are Feast's. The rest names Littoral's scopes.
+        // The class that the SDK raises, and the beginning of its message, are Feast's. The rest names Littoral's
+        // scopes.
         403 => {
             let error = |text: &str| {
                 let inner: String = serde_json::from_str(text).unwrap();

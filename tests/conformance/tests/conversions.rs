@@ -1,4 +1,5 @@
-//! The same pandas frames through a real Feast and into Littoral: the same values are read back, except for listed differences.
+//! The same pandas frames through a real Feast and into Littoral: the same values are read back, except for listed
+//! differences.
 
 use littoral_conformance::golden::fixtures;
 use littoral_provision::{Cluster, binary, feast::Environment, missing::require};

@@ -15,8 +15,9 @@
 //! Why this harness: libFuzzer needs nightly, which CI must not require, and engines that support both leave mutation
 //! to nightly. So the targets are plain functions of bytes, and the stable runner has a small mutator.
 //!
-//! A target asserts: no panic; memory within [`Target::memory`]; decoding and encoding again yields the same value; a rejection
-//! states the problem. The target corrects checksums (see [`seal`]), because otherwise every mutation would fail there.
+//! A target asserts: no panic; memory within [`Target::memory`]; decoding and encoding again yields the same value; a
+//! rejection states the problem. The target corrects checksums (see [`seal`]), because otherwise every mutation would
+//! fail there.
 
 // The sources that are included here have unit tests, which run in their own crates.
 #![cfg(not(test))]

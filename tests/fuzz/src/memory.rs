@@ -14,7 +14,8 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-/// Runs `work` and returns by how many bytes this thread's memory grew at most. Returns zero if the program has another allocator.
+/// Runs `work` and returns by how many bytes this thread's memory grew at most. Returns zero if the program has another
+/// allocator.
 pub fn peak(work: impl FnOnce()) -> usize {
     let before = HELD.get();
     PEAK.set(before);

@@ -1,4 +1,5 @@
-//! Every target: its corpus, then mutated inputs for a bounded time. An input that fails is stored next to the others and reported.
+//! Every target: its corpus, then mutated inputs for a bounded time. An input that fails is stored next to the others
+//! and reported.
 
 use littoral_fuzz::{Target, corpus, memory::Counting, mutate::Mutator, verdict};
 use std::{

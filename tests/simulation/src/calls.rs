@@ -93,7 +93,8 @@ impl World {
         }
     }
 
-    /// Records that a bucket could not be fetched. The edge may serve another replica by now, with another round of anti-entropy.
+    /// Records that a bucket could not be fetched. The edge may serve another replica by now, with another round of
+    /// anti-entropy.
     fn bucket_not_repaired(&mut self, edge: usize, round: u64) {
         let state = &mut self.edges[edge];
         state.repair.take_if(|(repair, _)| repair.round() == round);

@@ -1,4 +1,5 @@
-//! A leader: the product's log over a failing disk, and its core, driven in one thread as the product's threads drive it.
+//! A leader: the product's log over a failing disk, and its core, driven in one thread as the product's threads drive
+//! it.
 
 use crate::{
     event::SnapshotOutcome,
@@ -136,8 +137,8 @@ impl Leader {
         Self::open_as(region, imports, disk, epoch, entropy, true)
     }
 
-    /// Like [`Leader::open_in`]. `begins_life` is whether another life of the log begins, as it does unless the whole host
-    /// was restored to an earlier state.
+    /// Like [`Leader::open_in`]. `begins_life` is whether another life of the log begins, as it does unless the whole
+    /// host was restored to an earlier state.
     ///
     /// # Errors
     /// The problem as text.

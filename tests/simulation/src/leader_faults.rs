@@ -1,4 +1,5 @@
-//! Faults of leaders: they lose power, their disk, or everything after a backup, and some replaced leaders keep running.
+//! Faults of leaders: they lose power, their disk, or everything after a backup, and some replaced leaders keep
+//! running.
 
 use crate::{
     event::Event,
@@ -94,7 +95,8 @@ impl World {
         self.backup = Some(Backup { disk, epoch, log: self.leader_log, reverted: self.reverted });
     }
 
-    /// The disk is as it was at the backup. Later records are lost, but stay the history of every node that has not noticed.
+    /// The disk is as it was at the backup. Later records are lost, but stay the history of every node that has not
+    /// noticed.
     pub(crate) fn restore(&mut self) -> Result<(), String> {
         let Some(backup) = &self.backup else { return Ok(()) };
         let epoch = self.leader.epoch.next();

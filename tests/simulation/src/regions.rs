@@ -56,7 +56,8 @@ struct Acknowledged {
     position: Position,
     /// The log was rolled back, and no other region had the write.
     lost: bool,
-    /// A log that was rolled back while it ran has accepted it before a peer proved the rollback: two records have its number.
+    /// A log that was rolled back while it ran has accepted it before a peer proved the rollback: two records have its
+    /// number.
     ambiguous: bool,
     view: ViewId,
     key: Vec<u8>,
@@ -139,8 +140,8 @@ pub fn run_restricted(seed: u64) -> Result<Counts, String> {
     World::new(seed, false, true)?.run(seed)
 }
 
-/// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_rollbacks`] if the world
-/// `with_rollbacks`.
+/// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_rollbacks`]
+/// if the world `with_rollbacks`.
 pub fn trace(seed: u64, with_rollbacks: bool) -> (Timeline<Event>, Result<Counts, String>) {
     let mut world = match World::new(seed, with_rollbacks, false) {
         Ok(world) => World { events: EventLog::kept(), ..world },

@@ -1,5 +1,5 @@
-//! Frequencies of faults that differ from seed to seed. A fault that needs several rare events of few kinds, close together, hardly
-//! ever happens while all kinds are equally likely, because the other kinds end what it needs.
+//! Frequencies of faults that differ from seed to seed. A fault that needs several rare events of few kinds, close
+//! together, hardly ever happens while all kinds are equally likely, because the other kinds end what it needs.
 
 use crate::random::Random;
 use std::ops::Range;

@@ -4,8 +4,8 @@ use std::{fmt, time::Duration};
 
 /// An event of a world: `Display` describes it to people, [`TimelineEvent::fold`] feeds its numbers to the hash.
 pub trait TimelineEvent: fmt::Display {
-    /// Feeds the event to the hash: its own number, which no other event of the world has, then its fields. Texts of the product are
-    /// left out, so that rewording an error changes no digest.
+    /// Feeds the event to the hash: its own number, which no other event of the world has, then its fields. Texts of
+    /// the product are left out, so that rewording an error changes no digest.
     fn fold(&self, hash: &mut Hash);
 }
 
@@ -42,7 +42,8 @@ impl<E: TimelineEvent> Timeline<E> {
         self.0.iter().map(|(at, event)| format!("{:>6} ms  {event}", at.as_millis()))
     }
 
-    /// Returns a hash of the times and events. It is the same in every process, and across releases of Rust and of every library.
+    /// Returns a hash of the times and events. It is the same in every process, and across releases of Rust and of
+    /// every library.
     #[must_use]
     pub fn digest(&self) -> u64 {
         let mut hash = Hash::default();

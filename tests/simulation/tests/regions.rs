@@ -24,7 +24,8 @@ fn acknowledged_writes_are_everywhere_once_faults_have_ended() {
     assert!(enough, "{all:?}");
 }
 
-/// A rare fault that no known seed finds since logs have lives, which changed the schedules: 16,000 seeds were searched.
+/// A rare fault that no known seed finds since logs have lives, which changed the schedules: 16,000 seeds were
+/// searched.
 const NOT_TRIGGERED: Mutation = Mutation::RehomeUnnamed;
 
 /// Seeds that have found faults. The first five find deliberate ones; the others found real ones.

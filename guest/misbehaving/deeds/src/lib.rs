@@ -1,5 +1,5 @@
-//! A module that misbehaves in one way per call, for tests of the sandbox. The parameter `deed` of the first row selects the
-//! misbehaviour. It bypasses the SDK's trait, which would reject most of these results.
+//! A module that misbehaves in one way per call, for tests of the sandbox. The parameter `deed` of the first row
+//! selects the misbehaviour. It bypasses the SDK's trait, which would reject most of these results.
 
 use littoral_guest::{
     Column, ColumnData, Level, Manifest, Status, ValueType,

@@ -1,7 +1,8 @@
-//! Predicts whether a flight leaves late: a score between 0 and 1 and a bucket, from recent data of the airport and the route.
+//! Predicts whether a flight leaves late: a score between 0 and 1 and a bucket, from recent data of the airport and the
+//! route.
 //!
-//! Reads the origin airport's last hour and day and the route's last week as inputs, the departure hour as a parameter, and
-//! looks up the destination airport's row, because late arrivals there return as late departures here.
+//! Reads the origin airport's last hour and day and the route's last week as inputs, the departure hour as a parameter,
+//! and looks up the destination airport's row, because late arrivals there return as late departures here.
 
 mod score;
 

@@ -1,5 +1,5 @@
-//! The on-demand view `transformed_conv_rate` of the recorded Feast exchanges: adds each of two values of the request to a
-//! conversion rate. A missing rate stays missing.
+//! The on-demand view `transformed_conv_rate` of the recorded Feast exchanges: adds each of two values of the request
+//! to a conversion rate. A missing rate stays missing.
 
 use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs, ValueType};
 

@@ -64,8 +64,8 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
     },
-    /// Replace the root while the cluster runs. Waits until every node trusts the new root, has a certificate of it, and no longer
-    /// trusts the old one. Interrupted, it continues when it is run again.
+    /// Replace the root while the cluster runs. Waits until every node trusts the new root, has a certificate of it,
+    /// and no longer trusts the old one. Interrupted, it continues when it is run again.
     RotateRoot {
         /// The directory of the authority, on the host of the leader that signs.
         dir: PathBuf,

@@ -151,7 +151,8 @@ async fn apply<K: Kind>(client: &Client, definitions: &[K::Definition]) -> Resul
     Ok(changed)
 }
 
-/// Applies all definitions of a file, in an order in which references resolve. Returns the freshness token of the last change.
+/// Applies all definitions of a file, in an order in which references resolve. Returns the freshness token of the last
+/// change.
 ///
 /// # Errors
 /// If the node rejects a definition or cannot be reached.

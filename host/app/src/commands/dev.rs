@@ -39,8 +39,8 @@ pub struct Args {
     /// Number of edges.
     #[arg(long, value_name = "COUNT")]
     edges: Option<usize>,
-    /// A topology file, in place of one leader and its edges. All its regions run on this machine, with the network distances that it
-    /// specifies, behind a router whose door is `--listen`.
+    /// A topology file, in place of one leader and its edges. All its regions run on this machine, with the network
+    /// distances that it specifies, behind a router whose door is `--listen`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "leader_listen", "edges"])]
     topology: Option<PathBuf>,
     /// Run the nodes of the topology with TLS, with certificates that are issued for this run. Clients need `--ca` with
@@ -60,8 +60,8 @@ impl Args {
     }
 }
 
-/// Returns the environment's settings for the cluster itself, `LITTORAL_DEV_<KEY>`. The prefix distinguishes them from settings of
-/// the nodes, which inherit the environment.
+/// Returns the environment's settings for the cluster itself, `LITTORAL_DEV_<KEY>`. The prefix distinguishes them from
+/// settings of the nodes, which inherit the environment.
 fn dev_settings() -> Vec<Override> {
     let ours = environment().filter_map(|(name, text)| {
         let key = name.strip_prefix("LITTORAL_DEV_")?;

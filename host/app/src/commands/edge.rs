@@ -1,4 +1,5 @@
-//! `littoral edge`: holds a replica of its leader and answers reads. `littoral edge adopt` makes a running edge adopt another log.
+//! `littoral edge`: holds a replica of its leader and answers reads. `littoral edge adopt` makes a running edge adopt
+//! another log.
 
 use crate::{
     commands::{
@@ -32,8 +33,8 @@ pub struct Args {
 /// Actions on a running edge.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Make an edge adopt the log that its leader offers and that the edge rejected because it holds rows of another log. A
-    /// snapshot of the adopted log replaces those rows.
+    /// Make an edge adopt the log that its leader offers and that the edge rejected because it holds rows of another
+    /// log. A snapshot of the adopted log replaces those rows.
     Adopt {
         /// The name of the log, as the edge logged it [default: the log that was offered last].
         #[arg(long, value_name = "LOG")]
@@ -58,7 +59,8 @@ impl Args {
 /// Runs an edge until it is stopped, or sends a command to a running one.
 ///
 /// # Errors
-/// If the configuration is invalid or an address is in use; if the edge cannot be reached, or was not offered such a log.
+/// If the configuration is invalid or an address is in use; if the edge cannot be reached, or was not offered such a
+/// log.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     if let Some(Action::Adopt { log, target }) = &args.action {
         return adopt(log.as_deref(), target, json);

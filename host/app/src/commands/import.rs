@@ -40,7 +40,8 @@ enum Action {
     },
 }
 
-/// Imports the definitions. If any is rejected, or still needs a module, the exit code is 1 after all others were imported.
+/// Imports the definitions. If any is rejected, or still needs a module, the exit code is 1 after all others were
+/// imported.
 ///
 /// # Errors
 /// If the file is not a registry, the leader cannot be reached, or not everything could be imported.

@@ -24,15 +24,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Load Parquet files, whose columns are join keys, features and `event_timestamp`. An interrupted load resumes when it is run
-    /// again.
+    /// Load Parquet files, whose columns are join keys, features and `event_timestamp`. An interrupted load resumes
+    /// when it is run again.
     Parquet(Parquet),
 }
 
 #[derive(Debug, clap::Args)]
 struct Parquet {
-    /// A file, or a directory. The `*.parquet` files of a directory and its subdirectories are loaded in the order of their paths. A
-    /// subdirectory named `KEY=VALUE` adds a column to its files. Names that begin with `.` or `_` are skipped.
+    /// A file, or a directory. The `*.parquet` files of a directory and its subdirectories are loaded in the order of
+    /// their paths. A subdirectory named `KEY=VALUE` adds a column to its files. Names that begin with `.` or `_` are
+    /// skipped.
     path: PathBuf,
     /// The view of the rows.
     #[arg(long)]
@@ -40,8 +41,8 @@ struct Parquet {
     /// The column with event timestamps [default: the one that the view's source names, or event_timestamp].
     #[arg(long, value_name = "COLUMN")]
     timestamp: Option<String>,
-    /// The column with creation times: among rows with equal keys and event timestamps, the one created last wins [default: the one
-    /// that the view's source names, or created, in files that have it].
+    /// The column with creation times: among rows with equal keys and event timestamps, the one created last wins
+    /// [default: the one that the view's source names, or created, in files that have it].
     #[arg(long, value_name = "COLUMN")]
     created: Option<String>,
     /// Among rows with equal keys and event timestamps, keep the last one in the file.

@@ -22,8 +22,8 @@ pub struct Args {
     /// Where edges connect [default: 127.0.0.1:7071]. With port 0 the system chooses a port.
     #[arg(long, value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
-    /// Found a new cluster with this leader. Without this flag, a leader with an empty directory and other regions in its
-    /// configuration accepts no writes until one of them confirms the cluster or all of them are equally empty.
+    /// Found a new cluster with this leader. Without this flag, a leader with an empty directory and other regions in
+    /// its configuration accepts no writes until one of them confirms the cluster or all of them are equally empty.
     #[arg(long)]
     init: bool,
     /// Add the milliseconds in this file to the clock; for drills.

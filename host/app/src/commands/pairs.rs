@@ -33,8 +33,8 @@ impl Given {
     }
 }
 
-/// Parses `a=1,b=2`, or a JSON object. A comma belongs to the value before it unless another `NAME=` follows. A value that begins
-/// with a double quote is a JSON string if a comma or nothing follows the closing quote.
+/// Parses `a=1,b=2`, or a JSON object. A comma belongs to the value before it unless another `NAME=` follows. A value
+/// that begins with a double quote is a JSON string if a comma or nothing follows the closing quote.
 ///
 /// # Errors
 /// If a name is missing.

@@ -21,9 +21,9 @@ pub struct Args {
     /// A feature service, in place of single features.
     #[arg(long, conflicts_with = "features", value_name = "NAME")]
     service: Option<String>,
-    /// The join keys of one row, for example `origin=ATL,destination=ORD`. Repeat it for more rows. Values are used literally,
-    /// including spaces. Write a value that contains `,NAME=` as a JSON string in double quotes, or the whole row as a JSON
-    /// object.
+    /// The join keys of one row, for example `origin=ATL,destination=ORD`. Repeat it for more rows. Values are used
+    /// literally, including spaces. Write a value that contains `,NAME=` as a JSON string in double quotes, or the
+    /// whole row as a JSON object.
     #[arg(long = "entity", required = true, value_name = "KEY=VALUE,..")]
     entities: Vec<String>,
     /// Request parameters for modules, for example `departure_hour=17`. Once for all rows, or once per row.

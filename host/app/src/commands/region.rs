@@ -1,7 +1,7 @@
 //! `littoral region`: shows and changes the roles of a topology's regions.
 //!
-//! Routers read the topology file and reload it when it changes. Each command changes the file atomically, prints what it did, and
-//! can be repeated.
+//! Routers read the topology file and reload it when it changes. Each command changes the file atomically, prints what
+//! it did, and can be repeated.
 
 use crate::{
     commands::leading,
@@ -80,8 +80,8 @@ enum Action {
 /// Runs the command.
 ///
 /// # Errors
-/// If the file or a region is invalid, or a leader cannot be reached or does not catch up. The file contains the steps done so far,
-/// and the command can be repeated.
+/// If the file or a region is invalid, or a leader cannot be reached or does not catch up. The file contains the steps
+/// done so far, and the command can be repeated.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         let topology = read_topology(&args.topology).map_err(Failure::usage)?;

@@ -23,7 +23,8 @@ pub struct Args {
     /// The topology file [default: edge-config/topology-two-regions.toml].
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
-    /// Where clients connect [default: 127.0.0.1:6560]. With port 0 the system chooses a port, which the ready line prints.
+    /// Where clients connect [default: 127.0.0.1:6560]. With port 0 the system chooses a port, which the ready line
+    /// prints.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Where the DNS responder listens, over UDP and TCP [default: not set; no responder runs].

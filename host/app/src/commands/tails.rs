@@ -1,5 +1,5 @@
-//! `littoral tails`: detached tails. A member keeps records that it had to remove from its log; an edge keeps rows that its leader's log
-//! has lost.
+//! `littoral tails`: detached tails. A member keeps records that it had to remove from its log; an edge keeps rows that
+//! its leader's log has lost.
 
 use crate::{
     commands::target::{Target, failed},

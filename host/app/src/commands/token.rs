@@ -44,7 +44,8 @@ struct New {
     /// The file of tokens, as `auth.tokens` names it. Created if it does not exist.
     #[arg(long, value_name = "FILE", env = "LITTORAL_AUTH_TOKENS", default_value = "tokens.toml")]
     file: PathBuf,
-    /// A grant, as read, write:fraud or read:default/driver_*. Repeat it for more. Without one, only the policy file grants scopes.
+    /// A grant, as read, write:fraud or read:default/driver_*. Repeat it for more. Without one, only the policy file
+    /// grants scopes.
     #[arg(long = "scope", value_name = "SCOPE[:PROJECT[/PATTERN]]")]
     scopes: Vec<String>,
     /// The project of requests that name none, and of grants that name none.

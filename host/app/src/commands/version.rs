@@ -15,8 +15,8 @@ use std::process::ExitCode;
 /// Shows the version.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Also show the versions of files and protocols that this build writes and reads. Before an upgrade, compare them with
-    /// those of the running build: what the new build writes must be read by the build that it is rolled back to.
+    /// Also show the versions of files and protocols that this build writes and reads. Before an upgrade, compare them
+    /// with those of the running build: what the new build writes must be read by the build that it is rolled back to.
     #[arg(long)]
     formats: bool,
 }

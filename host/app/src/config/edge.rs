@@ -22,8 +22,8 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
-    /// Where operators connect: metrics, status and administration. Default: the door itself if it has no authentication;
-    /// otherwise 127.0.0.1, at the door's port plus 1,000.
+    /// Where operators connect: metrics, status and administration. Default: the door itself if it has no
+    /// authentication; otherwise 127.0.0.1, at the door's port plus 1,000.
     #[serde(default)]
     pub admin_listen: Option<SocketAddr>,
     /// Where edges connect that follow this one; without it, the edge is not a relay.

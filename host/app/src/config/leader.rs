@@ -25,8 +25,8 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
-    /// Where operators connect: metrics, status and administration. Default: the door itself if it has no authentication;
-    /// otherwise 127.0.0.1, at the door's port plus 1,000.
+    /// Where operators connect: metrics, status and administration. Default: the door itself if it has no
+    /// authentication; otherwise 127.0.0.1, at the door's port plus 1,000.
     #[serde(default)]
     pub admin_listen: Option<SocketAddr>,
     /// Where edges connect.
@@ -118,7 +118,8 @@ impl File {
         self.catalogue_home.is_none_or(|home| home == self.leader.region)
     }
 
-    /// Returns the peers that may sign a renewal, or forward it to a node that does: the members, then the catalogue home.
+    /// Returns the peers that may sign a renewal, or forward it to a node that does: the members, then the catalogue
+    /// home.
     pub fn certifiers(&self) -> Vec<String> {
         let members =
             self.members.iter().filter(|member| member.name != self.leader.name).map(|member| member.peer.clone());

@@ -44,8 +44,9 @@ impl Override {
     }
 }
 
-/// Returns the settings among environment variables: `LITTORAL_<SECTION>_<KEY>`, or `LITTORAL_<KEY>` for a key at the top. A
-/// variable that begins with no known section or key is ignored: container platforms set such variables for every service.
+/// Returns the settings among environment variables: `LITTORAL_<SECTION>_<KEY>`, or `LITTORAL_<KEY>` for a key at the
+/// top. A variable that begins with no known section or key is ignored: container platforms set such variables for
+/// every service.
 pub fn from_environment(
     variables: impl Iterator<Item = (String, String)>,
     sections: &[&str],

@@ -23,8 +23,8 @@ impl<'a> Places<'a> {
     /// Returns the line of a key, from 1. If the text does not set the key, returns the line of the innermost section
     /// that would hold it; `None` if the text has no such section either.
     ///
-    /// A key is a path such as `edge.leader.addresses`. In a list of tables, `'us-east'` selects the table of that name, as in
-    /// `regions 'us-east' weight`; otherwise the first one is meant.
+    /// A key is a path such as `edge.leader.addresses`. In a list of tables, `'us-east'` selects the table of that
+    /// name, as in `regions 'us-east' weight`; otherwise the first one is meant.
     pub fn line_of(&self, key: &str) -> Option<usize> {
         let mut parts = key.split(['.', ' ']).filter(|part| !part.is_empty()).peekable();
         let (mut table, mut place) = (self.root.get_ref(), None);

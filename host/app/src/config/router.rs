@@ -26,8 +26,8 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
-    /// Where operators connect: metrics and status, which the door then no longer serves. Default: a door on a loopback address, or
-    /// with `--insecure`, serves them; otherwise 127.0.0.1, at the door's port plus 1,000.
+    /// Where operators connect: metrics and status, which the door then no longer serves. Default: a door on a loopback
+    /// address, or with `--insecure`, serves them; otherwise 127.0.0.1, at the door's port plus 1,000.
     #[serde(default)]
     pub admin_listen: Option<SocketAddr>,
     /// The router: its name, its topology, its bounds.

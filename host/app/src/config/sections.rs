@@ -8,8 +8,8 @@ use littoral_runtime::{
 use serde::Deserialize;
 use std::time::Duration;
 
-/// File descriptors that every node may need besides its log and the connections of its clients and peers: standard streams,
-/// listeners, pollers, snapshots, compiled modules, and the connections that it opens.
+/// File descriptors that every node may need besides its log and the connections of its clients and peers: standard
+/// streams, listeners, pollers, snapshots, compiled modules, and the connections that it opens.
 pub const DESCRIPTORS_OF_EVERY_NODE: u64 = 128;
 
 /// Returns the file descriptors that connections at the door need.
@@ -70,8 +70,8 @@ fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long the node drains after SIGTERM, in milliseconds: its doors serve while it reports that it is not ready, so that
-    /// routers and orchestrators send requests elsewhere. With 0 the doors close at once, as they do on SIGINT.
+    /// How long the node drains after SIGTERM, in milliseconds: its doors serve while it reports that it is not ready,
+    /// so that routers and orchestrators send requests elsewhere. With 0 the doors close at once, as they do on SIGINT.
     pub notice_ms: u64,
     /// How long requests may continue once the doors have closed, in milliseconds.
     pub grace_ms: u64,

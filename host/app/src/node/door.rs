@@ -118,7 +118,8 @@ pub fn default_admin(door: SocketAddr) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// Starts authentication, if it is configured. Without it, the door is open on loopback, and elsewhere with `--insecure`.
+/// Starts authentication, if it is configured. Without it, the door is open on loopback, and elsewhere with
+/// `--insecure`.
 fn guard(tasks: &mut Tasks, config: &littoral_auth::Config, door: SocketAddr) -> Result<Guard, Failure> {
     let is_loopback = is_loopback(door);
     let trust = Trust { everyone: !config.is_on() && is_loopback, ..config.trust.clone() };

@@ -1,7 +1,7 @@
 //! A wall clock that is wrong on purpose, for drills.
 //!
-//! Neither a configuration key nor an environment variable sets it, only a hidden flag that drills give to their nodes. So a
-//! deployed node cannot get it by accident.
+//! Neither a configuration key nor an environment variable sets it, only a hidden flag that drills give to their nodes.
+//! So a deployed node cannot get it by accident.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,8 +15,9 @@ use std::{
 /// How often the file is read.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Returns a clock in milliseconds since 1970 that differs from the wall clock by the number in the file. The file is read again and
-/// again while the process runs; one that is missing or holds no number changes nothing. Requires a tokio runtime.
+/// Returns a clock in milliseconds since 1970 that differs from the wall clock by the number in the file. The file is
+/// read again and again while the process runs; one that is missing or holds no number changes nothing. Requires a
+/// tokio runtime.
 pub fn wrong_by(file: PathBuf) -> Arc<dyn Fn() -> u64 + Send + Sync> {
     let offset = Arc::new(AtomicI64::new(read(&file).unwrap_or_default()));
     tracing::warn!(file = %file.display(), "this node's clock is wrong on purpose, by the milliseconds in a file");

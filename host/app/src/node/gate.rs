@@ -1,5 +1,5 @@
-//! Authenticates the clients on whose behalf edges write at a leader: an edge is less trusted than its leader, so the leader verifies
-//! each client's own credential again.
+//! Authenticates the clients on whose behalf edges write at a leader: an edge is less trusted than its leader, so the
+//! leader verifies each client's own credential again.
 
 use littoral_auth::{Access, Authenticator, Scope, authorize};
 use littoral_feed::server::Gate;

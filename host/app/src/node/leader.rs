@@ -1,4 +1,5 @@
-//! A leader: log and state, sandbox, peer listener, door. Alone, or as one of the members that keep a region's log together.
+//! A leader: log and state, sandbox, peer listener, door. Alone, or as one of the members that keep a region's log
+//! together.
 
 use crate::{
     config::{leader::File, lease::Lease},
@@ -104,7 +105,8 @@ async fn alone(
     Ok(Arc::new(leader))
 }
 
-/// Starts a member. When it stops, it releases its lease, so that the other members need not wait for the lease to expire.
+/// Starts a member. When it stops, it releases its lease, so that the other members need not wait for the lease to
+/// expire.
 async fn member(
     environment: Environment,
     config: littoral_leader::Config,

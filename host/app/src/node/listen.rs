@@ -10,8 +10,8 @@ const TAKEN_MAX: Duration = Duration::from_secs(4);
 /// How often binding is retried.
 const TAKEN_EVERY: Duration = Duration::from_millis(100);
 
-/// Listens on an address; with port 0 the system chooses. Returns the listener and its address. Waits for a port that is in use,
-/// because the previous process may still be draining.
+/// Listens on an address; with port 0 the system chooses. Returns the listener and its address. Waits for a port that
+/// is in use, because the previous process may still be draining.
 ///
 /// # Errors
 /// When the address is in use, not this host's, or not permitted; `key` is the setting that changes it.

@@ -74,8 +74,8 @@ impl Tasks {
     }
 }
 
-/// Runs a node: `start` creates its components, opens its doors and prints the ready line. The node then serves until a signal
-/// stops it.
+/// Runs a node: `start` creates its components, opens its doors and prints the ready line. The node then serves until a
+/// signal stops it.
 ///
 /// # Errors
 /// When it does not start, or a task that it needs ends.

@@ -30,8 +30,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Returns the source of a file, or of the defaults without one, with what overrides it. `running` are the settings that were
-    /// read from it for the start.
+    /// Returns the source of a file, or of the defaults without one, with what overrides it. `running` are the settings
+    /// that were read from it for the start.
     pub fn new<F: load::File>(
         path: Option<PathBuf>,
         overrides: Vec<Override>,

@@ -18,8 +18,8 @@ const CREATED: &str = "created";
 pub(super) enum Door {
     /// `/push`: the frame has the columns of the source.
     Push,
-    /// `/write-to-online-store`: Feast's SDK renames the time columns to `event_timestamp` and `created`. Other clients send the
-    /// names of the source.
+    /// `/write-to-online-store`: Feast's SDK renames the time columns to `event_timestamp` and `created`. Other clients
+    /// send the names of the source.
     Write,
 }
 
@@ -61,7 +61,8 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Returns the column of this name in the view: the column of that name, or the one that the source's field mapping maps to it.
+    /// Returns the column of this name in the view: the column of that name, or the one that the source's field mapping
+    /// maps to it.
     pub(super) fn get(&self, name: &str) -> Result<Option<&'a [Cell<'a>]>, Failure> {
         Ok(self.find(name)?.map(|(_, cells)| cells))
     }

@@ -61,7 +61,8 @@ impl Block {
         self.nulls.set(self.nulls.get() + nulls);
     }
 
-    /// Returns the number of values with each status, in the order of [`Status`], if the answer has this number of the lookup's columns.
+    /// Returns the number of values with each status, in the order of [`Status`], if the answer has this number of the
+    /// lookup's columns.
     pub(super) fn counts(&self, columns: u64) -> [u64; Self::STATUSES] {
         let nulls = self.nulls.get();
         let mut counts = self.rows.map(|rows| rows * columns);

@@ -64,8 +64,8 @@ fn node_status(state: &State) -> NodeStatus {
     status
 }
 
-/// Answers whether the node may serve. The answer also shows whether it accepts writes and whether its data is fresh. Neither is a
-/// reason to send reads elsewhere, as no other node may be better.
+/// Answers whether the node may serve. The answer also shows whether it accepts writes and whether its data is fresh.
+/// Neither is a reason to send reads elsewhere, as no other node may be better.
 pub(super) fn ready(state: &State) -> Result<Answer, Failure> {
     let status = node_status(state);
     if !status.ready {

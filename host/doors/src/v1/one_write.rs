@@ -4,7 +4,8 @@ use super::rows::push_key;
 use crate::json::{push_int, push_text, push_value};
 use littoral_model::{event_time::EventTime, row_body, version::Version, view::FeatureView};
 
-/// Appends the members `view` and `key` of a row. They are null and empty for a view that was dropped, as its keys have no names.
+/// Appends the members `view` and `key` of a row. They are null and empty for a view that was dropped, as its keys have
+/// no names.
 pub(super) fn push_row(out: &mut Vec<u8>, view: Option<&FeatureView>, key: &[u8]) {
     out.extend_from_slice(b"\"view\":");
     match view {
@@ -18,8 +19,8 @@ pub(super) fn push_row(out: &mut Vec<u8>, view: Option<&FeatureView>, key: &[u8]
     out.push(b'}');
 }
 
-/// Appends the members of a write, without braces. A deletion has no values. The values of a view that was dropped are left out, as
-/// they have no names.
+/// Appends the members of a write, without braces. A deletion has no values. The values of a view that was dropped are
+/// left out, as they have no names.
 pub(super) fn push(
     out: &mut Vec<u8>,
     version: Version,

@@ -33,7 +33,8 @@ pub const WHILE: Duration = Duration::from_millis(400);
 
 pub const READ: &str = r#"{"features":["v:f"],"entities":{"id":[1]}}"#;
 
-/// A node with one view and no rows. It answers reads when the test allows it, never reaches a token, and panics in `status`.
+/// A node with one view and no rows. It answers reads when the test allows it, never reaches a token, and panics in
+/// `status`.
 pub struct Slow {
     catalogue: Arc<Catalogue>,
     /// The number of reads that have begun.

@@ -109,8 +109,9 @@ async fn large_bodies_share_a_budget_and_small_ones_need_none() {
         large.send(&vec![b' '; MIB / 2]).await;
         large.answer().await
     };
-    // Until the door has read all that the slow client sent, the budget suffices for another body. That body can also use the
-    // bytes that the slow one needs next: the door then rejects the slow one, and another slow one has to replace it.
+    // Until the door has read all that the slow client sent, the budget suffices for another body. That body can also
+    // use the bytes that the slow one needs next: the door then rejects the slow one, and another slow one has to
+    // replace it.
     let budget_is_used = async {
         let mut slow = lacks_one_byte().await;
         loop {

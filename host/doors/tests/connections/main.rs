@@ -1,4 +1,5 @@
-//! Clients that are slow, silent, broken or too many, over real sockets: each receives an error or is disconnected, and others are served.
+//! Clients that are slow, silent, broken or too many, over real sockets: each receives an error or is disconnected, and
+//! others are served.
 
 mod browsers;
 mod clients;

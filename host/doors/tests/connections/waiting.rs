@@ -45,7 +45,8 @@ async fn reads_that_wait_for_freshness_take_no_slot_of_others_and_end_with_their
     assert!(rejected.text.contains("littoral-error: too_many_waiting"), "{}", rejected.text);
     assert!(rejected.text.contains("retry-after: 1"), "{}", rejected.text);
     assert_eq!(door.connect().await.ask(&read()).await.status, 200);
-    // A client that disconnects frees its slot, even if its next request has already arrived, behind which the end is not visible.
+    // A client that disconnects frees its slot, even if its next request has already arrived, behind which the end is
+    // not visible.
     drop(waiting.pop());
     waiting.push(waits(&door, &(far_read() + &far_read())).await);
     drop(waiting.pop());

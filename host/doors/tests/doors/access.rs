@@ -1,4 +1,5 @@
-//! Who may do what at a door: credentials, scopes by view, headers that need trust, and the listener for administration.
+//! Who may do what at a door: credentials, scopes by view, headers that need trust, and the listener for
+//! administration.
 
 use crate::{
     node::MemoryNode,

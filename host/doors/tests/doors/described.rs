@@ -1,5 +1,5 @@
-//! Requests and answers against the OpenAPI document. Every exchange of these tests is checked, because `stand::Door::send` calls
-//! [`check`].
+//! Requests and answers against the OpenAPI document. Every exchange of these tests is checked, because
+//! `stand::Door::send` calls [`check`].
 
 use crate::{
     node::MemoryNode,

@@ -1,7 +1,7 @@
 //! Every kind of value with its extremes, through every way in, into every type: one outcome each.
 //!
-//! The ways are rows as JSON under `/v1`, Feast's `/push` and `/write-to-online-store`, an Arrow stream, a Parquet file, and, for
-//! what can be a join key, an entity of a read.
+//! The ways are rows as JSON under `/v1`, Feast's `/push` and `/write-to-online-store`, an Arrow stream, a Parquet
+//! file, and, for what can be a join key, an entity of a read.
 
 use crate::{
     node::MemoryNode,

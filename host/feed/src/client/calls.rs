@@ -128,7 +128,8 @@ impl CallClient {
         self.0.pending.0.lock().ended.is_none()
     }
 
-    /// Reads rows at the leader. With [`Consistency::Replica`] a relay in between may answer, as of what it has applied.
+    /// Reads rows at the leader. With [`Consistency::Replica`] a relay in between may answer, as of what it has
+    /// applied.
     ///
     /// # Errors
     /// The leader's error, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
@@ -141,8 +142,8 @@ impl CallClient {
         }
     }
 
-    /// Reads rows from a majority of the regions' leaders, including the called one, which waits for the others up to `wait_max`.
-    /// The answer lists the regions that answered.
+    /// Reads rows from a majority of the regions' leaders, including the called one, which waits for the others up to
+    /// `wait_max`. The answer lists the regions that answered.
     ///
     /// # Errors
     /// [`ReadError::QuorumNotReached`], and those of [`CallClient::read`].

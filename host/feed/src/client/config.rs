@@ -19,8 +19,8 @@ pub struct Config {
     pub call_timeout_ms: u64,
     /// How long the upload or download of a module may take, in milliseconds. Default: 60000.
     pub module_timeout_ms: u64,
-    /// How long the feed may be silent before it counts as lost, in milliseconds. The leader answers pings at once and sends
-    /// heartbeats, so silence means a dead host or network. Default: 2000.
+    /// How long the feed may be silent before it counts as lost, in milliseconds. The leader answers pings at once and
+    /// sends heartbeats, so silence means a dead host or network. Default: 2000.
     pub silence_timeout_ms: u64,
     /// How many calls may wait for their reply; further ones fail as overload. Default: 4096.
     pub calls_in_flight_max: usize,

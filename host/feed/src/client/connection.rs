@@ -60,8 +60,8 @@ pub async fn connect(config: &Config) -> Result<Connection, Error> {
     connect_from(config, 0).await.map(|(connection, _)| connection)
 }
 
-/// Like [`connect`], but begins with the address at this index, modulo their number, and also returns the index of the one that
-/// answered. An address may answer and still not be the right one.
+/// Like [`connect`], but begins with the address at this index, modulo their number, and also returns the index of the
+/// one that answered. An address may answer and still not be the right one.
 ///
 /// # Errors
 /// As [`connect`].
@@ -78,8 +78,8 @@ pub async fn connect_from(config: &Config, first: usize) -> Result<(Connection, 
     Err(last)
 }
 
-/// Opens the feed and the stream of calls over an open transport: TCP, or TLS over it. `authority` names the leader in requests and
-/// errors.
+/// Opens the feed and the stream of calls over an open transport: TCP, or TLS over it. `authority` names the leader in
+/// requests and errors.
 ///
 /// # Errors
 /// [`Error::Connect`], [`Error::Refused`].

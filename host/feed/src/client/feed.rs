@@ -39,8 +39,8 @@ impl FeedSender {
     /// Sends a message without waiting.
     ///
     /// # Errors
-    /// [`Error::Broken`] if the stream has ended; [`Error::Stalled`] if the leader does not read and the bound is reached;
-    /// [`Error::Wire`] for a hello that is too long.
+    /// [`Error::Broken`] if the stream has ended; [`Error::Stalled`] if the leader does not read and the bound is
+    /// reached; [`Error::Wire`] for a hello that is too long.
     pub fn send(&self, message: &Upstream) -> Result<(), Error> {
         let push = match self.version {
             v3::VERSION => v3::push_upstream,
@@ -64,9 +64,9 @@ impl FeedReceiver {
         Self { inbox, version, silence_timeout, quiet_since: None, heard: 0, _guard: guard }
     }
 
-    /// Returns the next message; `None` if the leader has ended the stream. Blocks of rows and records share the memory in which
-    /// they arrived. Cancellation-safe. If this is not called, at most HTTP/2's window accumulates; then the leader waits, and
-    /// finally disconnects the subscriber.
+    /// Returns the next message; `None` if the leader has ended the stream. Blocks of rows and records share the memory
+    /// in which they arrived. Cancellation-safe. If this is not called, at most HTTP/2's window accumulates; then the
+    /// leader waits, and finally disconnects the subscriber.
     ///
     /// # Errors
     /// [`Error::Wire`], [`Error::Broken`], [`Error::Silent`].
@@ -78,7 +78,8 @@ impl FeedReceiver {
             let since = *self.quiet_since.get_or_insert_with(Instant::now);
             let Ok(next) = timeout_at(since + self.silence_timeout, self.inbox.next()).await else {
                 if self.inbox.heard() != self.heard {
-                    // A part of a long message arrived: on a slow link a message may take longer than the leader may be silent.
+                    // A part of a long message arrived: on a slow link a message may take longer than the leader may be
+                    // silent.
                     continue;
                 }
                 return Err(Error::Silent { waited_ms: self.silence_timeout.as_millis() as u64 });

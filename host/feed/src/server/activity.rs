@@ -52,8 +52,8 @@ impl Activity {
 }
 
 impl OpenStream {
-    /// Ends the whole connection at once. A peer that does not read cannot be notified, and its stream cannot be closed while its
-    /// window is full. Only closing the connection frees the memory that waits for it.
+    /// Ends the whole connection at once. A peer that does not read cannot be notified, and its stream cannot be closed
+    /// while its window is full. Only closing the connection frees the memory that waits for it.
     pub(crate) fn cut_connection(&self) {
         self.0.cut.cancel();
     }

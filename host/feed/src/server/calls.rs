@@ -126,8 +126,8 @@ fn read_local(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAn
     if source.read_local(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
 }
 
-/// Carries out a call on behalf of its client, if it has one. A node without a gate leaves the check to the node that it forwards the
-/// call to.
+/// Carries out a call on behalf of its client, if it has one. A node without a gate leaves the check to the node that
+/// it forwards the call to.
 async fn on_behalf(shared: &Shared, region: Option<Region>, call: Call, caller: Option<Caller>) -> Answer {
     let caller = match &shared.gate {
         Some(gate) if gate::is_guarded(&call) => match gate.check(caller, &call).await {

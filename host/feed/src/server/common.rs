@@ -1,5 +1,5 @@
-//! Encoded messages that all subscribers receive: the catalogue and the newest checkpoint. Each is encoded once and shared by all
-//! streams.
+//! Encoded messages that all subscribers receive: the catalogue and the newest checkpoint. Each is encoded once and
+//! shared by all streams.
 //!
 //! With a thousand views each has several megabytes, which every stream would otherwise hold for itself.
 
@@ -34,8 +34,8 @@ impl Common {
     }
 }
 
-/// Returns the encoded `value`, and keeps it until another value is requested. The lock is held while it is encoded, so that
-/// sessions that need the same value wait for it.
+/// Returns the encoded `value`, and keeps it until another value is requested. The lock is held while it is encoded, so
+/// that sessions that need the same value wait for it.
 fn encoded<T>(
     kept: &Mutex<Option<(Arc<T>, Bytes)>>,
     value: &Arc<T>,

@@ -9,8 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The longest time between two heartbeats to a subscriber, in milliseconds. Pings are answered at once in addition. Default:
-    /// 100.
+    /// The longest time between two heartbeats to a subscriber, in milliseconds. Pings are answered at once in
+    /// addition. Default: 100.
     pub heartbeat_ms: u32,
     /// The maximum number of subscribers; further ones are rejected with status 503. With TLS, one node may have as
     /// many as it leaves free. Default: 512.
@@ -20,17 +20,17 @@ pub struct Config {
     pub connections_max: usize,
     /// How many bytes may wait for one subscriber until they are written to its socket. Default: 4 MiB.
     pub subscriber_bytes_max: usize,
-    /// How many bytes may wait for all subscribers together, plus one frame of each. Half of it is guaranteed to them in equal
-    /// shares, so that subscribers that do not read leave enough memory to the others. Bytes that all subscribers receive from the
-    /// same memory do not count. Default: 128 MiB.
+    /// How many bytes may wait for all subscribers together, plus one frame of each. Half of it is guaranteed to them
+    /// in equal shares, so that subscribers that do not read leave enough memory to the others. Bytes that all
+    /// subscribers receive from the same memory do not count. Default: 128 MiB.
     pub subscribers_bytes_max: usize,
     /// How long a subscriber may leave its bound or the common one exhausted before it is disconnected, in
     /// milliseconds. It may resume. The publisher sees that the subscriber reads only after half of HTTP/2's window, 2
     /// MiB, has arrived. So a link that carries less than that in this time never completes a long snapshot. Default:
     /// 30000, for 70 KB a second.
     pub slow_timeout_ms: u64,
-    /// How long a peer may be silent before it is disconnected, in milliseconds; subscribers send pings continuously. Also bounds
-    /// how long a connection may have no stream. Default: 10000.
+    /// How long a peer may be silent before it is disconnected, in milliseconds; subscribers send pings continuously.
+    /// Also bounds how long a connection may have no stream. Default: 10000.
     pub idle_timeout_ms: u64,
     /// How long a subscriber may take to send its hello, in milliseconds. Default: 5000.
     pub hello_timeout_ms: u64,
@@ -45,15 +45,16 @@ pub struct Config {
     pub calls_bytes_max: usize,
     /// How many bytes of replies may wait for one connection. Default: 8 MiB.
     pub answers_bytes_max: usize,
-    /// How many bytes of replies may wait for all connections together, plus one reply of each. Half of it is guaranteed to them in
-    /// equal shares. Default: 256 MiB.
+    /// How many bytes of replies may wait for all connections together, plus one reply of each. Half of it is
+    /// guaranteed to them in equal shares. Default: 256 MiB.
     pub all_answers_bytes_max: usize,
-    /// The views that edges and relays may read, by the identity in their certificate. Default: none; each may read all views.
+    /// The views that edges and relays may read, by the identity in their certificate. Default: none; each may read all
+    /// views.
     pub grants: Vec<ViewGrant>,
 }
 
-/// `[[feed.grants]]`: nodes, and views that they may read. Once there is a grant, an edge or a relay may read only what its grants
-/// list.
+/// `[[feed.grants]]`: nodes, and views that they may read. Once there is a grant, an edge or a relay may read only what
+/// its grants list.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewGrant {

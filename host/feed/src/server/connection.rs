@@ -64,8 +64,8 @@ pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) 
             let Some(_share) = shared.peers.admit(&peer, &node, shared.config.connections_max) else { return };
             tokio::select! {
                 () = serve_as(stream, peer.clone(), shared, rights.clone(), node) => {}
-                // A stolen key is useless once its certificate has expired, over an open connection too. The peer resumes with
-                // the next one.
+                // A stolen key is useless once its certificate has expired, over an open connection too. The peer
+                // resumes with the next one.
                 () = tokio::time::sleep(expires) => {
                     tracing::info!(%peer, %rights, "closed a peer's connection: the certificate that opened it has expired");
                 }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 /// How long to wait when no file descriptors are available. They become available as connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves the feed and calls until `shutdown`. Then every subscriber is notified, running calls are answered, and connections are
-/// closed.
+/// Serves the feed and calls until `shutdown`. Then every subscriber is notified, running calls are answered, and
+/// connections are closed.
 pub async fn serve(listener: TcpListener, source: Arc<dyn FeedSource>, config: Config, shutdown: CancellationToken) {
     serve_shared(listener, Shared::new(source, config, shutdown)).await;
 }

@@ -1,7 +1,7 @@
 //! One subscriber's session: hello, a snapshot if needed, the tail, heartbeats.
 //!
-//! Three loops run concurrently in one task: they receive the subscriber's messages, send the snapshot and records, and send
-//! heartbeats. They share the outbox, which is bounded, and the protocol's session, which makes the decisions.
+//! Three loops run concurrently in one task: they receive the subscriber's messages, send the snapshot and records, and
+//! send heartbeats. They share the outbox, which is bounded, and the protocol's session, which makes the decisions.
 
 use super::{Shared, activity::OpenStream, policy::Peer, residency, snapshot::Blocks};
 use crate::source::{FeedSource, SourceRole};
@@ -220,8 +220,8 @@ async fn greet(
         return Err(no_data());
     }
     let same_log = publisher.is_same_log(hello);
-    // The tail may continue after the subscriber's position, or after the record at which its copy of this log forked from this
-    // one.
+    // The tail may continue after the subscriber's position, or after the record at which its copy of this log forked
+    // from this one.
     let mut chains = Vec::new();
     if same_log {
         let (stands, fork) = (hello.resume.map(|resume| resume.position.lsn), publisher.fork(hello));
@@ -362,8 +362,8 @@ impl Session<'_> {
             // A timeout is as good a reason as a ping.
             let _ = timeout(heartbeat, self.pinged.notified()).await;
             metrics::gauge!("littoral_feed_waiting_bytes").set(self.shared.waiting_bytes() as f64);
-            // Take the echo before reading the role: a node that is still the leader after the ping arrived was the leader when the
-            // ping was sent, and no other node has acknowledged anything in between.
+            // Take the echo before reading the role: a node that is still the leader after the ping arrived was the
+            // leader when the ping was sent, and no other node has acknowledged anything in between.
             let echo = self.state.lock().echo();
             let (behind, leader_lost) = match self.source().source_role() {
                 SourceRole::Leader => (Some(Duration::ZERO), false),
@@ -437,7 +437,8 @@ impl Session<'_> {
                 },
                 _ => block,
             };
-            // A record past the checked head may begin a life of the log, and the subscriber would attribute it to the life before.
+            // A record past the checked head may begin a life of the log, and the subscriber would attribute it to the
+            // life before.
             let block = match block.last > seen.lsn && block.first <= seen.lsn {
                 true => RecordBlock {
                     bytes: records::through(&block.bytes, block.first, seen.lsn).map_err(log_error)?,

@@ -17,7 +17,8 @@ pub(crate) struct Blocks {
     /// `None` while a block is being encoded, and after that has failed.
     rest: Option<Rest>,
     bytes: usize,
-    /// Limits how many blocks are encoded at once: when many subscribers join together, the others must still get CPU time.
+    /// Limits how many blocks are encoded at once: when many subscribers join together, the others must still get CPU
+    /// time.
     makers: Arc<Semaphore>,
 }
 
@@ -37,8 +38,9 @@ impl Blocks {
         Self { rest: Some(Rest { rows: Box::new(chunks.flatten()), filter }), bytes, makers }
     }
 
-    /// Returns the next block; `None` after the last one. It is encoded on a blocking thread, because copying a shard of a large
-    /// table takes too long for a task. Nothing is encoded ahead, so a subscriber that does not read holds no block.
+    /// Returns the next block; `None` after the last one. It is encoded on a blocking thread, because copying a shard
+    /// of a large table takes too long for a task. Nothing is encoded ahead, so a subscriber that does not read holds
+    /// no block.
     ///
     /// # Errors
     /// When a row cannot be encoded; there are no further blocks then.
@@ -54,7 +56,8 @@ impl Blocks {
         });
         let (rest, block) = match made.await {
             Ok(made) => made,
-            // The source has panicked. Report that: at a normal end the subscriber would treat the rows so far as all rows.
+            // The source has panicked. Report that: at a normal end the subscriber would treat the rows so far as all
+            // rows.
             Err(error) => return Some(Err(error.to_string())),
         };
         self.rest = Some(rest);

@@ -20,8 +20,8 @@ const GIVES_WAY: usize = 1 << (usize::BITS - 1);
 /// How long a connection counts as used after a request. Most clients keep an idle connection no longer.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// A connection. It is idle while no request runs and its client reads what it is sent: also before its first request, while a head is incomplete, and
-/// during its TLS handshake.
+/// A connection. It is idle while no request runs and its client reads what it is sent: also before its first request,
+/// while a head is incomplete, and during its TLS handshake.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) group: Group,

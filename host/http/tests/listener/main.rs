@@ -26,8 +26,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Long enough on a busy machine for anything that should happen at once.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Answers with the identity of the client. A request to `/hold` waits while the test holds it, `/id` is answered with the id of the
-/// request, and `/panic` panics. `/health` is vital.
+/// Answers with the identity of the client. A request to `/hold` waits while the test holds it, `/id` is answered with
+/// the id of the request, and `/panic` panics. `/health` is vital.
 #[derive(Clone)]
 struct Answers {
     budget: BodyBudget,

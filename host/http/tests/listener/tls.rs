@@ -1,4 +1,5 @@
-//! A listener with TLS: the identity of the client in every request, and clients that stop in the middle of a handshake.
+//! A listener with TLS: the identity of the client in every request, and clients that stop in the middle of a
+//! handshake.
 
 use crate::{Answers, SOON, limits};
 use littoral_http::{Limits, Process, serve};

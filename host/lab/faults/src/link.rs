@@ -1,7 +1,8 @@
-//! A link in user space: forwards TCP connections from an address to a target, under conditions that can change at any time.
+//! A link in user space: forwards TCP connections from an address to a target, under conditions that can change at any
+//! time.
 //!
-//! Memory is bounded: with [`Lane::queue_bytes`] in flight the link stops reading, so that backpressure passes through it. Jitter
-//! comes from a seed. Bytes are never reordered, as in TCP.
+//! Memory is bounded: with [`Lane::queue_bytes`] in flight the link stops reading, so that backpressure passes through
+//! it. Jitter comes from a seed. Bytes are never reordered, as in TCP.
 
 mod conditions;
 mod connection;
@@ -61,8 +62,8 @@ struct Inner {
 }
 
 impl Link {
-    /// Starts a link without faults that forwards from `listen` to the target. With port 0 the system chooses. Requires a tokio
-    /// runtime.
+    /// Starts a link without faults that forwards from `listen` to the target. With port 0 the system chooses. Requires
+    /// a tokio runtime.
     ///
     /// # Errors
     /// When it cannot listen there.
@@ -143,7 +144,8 @@ impl Link {
         });
     }
 
-    /// Partitions: nothing passes in these directions. Connections stay open, and no new one opens, which needs both directions.
+    /// Partitions: nothing passes in these directions. Connections stay open, and no new one opens, which needs both
+    /// directions.
     pub fn cut(&self, side: Side) {
         self.hold(side);
         self.change(|conditions| conditions.newcomers = Newcomers::Unanswered);
@@ -154,7 +156,8 @@ impl Link {
         self.change(|conditions| conditions.newcomers = Newcomers::Refused);
     }
 
-    /// Ends holding, partitioning and refusing. Latency, jitter and limits remain; half-open connections stay half-open.
+    /// Ends holding, partitioning and refusing. Latency, jitter and limits remain; half-open connections stay
+    /// half-open.
     pub fn heal(&self) {
         self.change(|conditions| {
             for lane in conditions.lanes_mut(Side::Both) {
@@ -169,14 +172,14 @@ impl Link {
         self.decide(Fate::Reset)
     }
 
-    /// Makes all open connections half-open for good: bytes in these directions vanish, and so does the end of the stream. New
-    /// connections are unaffected. Returns how many.
+    /// Makes all open connections half-open for good: bytes in these directions vanish, and so does the end of the
+    /// stream. New connections are unaffected. Returns how many.
     pub fn swallow(&self, side: Side) -> usize {
         self.decide(Fate::Swallowed(side))
     }
 
-    /// Closes all open connections at the other end, while the kept end receives nothing more and does not notice. Returns how
-    /// many.
+    /// Closes all open connections at the other end, while the kept end receives nothing more and does not notice.
+    /// Returns how many.
     pub fn orphan(&self, kept: End) -> usize {
         self.decide(Fate::Orphaned(kept))
     }

@@ -1,7 +1,8 @@
 //! Networks of namespaces: sites with a network stack each, connected by links that can be taken down and limited.
 //!
-//! A site reaches the other sites over its *trunk*, through a hub in a namespace of its own. Partitions and limits act on the
-//! trunk. This process reaches a site over its *access* link, like a client beside it, whatever the state of the trunk:
+//! A site reaches the other sites over its *trunk*, through a hub in a namespace of its own. Partitions and limits act
+//! on the trunk. This process reaches a site over its *access* link, like a client beside it, whatever the state of the
+//! trunk:
 //!
 //! ```text
 //!   this process ══ access ══ site west ── trunk ── hub ── trunk ── site east ══ access ══ this process
@@ -43,8 +44,8 @@ const BURST_BYTES: u32 = 64 << 10;
 /// How long a packet may wait for a limited trunk; packets that would wait longer are dropped, as by routers.
 const WAIT_MS_MAX: u32 = 200;
 
-/// A network, at first without sites. Its namespaces are removed when it and all its sites are dropped; the processes in them must
-/// have ended by then.
+/// A network, at first without sites. Its namespaces are removed when it and all its sites are dropped; the processes
+/// in them must have ended by then.
 #[derive(Debug)]
 pub struct Network {
     hub: Arc<Middle>,
@@ -103,7 +104,8 @@ impl Network {
         Hub(self.hub.clone())
     }
 
-    /// Adds a site that is connected to all others. Its name consists of letters, digits and `-`, and is shown by the host's tools.
+    /// Adds a site that is connected to all others. Its name consists of letters, digits and `-`, and is shown by the
+    /// host's tools.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -253,7 +255,8 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // A namespace exists until its last socket is closed, which may take minutes; this process's end is removed now.
+        // A namespace exists until its last socket is closed, which may take minutes; this process's end is removed
+        // now.
         if let Err(error) = batch(None, &[format!("link del {}", self.access_here)]) {
             tracing::warn!(namespace = %self.namespace.0, %error, "cannot remove a site's access link");
         }

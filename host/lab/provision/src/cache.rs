@@ -26,8 +26,8 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(in_project, PathBuf::from)
 }
 
-/// Returns the directory of this name among what is installed: under `$LITTORAL_CACHE`, or under the workspace's `target`.
-/// It may not exist yet.
+/// Returns the directory of this name among what is installed: under `$LITTORAL_CACHE`, or under the workspace's
+/// `target`. It may not exist yet.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     let root = std::env::var_os("LITTORAL_CACHE").map_or_else(|| target().join("littoral-provision"), PathBuf::from);

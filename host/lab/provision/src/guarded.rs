@@ -31,8 +31,8 @@ impl Guarded {
         Ok(Self { child, name: name.to_owned(), log: log.to_owned() })
     }
 
-    /// Returns a command that the system kills when the thread that starts it ends, for programs without `--with-parent`. Without
-    /// `setpriv` it is the plain program.
+    /// Returns a command that the system kills when the thread that starts it ends, for programs without
+    /// `--with-parent`. Without `setpriv` it is the plain program.
     #[must_use]
     pub fn command(program: &Path) -> Command {
         match apt::find("setpriv") {
@@ -68,8 +68,8 @@ impl Guarded {
         let _ = self.child.wait();
     }
 
-    /// Sends it a signal. After [`Signal::STOP`] this returns when all its threads have stopped, which takes a while on a busy host:
-    /// until then it may still answer.
+    /// Sends it a signal. After [`Signal::STOP`] this returns when all its threads have stopped, which takes a while on
+    /// a busy host: until then it may still answer.
     ///
     /// # Errors
     /// When it has ended.

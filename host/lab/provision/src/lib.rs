@@ -1,5 +1,5 @@
-//! What tests and measurements need around the product: servers and Python environments, which are found or installed, the built
-//! executable, and a harness for its processes.
+//! What tests and measurements need around the product: servers and Python environments, which are found or installed,
+//! the built executable, and a harness for its processes.
 //!
 //! Each installation is announced on standard error first. A test whose prerequisite cannot be installed fails, unless
 //! `LITTORAL_SKIP_MISSING=1` is set on a developer's machine ([`missing`]).

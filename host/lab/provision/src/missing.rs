@@ -29,7 +29,8 @@ impl Missing {
 /// Returns the prerequisite, or `None` when it is missing and the test may be skipped, which is announced.
 ///
 /// # Panics
-/// When it is missing and the test must not be skipped: in CI always, elsewhere unless `LITTORAL_SKIP_MISSING=1` is set.
+/// When it is missing and the test must not be skipped: in CI always, elsewhere unless `LITTORAL_SKIP_MISSING=1` is
+/// set.
 pub fn require<T>(test: &str, found: Result<T, Missing>) -> Option<T> {
     match found {
         Ok(thing) => Some(thing),

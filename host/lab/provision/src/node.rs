@@ -45,8 +45,8 @@ pub struct Plan {
     pub flags: Vec<String>,
     /// Further environment.
     pub env: Vec<(String, String)>,
-    /// A launcher in front of the executable, for example to run it in another network. It must `exec` the executable, so that
-    /// signals reach it.
+    /// A launcher in front of the executable, for example to run it in another network. It must `exec` the executable,
+    /// so that signals reach it.
     pub launcher: Vec<OsString>,
 }
 
@@ -61,8 +61,8 @@ pub struct Node {
     pub ready: Ready,
 }
 
-/// Returns a command that runs the executable, through the launcher if there is one. With the argument `--with-parent`, the node ends
-/// when its standard input does.
+/// Returns a command that runs the executable, through the launcher if there is one. With the argument `--with-parent`,
+/// the node ends when its standard input does.
 pub fn command(launcher: &[OsString], executable: &Path) -> Command {
     let mut words = launcher.iter().map(OsString::as_os_str).chain([executable.as_os_str()]);
     let mut command = Command::new(words.next().unwrap_or_default());

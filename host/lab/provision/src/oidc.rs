@@ -1,4 +1,5 @@
-//! An OIDC issuer on this host: a discovery document, a key set, a token endpoint, and keys that rotate. It can misbehave.
+//! An OIDC issuer on this host: a discovery document, a key set, a token endpoint, and keys that rotate. It can
+//! misbehave.
 
 use crate::{apt, missing::Missing};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -24,7 +24,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Installs the package if needed, and starts a provider of tokens for this audience with these scopes, separated by spaces.
+    /// Installs the package if needed, and starts a provider of tokens for this audience with these scopes, separated
+    /// by spaces.
     ///
     /// # Errors
     /// If Node.js or the package cannot be installed, or the provider does not start.

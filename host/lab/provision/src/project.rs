@@ -9,8 +9,8 @@ pub const VARIABLE: &str = "LITTORAL_PROJECT";
 /// A file that exists nowhere but at the project's root.
 const LANDMARK: &str = "edge-config/feature-views.toml";
 
-/// Returns the project's root: `$LITTORAL_PROJECT`, or else the nearest directory with its files at or above the working
-/// directory, or at or above this executable.
+/// Returns the project's root: `$LITTORAL_PROJECT`, or else the nearest directory with its files at or above the
+/// working directory, or at or above this executable.
 ///
 /// # Errors
 /// When there is none, with the places that were searched.

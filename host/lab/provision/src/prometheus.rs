@@ -52,7 +52,8 @@ pub fn promtool(dir: &Path, arguments: &[&str], input: &[u8]) -> Result<Output, 
 }
 
 impl Prometheus {
-    /// Starts one that scrapes these nodes every two seconds and evaluates these rules; installs its Debian package if needed.
+    /// Starts one that scrapes these nodes every two seconds and evaluates these rules; installs its Debian package if
+    /// needed.
     ///
     /// # Errors
     /// When it is missing and cannot be installed, or does not start.

@@ -10,8 +10,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Returns the directory with the programs of an environment that has these packages. Creates the environment if needed,
-/// which takes from seconds to minutes, once per `name`.
+/// Returns the directory with the programs of an environment that has these packages. Creates the environment if
+/// needed, which takes from seconds to minutes, once per `name`.
 ///
 /// # Errors
 /// When Python or the packages cannot be installed.

@@ -23,8 +23,8 @@ pub struct Router {
 }
 
 impl Router {
-    /// Starts a router of this topology, with files in this directory, and waits until its door is open. `config` is its
-    /// configuration without its `role`; the executable is the workspace's unless another is given.
+    /// Starts a router of this topology, with files in this directory, and waits until its door is open. `config` is
+    /// its configuration without its `role`; the executable is the workspace's unless another is given.
     ///
     /// # Errors
     /// When it does not start; the end of its log is in the message.

@@ -25,8 +25,8 @@ impl Appended {
     }
 }
 
-/// Returns how many seconds the same appends take to a file in this directory: the shorter of the times for a growing file and
-/// for a preallocated one, so that neither way of writing a log is compared with a slower floor.
+/// Returns how many seconds the same appends take to a file in this directory: the shorter of the times for a growing
+/// file and for a preallocated one, so that neither way of writing a log is compared with a slower floor.
 ///
 /// # Errors
 /// When a write fails.

@@ -1,5 +1,5 @@
-//! From commit at one region's leader to visible at an edge of another, while 5,000 rows are written per second and a link adds
-//! 20 ms in each direction. The link is in user space and shares the machine.
+//! From commit at one region's leader to visible at an edge of another, while 5,000 rows are written per second and a
+//! link adds 20 ms in each direction. The link is in user space and shares the machine.
 
 use crate::bench::{
     failure::Failure,

@@ -30,7 +30,8 @@ const START_MAX: Duration = Duration::from_secs(90);
 /// The number of runs, of which the best counts.
 const RUNS: usize = 3;
 
-/// Returns the answers per second of the best of three runs. Best, not median: doubts are resolved in favour of the peer.
+/// Returns the answers per second of the best of three runs. Best, not median: doubts are resolved in favour of the
+/// peer.
 ///
 /// # Errors
 /// When there is no environment with Feast, or it does not serve.

@@ -1,6 +1,6 @@
-//! The load generator: one thread, one epoll, many connections with one request in flight each. It shares the machine with the
-//! server that it measures, so it is cheap and yields to the server at peak rate; and it is the same for all servers, because their
-//! figures are compared.
+//! The load generator: one thread, one epoll, many connections with one request in flight each. It shares the machine
+//! with the server that it measures, so it is cheap and yields to the server at peak rate; and it is the same for all
+//! servers, because their figures are compared.
 
 use crate::bench::{failure::Failure, histogram::Latencies};
 use bytes::Bytes;
@@ -36,8 +36,8 @@ pub enum Framing {
 pub enum Pace {
     /// On each connection as soon as the last one is answered: the peak rate.
     Closed,
-    /// At this rate per second, whether or not answers keep up. A request waits while all connections are busy, and its latency
-    /// counts from when it was due.
+    /// At this rate per second, whether or not answers keep up. A request waits while all connections are busy, and its
+    /// latency counts from when it was due.
     Open(f64),
 }
 
@@ -80,8 +80,8 @@ fn sharpen_timers() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
-/// Lets the running thread continue when a response wakes this one: it is mostly the server, which a client on another host would
-/// not interrupt either.
+/// Lets the running thread continue when a response wakes this one: it is mostly the server, which a client on another
+/// host would not interrupt either.
 fn yield_to_servers() {
     // SAFETY: the call reads its argument and accesses no other memory. If it fails, the scheduling stays as it was.
     #[allow(unsafe_code, reason = "no library in the tree has this call")]

@@ -12,8 +12,8 @@ impl Figures {
         median(&self.0)
     }
 
-    /// Returns the ratio to a peer. For figures of the same rounds it is the median of the rounds' ratios: other work on the
-    /// machine comes and goes in seconds, and affects both figures of a round alike.
+    /// Returns the ratio to a peer. For figures of the same rounds it is the median of the rounds' ratios: other work
+    /// on the machine comes and goes in seconds, and affects both figures of a round alike.
     fn over(&self, peer: &Self) -> Option<f64> {
         if self.0.len() == peer.0.len() && peer.0.iter().all(|peer| *peer > 0.0) {
             let ratios: Vec<_> = self.0.iter().zip(&peer.0).map(|(own, peer)| own / peer).collect();

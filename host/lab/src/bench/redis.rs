@@ -1,4 +1,5 @@
-//! The peer Redis 7: MGET of the ten values of one read, under the same load generator and as Redis's own tool reports it.
+//! The peer Redis 7: MGET of the ten values of one read, under the same load generator and as Redis's own tool reports
+//! it.
 
 use crate::bench::{data, failure::Failure};
 use bytes::Bytes;
@@ -57,8 +58,8 @@ impl Peer {
         Ok(Self { server, requests })
     }
 
-    /// Returns the answers per second that Redis's own tool reports for the same work: as many connections, and MGET of ten keys
-    /// that are drawn at random from the same rows' values.
+    /// Returns the answers per second that Redis's own tool reports for the same work: as many connections, and MGET of
+    /// ten keys that are drawn at random from the same rows' values.
     ///
     /// # Errors
     /// When the tool is not installed, or its report is not as expected.

@@ -28,7 +28,8 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 pub struct Setup {
     /// The processes.
     pub cluster: Cluster,
-    /// Runs the tasks of this process: one thread, as the servers need the cores, which always answers the connection's pings.
+    /// Runs the tasks of this process: one thread, as the servers need the cores, which always answers the connection's
+    /// pings.
     pub runtime: Runtime,
     /// Kept as a whole: a leader may consider a peer disconnected when its feed closes.
     connection: Connection,

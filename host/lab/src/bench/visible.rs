@@ -1,8 +1,8 @@
 //! From commit at the leader to visible at an edge, while 10,000 rows are written per second.
 //!
-//! Some of the writes are followed: once such a write is acknowledged, a read at the edge demands its freshness token and waits.
-//! The report has the time from the acknowledgement to that answer, which includes the read's own round trip; the time from the
-//! sending of the write is in the notes.
+//! Some of the writes are followed: once such a write is acknowledged, a read at the edge demands its freshness token
+//! and waits. The report has the time from the acknowledgement to that answer, which includes the read's own round
+//! trip; the time from the sending of the write is in the notes.
 
 use crate::bench::{
     data::{self, Rows},

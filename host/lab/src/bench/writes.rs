@@ -1,7 +1,7 @@
 //! Durable writes, compared with a bare loop that appends the same bytes with the same number of fsyncs.
 //!
-//! Writers call the leader's peer listener over loopback, like edges that forward writes. The leader's counters hold what its log
-//! wrote and how often it synced; the bare loop then does the same on the same file system.
+//! Writers call the leader's peer listener over loopback, like edges that forward writes. The leader's counters hold
+//! what its log wrote and how often it synced; the bare loop then does the same on the same file system.
 
 use crate::bench::{
     appends::{self, Appended},
@@ -26,8 +26,8 @@ const CLIENTS: usize = 64;
 /// Rows of one batch.
 const BATCH: u64 = 1_000;
 
-/// The writer's batches in flight: it sends the next while the last is made durable. More would share an fsync, and so would the
-/// bare loop's.
+/// The writer's batches in flight: it sends the next while the last is made durable. More would share an fsync, and so
+/// would the bare loop's.
 const BATCHES_IN_FLIGHT: usize = 2;
 
 /// How many different writes a writer draws from. Like the bare loop's bytes, they are created before the clock starts.

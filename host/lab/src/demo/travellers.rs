@@ -1,4 +1,5 @@
-//! Clients at real airports: the router sends each to the nearest region, and to the next nearest when that one is lost.
+//! Clients at real airports: the router sends each to the nearest region, and to the next nearest when that one is
+//! lost.
 
 use crate::{
     demo::{equality, regions, stage::Stage, story::Story},

@@ -14,7 +14,8 @@ pub enum Drill {
     RegionLoss,
     /// A region is partitioned from the others and from the router.
     RegionIsolation,
-    /// A region is partitioned and another is promoted, while the partitioned one still accepts writes from clients within it.
+    /// A region is partitioned and another is promoted, while the partitioned one still accepts writes from clients
+    /// within it.
     SplitBrain,
     /// All links to and from a region become slow.
     SlowRegion,
@@ -26,10 +27,11 @@ pub enum Drill {
     HotStandby,
     /// One of several active regions is killed; writes are also acknowledged by another region.
     ActiveActive,
-    /// The clock of a region's leader is wrong: first by a tolerated amount, then by more. The seed decides the direction.
+    /// The clock of a region's leader is wrong: first by a tolerated amount, then by more. The seed decides the
+    /// direction.
     ClockSkew,
-    /// A leader is killed and its log damaged; it refuses to start, and starts over with what the others have. The seed decides the
-    /// kind of damage.
+    /// A leader is killed and its log damaged; it refuses to start, and starts over with what the others have. The seed
+    /// decides the kind of damage.
     LogCorruption,
     /// The member that leads a region is killed; writes are acknowledged by a majority of the members.
     LeaderLoss,

@@ -44,8 +44,8 @@ impl Certs {
         ClientFiles { ca: Some(self.ca.trust_file()), ..ClientFiles::default() }
     }
 
-    /// Issues a certificate to a node, and returns the section of its configuration. `at` is where clients connect. Every node has
-    /// its own copy of the roots, as on a host of its own.
+    /// Issues a certificate to a node, and returns the section of its configuration. `at` is where clients connect.
+    /// Every node has its own copy of the roots, as on a host of its own.
     ///
     /// # Errors
     /// When a file cannot be written.

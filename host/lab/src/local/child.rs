@@ -43,7 +43,8 @@ impl Child {
         Self::start_by(&[], arguments, log).await
     }
 
-    /// Like [`Child::start`], through a launcher that keeps the process's id; an empty one starts the executable directly.
+    /// Like [`Child::start`], through a launcher that keeps the process's id; an empty one starts the executable
+    /// directly.
     ///
     /// # Errors
     /// As [`Child::start`].

@@ -1,7 +1,7 @@
 //! A topology's leaders, edges and router on this machine.
 //!
-//! All connections between regions, and from the router to a region, pass through links with the latencies of the topology. So
-//! regions can be as far apart as in the topology, and can be partitioned.
+//! All connections between regions, and from the router to a region, pass through links with the latencies of the
+//! topology. So regions can be as far apart as in the topology, and can be partitioned.
 
 mod addresses;
 mod configs;
@@ -42,11 +42,13 @@ pub struct Plan {
     pub listen: SocketAddr,
     /// Whether the nodes listen on the topology's addresses. Otherwise the system chooses.
     pub fixed: bool,
-    /// Whether each region runs in a network namespace of its own, where this host allows it. Has no effect with `fixed`.
+    /// Whether each region runs in a network namespace of its own, where this host allows it. Has no effect with
+    /// `fixed`.
     pub apart: bool,
     /// Whether the leaders' clocks can be made wrong.
     pub clocks: bool,
-    /// Whether the router is equally near to all regions, like a router next to each client. Otherwise it is in the first region.
+    /// Whether the router is equally near to all regions, like a router next to each client. Otherwise it is in the
+    /// first region.
     pub router_everywhere: bool,
     /// The times of the leases of regions with members.
     pub lease: Profile,
@@ -151,7 +153,8 @@ impl Regions {
                 region.name, topology.name
             )));
         }
-        // A region's members are partitioned by the links between them; one network for the whole region could not do that.
+        // A region's members are partitioned by the links between them; one network for the whole region could not do
+        // that.
         let has_members = topology.regions.iter().any(|region| !region.members.is_empty());
         let place =
             if plan.apart && !plan.fixed && !has_members { Place::apart(&topology) } else { Place::Loopback(None) };

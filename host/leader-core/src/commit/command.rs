@@ -39,8 +39,8 @@ pub enum LogCommand {
     },
     /// Set the affiliation of the log.
     Affiliate(Affiliation),
-    /// Merge rows and deletions that this region had accepted and its log has lost. They keep their versions, as if they arrived
-    /// late.
+    /// Merge rows and deletions that this region had accepted and its log has lost. They keep their versions, as if
+    /// they arrived late.
     Merge {
         /// The records, encoded as in a log. Other kinds of records are skipped.
         records: Bytes,

@@ -45,7 +45,8 @@ impl Sequencer {
     ) -> Result<Durable, WriteError> {
         let first = building.batch.next_lsn();
         let before = building.pending.known.lives_of(self.region, self.imports.log);
-        // In a rolled-back life two different records may have the same LSN: replicas are known to share only its first record.
+        // In a rolled-back life two different records may have the same LSN: replicas are known to share only its first
+        // record.
         let shared = match rolled_back {
             true => before.starts().last().map_or(Lsn::NONE, |start| start.first),
             false => Lsn(first.0 - 1),
@@ -132,8 +133,8 @@ impl Sequencer {
         Err(WriteError::Invalid(reason))
     }
 
-    /// Adds the rows and the receipt. Returns the last row's LSN and the first row's clock reading; the following rows' readings
-    /// ascend by one.
+    /// Adds the rows and the receipt. Returns the last row's LSN and the first row's clock reading; the following rows'
+    /// readings ascend by one.
     fn push_rows(
         &mut self,
         building: &mut Building,

@@ -12,8 +12,8 @@ use littoral_model::{
 };
 use littoral_wire::records;
 
-/// Returns the changes that make this catalogue equal to the home's, as records of the home. `goes_on` states that the home's log
-/// is the one from which this catalogue comes, and has lost nothing.
+/// Returns the changes that make this catalogue equal to the home's, as records of the home. `goes_on` states that the
+/// home's log is the one from which this catalogue comes, and has lost nothing.
 ///
 /// # Errors
 /// Why the changes are not made, and what to do.
@@ -26,8 +26,8 @@ pub(super) fn changes(
     let all = ours.changes_to(theirs);
     let drops = |change: &CatalogueChange| matches!(change, CatalogueChange::DropView(_));
     let differs = ours.views().any(|view| theirs.view_by_id(view.id).is_some_and(|there| there.name != view.name));
-    // Dropping a view deletes its rows. That is allowed only if the home's log has continued, because the drop would otherwise have
-    // arrived as a record.
+    // Dropping a view deletes its rows. That is allowed only if the home's log has continued, because the drop would
+    // otherwise have arrived as a record.
     if !goes_on && (differs || all.iter().any(drops)) {
         return Err(Fault::Apart(format!(
             "the catalogue home '{home}' lacks views of this region: its log was recreated or restored from an older copy, or \
@@ -38,8 +38,8 @@ pub(super) fn changes(
     import(all, (home, as_of))
 }
 
-/// Returns what this catalogue lacks of a region's catalogue that was copied from it and has changed since: this log was rolled
-/// back. Drops nothing.
+/// Returns what this catalogue lacks of a region's catalogue that was copied from it and has changed since: this log
+/// was rolled back. Drops nothing.
 ///
 /// # Errors
 /// Why the changes are not accepted, and what to do.

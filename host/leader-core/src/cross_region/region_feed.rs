@@ -1,4 +1,5 @@
-//! Processes the messages of another region's leader. No IO: the driver submits the resulting imports and sends replies.
+//! Processes the messages of another region's leader. No IO: the driver submits the resulting imports and sends
+//! replies.
 
 use super::catalogue;
 use crate::{
@@ -27,8 +28,8 @@ use littoral_replica::Table;
 use littoral_wire::{records, rows};
 use std::collections::{BTreeMap, HashMap};
 
-/// If nothing but positions has changed, the position of a region's log is recorded only once per this many of its records. If
-/// every position were recorded, each region would record the other's records of positions, endlessly.
+/// If nothing but positions has changed, the position of a region's log is recorded only once per this many of its
+/// records. If every position were recorded, each region would record the other's records of positions, endlessly.
 const MARK_EVERY: u64 = 10_000;
 
 /// Why a stream must be ended.
@@ -70,8 +71,9 @@ pub enum Step {
         /// The position in its log up to which this region has applied records.
         applied: Position,
     },
-    /// Submit these imports one after the other, after fetching the modules; then call [`RegionFeed::done`]. Call it as soon as
-    /// records are submitted: if one import fails, those after it are rejected. A stream with a failed import must be ended.
+    /// Submit these imports one after the other, after fetching the modules; then call [`RegionFeed::done`]. Call it as
+    /// soon as records are submitted: if one import fails, those after it are rejected. A stream with a failed import
+    /// must be ended.
     Submit {
         /// The imports to make durable.
         imports: Vec<Import>,
@@ -287,7 +289,8 @@ impl RegionFeed {
         let epoch = check.finish()?;
         let mut imports = Vec::new();
         if content || block.last.0 - self.marked.0.min(block.last.0) >= MARK_EVERY {
-            // The carried records come first. They may include the block's own first records, whose repetition is harmless.
+            // The carried records come first. They may include the block's own first records, whose repetition is
+            // harmless.
             let mut bytes: Vec<u8> = std::mem::take(&mut self.carried).into_values().flatten().collect();
             if known.is_empty() {
                 bytes.extend_from_slice(&block.bytes);

@@ -4,8 +4,8 @@ use littoral_model::{position::Position, region::Region};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
 
-/// The position in this log up to which each other region's leader has everything durably, as it reported. A position names the life in
-/// which it was reported: if that life was cut short, a position past the cut no longer counts.
+/// The position in this log up to which each other region's leader has everything durably, as it reported. A position
+/// names the life in which it was reported: if that life was cut short, a position past the cut no longer counts.
 #[derive(Debug)]
 pub(crate) struct ReplicatedPositions(watch::Sender<BTreeMap<Region, Position>>);
 
@@ -20,7 +20,8 @@ impl ReplicatedPositions {
         self.0.borrow().get(&region).copied()
     }
 
-    /// Notes that a region has everything up to `position`. A region that has recreated its log may report less than before.
+    /// Notes that a region has everything up to `position`. A region that has recreated its log may report less than
+    /// before.
     pub(crate) fn note(&self, region: Region, position: Position) {
         self.0.send_if_modified(|positions| positions.insert(region, position) != Some(position));
     }

@@ -1,4 +1,5 @@
-//! Replicates from one other region's leader: connects, submits its records, reports what is durable, and reconnects when the stream ends.
+//! Replicates from one other region's leader: connects, submits its records, reports what is durable, and reconnects
+//! when the stream ends.
 
 use super::{
     link::Link,
@@ -283,7 +284,8 @@ impl Follower {
 
     /// Notes why the stream has ended, and selects the next address.
     fn lost(&mut self, ended: &Ended) {
-        // A member that does not lead rejects the stream: the next address may be the leader's. Otherwise the configured order counts.
+        // A member that does not lead rejects the stream: the next address may be the leader's. Otherwise the
+        // configured order counts.
         let does_not_lead = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
         self.address = if does_not_lead { self.address + 1 } else { 0 };
         let failure = ended.to_string();

@@ -1,5 +1,5 @@
-//! `lease-candidate`: competes for a lease and, while it leads, appends to its own log and acknowledges. Tests and drills kill,
-//! pause and isolate such processes. All candidates record their acknowledgements in one shared file.
+//! `lease-candidate`: competes for a lease and, while it leads, appends to its own log and acknowledges. Tests and
+//! drills kill, pause and isolate such processes. All candidates record their acknowledgements in one shared file.
 
 #![warn(clippy::unwrap_used)]
 

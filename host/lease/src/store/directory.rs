@@ -13,8 +13,8 @@ const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3_600);
 
 /// Opens the lease in this directory, which is created if needed.
 ///
-/// Every claim is durable, and so is its directory, before it is linked under its number: after a loss of power an epoch that a
-/// leader has used must not be begun again.
+/// Every claim is durable, and so is its directory, before it is linked under its number: after a loss of power an
+/// epoch that a leader has used must not be begun again.
 ///
 /// # Errors
 /// When the directory cannot be created or written.

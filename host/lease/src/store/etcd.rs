@@ -1,10 +1,10 @@
 //! A lease in etcd: two keys under a prefix, changed together by transactions.
 //!
-//! The key `claim` is never deleted, so epochs always continue from it. Its modification revision and its value together identify
-//! its state, because revisions start again in an etcd that was wiped. The key `alive` is bound to one of etcd's own leases, which
-//! the holder keeps alive with each renewal. When that expires, etcd deletes `alive`, and any process may claim the lease at once,
-//! even if it has not watched the claim for its term. Etcd's lease lasts a second longer than the claim's term, so it never frees a
-//! claim on which the holder may still act.
+//! The key `claim` is never deleted, so epochs always continue from it. Its modification revision and its value
+//! together identify its state, because revisions start again in an etcd that was wiped. The key `alive` is bound to
+//! one of etcd's own leases, which the holder keeps alive with each renewal. When that expires, etcd deletes `alive`,
+//! and any process may claim the lease at once, even if it has not watched the claim for its term. Etcd's lease lasts a
+//! second longer than the claim's term, so it never frees a claim on which the holder may still act.
 
 mod gateway;
 
@@ -49,8 +49,8 @@ struct KeyValue {
 }
 
 impl Etcd {
-    /// Opens the lease under this prefix. `endpoints` are URLs of etcd's servers; if one does not answer within `timeout`, the next
-    /// is used.
+    /// Opens the lease under this prefix. `endpoints` are URLs of etcd's servers; if one does not answer within
+    /// `timeout`, the next is used.
     ///
     /// # Errors
     /// When the endpoints are not URLs of servers.

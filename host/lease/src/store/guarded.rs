@@ -1,4 +1,5 @@
-//! A store that checks the identity of the underlying store at every access, and remembers it across restarts in a file.
+//! A store that checks the identity of the underlying store at every access, and remembers it across restarts in a
+//! file.
 
 use super::{LeaseStore, Seen, StoreError, Swap, Tag};
 use crate::{
@@ -18,7 +19,8 @@ use std::{
 /// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
-    /// The configured address of the store. If an operator configures another address, the store there is trusted without a check.
+    /// The configured address of the store. If an operator configures another address, the store there is trusted
+    /// without a check.
     address: String,
     /// The store's identity.
     store: StoreId,
@@ -80,8 +82,8 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Guards a store whose identity was `known` before, if any. Without `memory` the identity is remembered only until the process
-    /// ends.
+    /// Guards a store whose identity was `known` before, if any. Without `memory` the identity is remembered only until
+    /// the process ends.
     #[must_use]
     pub fn new(inner: Arc<dyn LeaseStore>, known: Option<StoreId>, memory: Option<Memory>) -> Self {
         let fresh = StoreId(fastrand::u64(..));

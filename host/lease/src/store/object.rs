@@ -56,7 +56,8 @@ impl Object {
         }
     }
 
-    /// Returns the tag of a state. No two claims are equal, so no two states share an ETag, even if it is a hash of the content.
+    /// Returns the tag of a state. No two claims are equal, so no two states share an ETag, even if it is a hash of the
+    /// content.
     fn tag(&self, version: UpdateVersion) -> Result<Tag, StoreError> {
         if version.e_tag.is_none() && version.version.is_none() {
             return Err(self.unavailable("the store returns no ETag for objects, so it cannot hold a lease"));

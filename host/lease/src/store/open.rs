@@ -102,8 +102,8 @@ pub fn check(address: &str) -> Result<(), OpenError> {
     Address::parse(address).map(drop)
 }
 
-/// Opens the store at this address, with S3's endpoint, region and keys from the `AWS_*` variables of the environment. Its identity
-/// is remembered in the file `memory`.
+/// Opens the store at this address, with S3's endpoint, region and keys from the `AWS_*` variables of the environment.
+/// Its identity is remembered in the file `memory`.
 ///
 /// # Errors
 /// [`OpenError`].

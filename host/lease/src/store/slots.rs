@@ -1,8 +1,8 @@
 //! A lease as a chain of files that are only ever created: a directory supports exclusive creation, but no swap.
 //!
-//! State N is the file with number N. A process that knows state N swaps by creating N + 1, which only one process can; the newest
-//! file is the current state. Files are never changed, so a crash at any step leaves the chain unchanged or one file longer, and
-//! every claim in it is complete.
+//! State N is the file with number N. A process that knows state N swaps by creating N + 1, which only one process can;
+//! the newest file is the current state. Files are never changed, so a crash at any step leaves the chain unchanged or
+//! one file longer, and every claim in it is complete.
 //!
 //! Old files are deleted, which creates one danger: a process that was paused since file N was the newest might create
 //! N + 1 again after that was superseded and deleted. Two durations exclude this. A file is kept for
@@ -129,8 +129,8 @@ impl Slots {
         }
     }
 
-    /// Follows the chain from a known state to the newest one. Returns `None` if that takes too long, or if the state's file was
-    /// deleted.
+    /// Follows the chain from a known state to the newest one. Returns `None` if that takes too long, or if the state's
+    /// file was deleted.
     async fn follow(&self, mut from: Newest) -> Result<Option<Newest>, StoreError> {
         loop {
             let asked = (self.clock)();

@@ -135,8 +135,8 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Checks that two candidates never acknowledge at the same time: ordered by time, epochs never decrease, and each belongs to
-    /// one candidate.
+    /// Checks that two candidates never acknowledge at the same time: ordered by time, epochs never decrease, and each
+    /// belongs to one candidate.
     pub fn check(&self) {
         let all = self.acknowledged();
         for pair in all.windows(2) {

@@ -1,8 +1,8 @@
-//! Real processes compete for one lease. They are killed, paused, and deprived of their store; two must never acknowledge at the
-//! same time. The tests print the time from each loss to the next acknowledgement.
+//! Real processes compete for one lease. They are killed, paused, and deprived of their store; two must never
+//! acknowledge at the same time. The tests print the time from each loss to the next acknowledgement.
 //!
-//! The bounds on time are wide, because tests run on busy machines; run `lease-candidate` alone on a machine to see the times of
-//! the profiles.
+//! The bounds on time are wide, because tests run on busy machines; run `lease-candidate` alone on a machine to see the
+//! times of the profiles.
 
 #[path = "../support/mod.rs"]
 mod support;

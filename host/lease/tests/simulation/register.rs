@@ -1,5 +1,6 @@
-//! A simulated store: one claim, replaced as a whole. There is one that all processes share, and for each process an empty one that
-//! answers while the shared one is not mounted. In half of the runs the store lets claims expire by itself, as etcd does.
+//! A simulated store: one claim, replaced as a whole. There is one that all processes share, and for each process an
+//! empty one that answers while the shared one is not mounted. In half of the runs the store lets claims expire by
+//! itself, as etcd does.
 
 use crate::clock::Truth;
 use littoral_lease::{Claim, Seen, Swap, Tag};

@@ -1,7 +1,7 @@
 //! A real S3 server in this process: s3s implements the protocol and checks signatures, and s3s-fs stores the objects.
 //!
-//! It checks the condition of a put and then writes, in two steps, while S3 does so atomically. So requests are processed one at a
-//! time. `LITTORAL_TEST_S3=s3://BUCKET/PREFIX` with the `AWS_*` variables tests another server.
+//! It checks the condition of a put and then writes, in two steps, while S3 does so atomically. So requests are
+//! processed one at a time. `LITTORAL_TEST_S3=s3://BUCKET/PREFIX` with the `AWS_*` variables tests another server.
 
 use s3s::{HttpRequest, HttpResponse, auth::SimpleAuth, service::S3ServiceBuilder};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};

@@ -93,8 +93,8 @@ fn open(storage: &dyn Storage, name: &str) -> Result<(Head, Arc<dyn File>, u64),
     Ok((head, file, len))
 }
 
-/// Iterates over a tail's records in order. Each item is a checked run of records of one epoch. After an error there are no more
-/// items; the items before it are valid.
+/// Iterates over a tail's records in order. Each item is a checked run of records of one epoch. After an error there
+/// are no more items; the items before it are valid.
 #[derive(Debug)]
 pub struct Reader {
     /// The description of the tail.

@@ -54,8 +54,8 @@ pub(crate) fn write(storage: &dyn Storage, segments: &[Segment], tail: &Tail) ->
     Ok(head.describe(name, written?))
 }
 
-/// Returns the first file name that no other tail has. A tail with the same head holds the same records: a crash came between
-/// detaching and cutting, or the cut failed.
+/// Returns the first file name that no other tail has. A tail with the same head holds the same records: a crash came
+/// between detaching and cutting, or the cut failed.
 fn free_name(storage: &dyn Storage, head: &Head) -> Result<String, ReadError> {
     let names = storage.list().map_err(|error| ReadError::io(storage.name(), &error))?;
     let mut copy = 1;

@@ -23,8 +23,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// The moving average of batch sizes covers about this many batches.
 const BATCHES_OF_LATE: usize = 16;
 
-/// From this size on, preallocated space is written instead of zeros. The journalling of newly used space costs little compared
-/// with syncing such a batch, and less than writing zeros, which would compete for the disk.
+/// From this size on, preallocated space is written instead of zeros. The journalling of newly used space costs little
+/// compared with syncing such a batch, and less than writing zeros, which would compete for the disk.
 const LARGE_BATCH: usize = 128 << 10;
 
 impl Embedded {
@@ -64,8 +64,8 @@ impl Embedded {
             let reason = format!("the block ends with record {last} and should end with {}", block.last);
             return Err(AppendError::Broken { at: last.next(), reason });
         }
-        // Make each run durable before the next is begun. Otherwise a crash could leave the second run without the first, and
-        // recovery treats a damaged frame that has a successor as lost data.
+        // Make each run durable before the next is begun. Otherwise a crash could leave the second run without the
+        // first, and recovery treats a damaged frame that has a successor as lost data.
         for run in runs {
             let batch = self.batch_of(&block.bytes[run.range.clone()], &run);
             self.write_frame(&mut writer, batch)?;
@@ -146,8 +146,8 @@ impl Embedded {
         Ok(block)
     }
 
-    /// Returns the file for a frame of `len` bytes, the offset in it, and its salt. Begins a new segment if the last one is full or
-    /// closed.
+    /// Returns the file for a frame of `len` bytes, the offset in it, and its salt. Begins a new segment if the last
+    /// one is full or closed.
     fn room_for(
         &self,
         writer: &mut Writer,
@@ -204,8 +204,8 @@ impl Embedded {
         let named = (|| {
             prepared.file.write_at(0, &header.to_bytes())?;
             prepared.file.sync()?;
-            // From here on the file may be found under its name, and recovery would treat later frames in the old file as
-            // superseded: a failure must not lead back to writing there.
+            // From here on the file may be found under its name, and recovery would treat later frames in the old file
+            // as superseded: a failure must not lead back to writing there.
             writer.closed = true;
             self.storage.rename(&prepared.name, &name)
         })();
@@ -248,8 +248,8 @@ impl Embedded {
         }
     }
 
-    /// Drops full segments from the page cache. Only subscribers that lag behind the log's own cache read them. The memory is more
-    /// useful for rows and for the next segment.
+    /// Drops full segments from the page cache. Only subscribers that lag behind the log's own cache read them. The
+    /// memory is more useful for rows and for the next segment.
     pub(super) fn drop_pages_of_full_segments(&self) {
         let mut dropped = self.pages_dropped.lock();
         let full: Vec<_> = {

@@ -1,8 +1,9 @@
 //! Cutting off the end of a log.
 //!
-//! First the records that will be removed are written durably to a detached tail. Then the segment that will be the last one is
-//! written again, without them, next to the old one: no remaining record is overwritten, and readers of the old file can continue.
-//! Then the cut is decided ([`crate::intent`]). From that moment the log is cut, even if work on the disk remains.
+//! First the records that will be removed are written durably to a detached tail. Then the segment that will be the
+//! last one is written again, without them, next to the old one: no remaining record is overwritten, and readers of the
+//! old file can continue. Then the cut is decided ([`crate::intent`]). From that moment the log is cut, even if work on
+//! the disk remains.
 
 use super::{Embedded, Writer, read};
 use crate::{
@@ -71,8 +72,8 @@ impl Embedded {
         let intent = Intent::Cut { incarnation, after, committed, segment };
         intent::stage(&*self.storage, &intent).map_err(|error| ReadError::io("intent", &error))?;
         let decided = intent::commit(&*self.storage);
-        // This applies even if it is uncertain whether the decision is durable: a later start may find the records removed, so
-        // nothing may rely on them.
+        // This applies even if it is uncertain whether the decision is durable: a later start may find the records
+        // removed, so nothing may rely on them.
         writer.unfinished = Some(intent);
         writer.closed = true;
         *marked = Marked { tail: after, committed };

@@ -1,15 +1,15 @@
 //! Detects files of the log that were deleted or moved while it is open.
 //!
-//! An open file can still be written after its name was removed, but everything acknowledged from then on is lost with the process.
-//! So the log checks whether its files still exist, and rejects batches while one is missing.
+//! An open file can still be written after its name was removed, but everything acknowledged from then on is lost with
+//! the process. So the log checks whether its files still exist, and rejects batches while one is missing.
 
 use super::Embedded;
 use crate::{error::AppendError, identity, storage::File};
 use std::{collections::HashSet, io};
 
 impl Embedded {
-    /// Checks for missing files now, and returns their names. A disk that fails to list the directory proves nothing about files,
-    /// so the last result stands.
+    /// Checks for missing files now, and returns their names. A disk that fails to list the directory proves nothing
+    /// about files, so the last result stands.
     pub(super) fn check_files(&self) -> Option<String> {
         // While this is held no segment is removed. Segments that are begun in the meantime are not in the list.
         let _trimmed = self.trimmed.lock();

@@ -40,8 +40,9 @@ impl Embedded {
     /// Opens the log in a directory, or creates one in an empty directory. Reads the whole log.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing was changed then, except that an unfinished last batch may have been cut off, and that an operation
-    /// that [`Log::cut`](crate::Log::cut) or [`begin_after`](crate::begin_after) had decided may have been completed.
+    /// [`OpenError`]; nothing was changed then, except that an unfinished last batch may have been cut off, and that an
+    /// operation that [`Log::cut`](crate::Log::cut) or [`begin_after`](crate::begin_after) had decided may have been
+    /// completed.
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self, OpenError> {
         let names = enter(&*storage, options.region)?;
         let promised = promise::read(&*storage)?;
@@ -185,9 +186,9 @@ fn expected(
 /// Returns the still empty epoch history of a log that begins with this segment.
 ///
 /// If the segment does not state which epoch it follows, the epoch of its first record is used. This is safe:
-/// [`EpochHistory::common`] uses the base only for where an epoch ends, and no log that has the first record's epoch differs from
-/// this one before that record. Nothing is claimed about the true epoch of the base; at worst a member takes a snapshot that it did
-/// not need.
+/// [`EpochHistory::common`] uses the base only for where an epoch ends, and no log that has the first record's epoch
+/// differs from this one before that record. Nothing is claimed about the true epoch of the base; at worst a member
+/// takes a snapshot that it did not need.
 fn base(segment: &Segment, found: &scan::Found) -> Result<EpochHistory, OpenError> {
     let base = Lsn(segment.header.first.0 - 1);
     let stated = segment.header.before.map(|before| before.epoch);
@@ -215,8 +216,9 @@ fn grown(mut history: EpochHistory, segment: &Segment, epochs: &[(Epoch, Lsn)]) 
     Ok(history)
 }
 
-/// Makes the end of the last segment durable. If an fsync failed and the process ended, the last complete batch may exist only in
-/// the page cache: it is written again, byte for byte, and synced. The remains of an unfinished batch are erased.
+/// Makes the end of the last segment durable. If an fsync failed and the process ended, the last complete batch may
+/// exist only in the page cache: it is written again, byte for byte, and synced. The remains of an unfinished batch are
+/// erased.
 fn settle(segment: &Segment, bytes: &[u8], found: &scan::Found) -> io::Result<()> {
     if let Some((start, end)) = found.last_frame {
         let end = (end as usize).min(bytes.len());

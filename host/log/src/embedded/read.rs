@@ -40,7 +40,8 @@ impl Embedded {
         }
     }
 
-    /// Returns whole batches, from the one that contains `from` on: about `bytes_max` bytes; none if `from` is past the tail.
+    /// Returns whole batches, from the one that contains `from` on: about `bytes_max` bytes; none if `from` is past the
+    /// tail.
     fn entries(&self, from: Lsn, bytes_max: usize) -> Result<Vec<Entry>, ReadError> {
         let (view, offset) = {
             let state = self.state.read();

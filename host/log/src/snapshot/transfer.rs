@@ -23,8 +23,8 @@ pub fn file_len(storage: &dyn Storage, lsn: Lsn) -> io::Result<u64> {
     storage.open(&name(lsn))?.size()
 }
 
-/// Reads up to `len` bytes of that file from `offset` on; fewer at its end, none past it. Checks nothing: the receiver checks the
-/// whole file.
+/// Reads up to `len` bytes of that file from `offset` on; fewer at its end, none past it. Checks nothing: the receiver
+/// checks the whole file.
 ///
 /// # Errors
 /// A disk error; [`io::ErrorKind::NotFound`] if there is no such snapshot, for example because it was pruned.
@@ -38,8 +38,8 @@ pub fn read_chunk(storage: &dyn Storage, lsn: Lsn, offset: u64, len: usize) -> i
     Ok(Bytes::from(bytes))
 }
 
-/// Receives a snapshot's file in chunks. There may be one receiver per directory. Dropping it before the file is complete removes
-/// the file.
+/// Receives a snapshot's file in chunks. There may be one receiver per directory. Dropping it before the file is
+/// complete removes the file.
 #[derive(Debug)]
 pub struct Receiver {
     storage: Arc<dyn Storage>,
@@ -79,8 +79,8 @@ impl Receiver {
         Ok(())
     }
 
-    /// Checks the complete file, block by block, and makes it durable, for use by [`crate::begin_after`]. Opening the log before
-    /// that ignores the snapshot and deletes it.
+    /// Checks the complete file, block by block, and makes it durable, for use by [`crate::begin_after`]. Opening the
+    /// log before that ignores the snapshot and deletes it.
     ///
     /// # Errors
     /// [`OpenError`] if the file is not valid; it is then deleted.

@@ -30,8 +30,8 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// Writes a snapshot durably. If it fails, no file remains, except that a crash may leave a temporary file, which the next start
-/// removes.
+/// Writes a snapshot durably. If it fails, no file remains, except that a crash may leave a temporary file, which the
+/// next start removes.
 ///
 /// # Errors
 /// A disk error.
@@ -92,8 +92,8 @@ pub fn write(
     Ok(written)
 }
 
-/// Removes all but the newest [`KEPT`] snapshots. Returns the record up to which the oldest remaining one reaches: the log may be
-/// trimmed through it. Returns [`Lsn::NONE`] while there are fewer than [`KEPT`].
+/// Removes all but the newest [`KEPT`] snapshots. Returns the record up to which the oldest remaining one reaches: the
+/// log may be trimmed through it. Returns [`Lsn::NONE`] while there are fewer than [`KEPT`].
 ///
 /// # Errors
 /// A disk error.

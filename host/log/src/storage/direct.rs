@@ -1,5 +1,5 @@
-//! Appends with `O_DIRECT`, from memory to the disk, bypassing the page cache. That makes a large batch's commit a tenth shorter,
-//! because no page has to be allocated, filled and written back, and leaves the cache to readers.
+//! Appends with `O_DIRECT`, from memory to the disk, bypassing the page cache. That makes a large batch's commit a
+//! tenth shorter, because no page has to be allocated, filled and written back, and leaves the cache to readers.
 //!
 //! Reads use the cache. The kernel keeps the two consistent: a direct write invalidates the cached pages of its blocks.
 
@@ -29,7 +29,8 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// Opens direct access to a newly created file that reads as `room` zeros; `None` if the system does not support it.
+    /// Opens direct access to a newly created file that reads as `room` zeros; `None` if the system does not support
+    /// it.
     pub(super) fn into(file: &fs::File, room: u64) -> Option<Self> {
         if room == 0 {
             return None;
@@ -41,8 +42,8 @@ impl Direct {
         Some(Self { file, room, written: 0, last: None, memory: vec![0; PIECE + BLOCK] })
     }
 
-    /// Appends `bytes`. Returns `false`, and writes nothing, if `offset` is before the end of an earlier write or whole blocks do
-    /// not fit in the file. Every write to the file must pass through here first.
+    /// Appends `bytes`. Returns `false`, and writes nothing, if `offset` is before the end of an earlier write or whole
+    /// blocks do not fit in the file. Every write to the file must pass through here first.
     ///
     /// # Errors
     /// A disk error. Any part may have been written. [`io::ErrorKind::InvalidInput`] if the file system does not

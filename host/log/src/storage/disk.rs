@@ -170,8 +170,8 @@ impl File for DiskFile {
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        // Query only the link count. A query that includes the times makes the kernel (6.13 and later) record a new time with the
-        // next write, and so commit the inode with every batch.
+        // Query only the link count. A query that includes the times makes the kernel (6.13 and later) record a new
+        // time with the next write, and so commit the inode with every batch.
         let status = rustix::fs::statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?;
         Ok(status.stx_nlink > 0)
     }

@@ -1,5 +1,5 @@
-//! A directory in memory that loses, tears and fails writes as disks do, for tests and simulation. Its only randomness is the seed
-//! that [`Memory::crash`] receives.
+//! A directory in memory that loses, tears and fails writes as disks do, for tests and simulation. Its only randomness
+//! is the seed that [`Memory::crash`] receives.
 
 use super::{File, Room, Storage};
 use parking_lot::Mutex;
@@ -113,8 +113,8 @@ impl Memory {
         self.shared.state.lock().syncs
     }
 
-    /// Returns the directory after a loss of power. The seed decides for every unsynced sector, and for the unsynced names, whether
-    /// it reached the disk. Files opened before the crash do not affect the result.
+    /// Returns the directory after a loss of power. The seed decides for every unsynced sector, and for the unsynced
+    /// names, whether it reached the disk. Files opened before the crash do not affect the result.
     #[must_use]
     pub fn crash(&self, seed: u64) -> Memory {
         let mut chance = seed;

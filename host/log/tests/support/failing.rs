@@ -1,5 +1,5 @@
-//! A directory in which one operation fails, or every operation from one on, as if the process ended there. [`Memory::crash`]
-//! decides which unsynced writes survive.
+//! A directory in which one operation fails, or every operation from one on, as if the process ended there.
+//! [`Memory::crash`] decides which unsynced writes survive.
 
 use littoral_log::storage::{File, Memory, Room, Storage};
 use std::{

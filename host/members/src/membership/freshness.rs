@@ -37,7 +37,8 @@ impl Membership {
         if is_level { Duration::ZERO } else { self.freshness.lock().level_at.elapsed() }
     }
 
-    /// Returns how far this member is behind the leader that it follows; `None` when it has not heard from a leader yet.
+    /// Returns how far this member is behind the leader that it follows; `None` when it has not heard from a leader
+    /// yet.
     pub(crate) fn staleness(&self) -> Option<Duration> {
         let freshness = self.freshness.lock();
         freshness.staleness.staleness(freshness.origin.elapsed())

@@ -1,4 +1,5 @@
-//! The leader's side of a membership: begins the epoch, counts the followers' durable records, and ends when it is deposed.
+//! The leader's side of a membership: begins the epoch, counts the followers' durable records, and ends when it is
+//! deposed.
 
 use super::{Membership, State};
 use littoral_leader::Role;

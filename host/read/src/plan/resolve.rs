@@ -261,8 +261,8 @@ impl<'a> Resolver<'a> {
         Err(Error::request(Kind::MissingParameter, message))
     }
 
-    /// Returns the columns that the answer repeats, in the order of the request: those that are part of a key of the read, and
-    /// those that are a join key of the project, as in Feast. Parameters are left out.
+    /// Returns the columns that the answer repeats, in the order of the request: those that are part of a key of the
+    /// read, and those that are a join key of the project, as in Feast. Parameters are left out.
     fn keys(&self, columns: &[&str]) -> Vec<(String, Output)> {
         let params: BTreeSet<usize> = self.calls.iter().flat_map(|call| call.params.iter().copied()).collect();
         let mut project: HashMap<&str, &JoinKey> = HashMap::new();

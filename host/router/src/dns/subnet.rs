@@ -77,8 +77,9 @@ impl Subnet {
         Some(canonical(self.sent)).filter(|network| network.prefix_len() > 0)
     }
 
-    /// Returns the option of an answer that applies to the clients that share `scope` bits of the [`Subnet::network`]. A subnet
-    /// without a family gets none, so the answer applies to all clients: not all clients that send such a subnet can read one.
+    /// Returns the option of an answer that applies to the clients that share `scope` bits of the [`Subnet::network`].
+    /// A subnet without a family gets none, so the answer applies to all clients: not all clients that send such a
+    /// subnet can read one.
     pub(crate) fn answered(&self, scope: u8) -> Option<EdnsOption> {
         if self.family == FAMILY_NONE {
             return None;

@@ -1,4 +1,5 @@
-//! Bodies of requests: held whole up to a bound, so that they can be sent again, and forwarded as they arrive beyond it.
+//! Bodies of requests: held whole up to a bound, so that they can be sent again, and forwarded as they arrive beyond
+//! it.
 
 use crate::gateway::{
     failure::Failure,

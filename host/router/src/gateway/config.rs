@@ -15,22 +15,22 @@ pub struct Config {
     pub timeout_ms: u64,
     /// The longest time that a request may demand, in milliseconds. Default 120,000.
     pub timeout_ms_max: u64,
-    /// How long one door may take before a read is also sent to the next one, in milliseconds. A wait that the read itself
-    /// demands is added. Default 1,000.
+    /// How long one door may take before a read is also sent to the next one, in milliseconds. A wait that the read
+    /// itself demands is added. Default 1,000.
     pub attempt_timeout_ms: u64,
     /// How long connecting to a door may take, in milliseconds. The TLS handshake may take as long again. Default 500.
     pub connect_timeout_ms: u64,
     /// The number of doors that one request may be sent to. After that, it is sent once to each region that has not
     /// received it. Doors that refuse the connection do not count. Default 3.
     pub attempts_max: u32,
-    /// The number of concurrent requests to one door. Further ones go to others, and to this one only when no other is left.
-    /// Default 1,024.
+    /// The number of concurrent requests to one door. Further ones go to others, and to this one only when no other is
+    /// left. Default 1,024.
     pub in_flight_max: u32,
-    /// Web sites whose pages may use the router, as `https://console.example.org`. A request with another `Origin`, as browsers
-    /// send it, is rejected. An accepted request is forwarded without it. Default none.
+    /// Web sites whose pages may use the router, as `https://console.example.org`. A request with another `Origin`, as
+    /// browsers send it, is rejected. An accepted request is forwarded without it. Default none.
     pub origins: Origins,
-    /// Names by which clients reach a router on a loopback address, as that of a reverse proxy on this host. A request whose
-    /// `Host` is neither one of them nor a loopback name is rejected. Default none.
+    /// Names by which clients reach a router on a loopback address, as that of a reverse proxy on this host. A request
+    /// whose `Host` is neither one of them nor a loopback name is rejected. Default none.
     pub hosts: Hosts,
     /// Whether the router rejects every request but reads, with 403. Default false.
     pub read_only: bool,
@@ -52,11 +52,11 @@ pub struct Config {
     /// Bytes of a write's body that are held so that the write can be retried. A larger body is forwarded as it
     /// arrives, and is not retried once a part of it was sent. Default 1 MiB.
     pub replay_bytes_max: usize,
-    /// Bytes of an answer to a read that are held until it is complete, so that the read can be retried elsewhere. A larger
-    /// answer is forwarded as it arrives. Default 1 MiB.
+    /// Bytes of an answer to a read that are held until it is complete, so that the read can be retried elsewhere. A
+    /// larger answer is forwarded as it arrives. Default 1 MiB.
     pub answer_bytes_held_max: usize,
-    /// Bytes that held bodies and answers may use together; those under 64 KiB are not counted. Further requests are answered
-    /// with 503 and `retry-after`, further answers are forwarded as they arrive. Default 512 MiB.
+    /// Bytes that held bodies and answers may use together; those under 64 KiB are not counted. Further requests are
+    /// answered with 503 and `retry-after`, further answers are forwarded as they arrive. Default 512 MiB.
     pub held_bytes_max: usize,
     /// How long a connection may take to send a request's head, in milliseconds; also how long it may be idle.
     /// Default 60,000.
@@ -65,7 +65,8 @@ pub struct Config {
     pub stall_timeout_ms: u64,
     /// The number of connections to one door that are kept for further requests. Default 256.
     pub idle_connections_max: usize,
-    /// How long such a connection is kept, in milliseconds. It must be below the door's own `header_timeout_ms`. Default 30,000.
+    /// How long such a connection is kept, in milliseconds. It must be below the door's own `header_timeout_ms`.
+    /// Default 30,000.
     pub idle_ms: u64,
     /// How long running requests may continue after shutdown begins, in milliseconds. Default 5,000.
     pub drain_ms: u64,

@@ -105,7 +105,8 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
     read.demand?.wait_ms.map(Duration::from_millis)
 }
 
-/// Returns the place of the client. The headers of a trusted client take precedence over its address; others are ignored.
+/// Returns the place of the client. The headers of a trusted client take precedence over its address; others are
+/// ignored.
 fn place(router: &Router, board: &Board, parts: &Parts, sender: Sender) -> Result<Location, Failure> {
     let Sender { connection, is_trusted } = sender;
     if is_trusted && let Some(value) = text(parts, &api::headers::PLACE)? {

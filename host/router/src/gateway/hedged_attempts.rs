@@ -98,7 +98,8 @@ impl Progress {
         Self { attempts: Attempts::new(attempts_max), started: 0, accepted_in: None, hedged: false }
     }
 
-    /// Returns the only region that the request may be sent to, if it is a write that a door of that region may have accepted.
+    /// Returns the only region that the request may be sent to, if it is a write that a door of that region may have
+    /// accepted.
     pub(crate) fn bound(&self, purpose: Purpose) -> Option<Region> {
         self.accepted_in.filter(|_| purpose == Purpose::Write)
     }
@@ -194,8 +195,8 @@ impl HedgedAttempts<'_> {
 }
 
 impl<'a> State<'a> {
-    /// Returns the next door that the request may be sent to. For a write that a door may have accepted, it is in the region of that
-    /// door.
+    /// Returns the next door that the request may be sent to. For a write that a door may have accepted, it is in the
+    /// region of that door.
     fn next_candidate(&self) -> Option<usize> {
         let round = self.round;
         let running = || {
@@ -231,7 +232,8 @@ impl<'a> State<'a> {
         self.progress.accepted_in = self.round.door(candidate).map(|door| door.region);
     }
 
-    /// Removes the header by which a node announces that it is draining, and records that. No probe may have noticed it yet.
+    /// Removes the header by which a node announces that it is draining, and records that. No probe may have noticed it
+    /// yet.
     fn notice_draining(&self, candidate: usize, response: &mut Response<Answer>) {
         if response.headers_mut().remove(draining::HEADER).is_some()
             && let Some(door) = self.round.door(candidate)

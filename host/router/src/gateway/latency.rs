@@ -6,8 +6,8 @@ use metrics::Histogram;
 use parking_lot::RwLock;
 use std::{collections::HashMap, time::Duration};
 
-/// The histograms of the doors that answered requests. Doors beyond the first hundred names share the label `other`, as series outlive
-/// the doors of a topology.
+/// The histograms of the doors that answered requests. Doors beyond the first hundred names share the label `other`, as
+/// series outlive the doors of a topology.
 #[derive(Default)]
 pub(crate) struct Latency(RwLock<HashMap<MemberId, Histogram>>);
 

@@ -168,7 +168,8 @@ fn status(router: &Router, process: &Process) -> Response<Answer> {
     typed("application/json", body.to_string())
 }
 
-/// Answers `/router/v1/explain` with `?place=LAT,LON`, `region=NAME` or `address=IP`, and `tenant=`, `method=`, `path=`.
+/// Answers `/router/v1/explain` with `?place=LAT,LON`, `region=NAME` or `address=IP`, and `tenant=`, `method=`,
+/// `path=`.
 fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result<Response<Answer>, Failure> {
     let board = router.board();
     let place = requested_location(router, &board, query, connection)?;

@@ -1,6 +1,6 @@
-//! Drives a request through rounds of attempts until it is answered. The first round uses the doors of the decision. If none of
-//! them answers, the next round uses doors that the request has not been sent to, healthy or not. If no such door is left, all doors
-//! are tried again after a short time, because one of them may have restarted.
+//! Drives a request through rounds of attempts until it is answered. The first round uses the doors of the decision. If
+//! none of them answers, the next round uses doors that the request has not been sent to, healthy or not. If no such
+//! door is left, all doors are tried again after a short time, because one of them may have restarted.
 
 use crate::{
     board::Board,
@@ -22,7 +22,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a request that no door has accepted is retried. The router notices within two probes that a door has restarted.
+/// How long a request that no door has accepted is retried. The router notices within two probes that a door has
+/// restarted.
 const RETRY_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// How long to wait before all doors are tried again.
@@ -73,8 +74,8 @@ impl RequestDriver<'_> {
         }
     }
 
-    /// Returns a decision for doors that the request has not been sent to, by the current view. If there are none, waits and returns a
-    /// decision for all doors. `None` if the time for retries has ended.
+    /// Returns a decision for doors that the request has not been sent to, by the current view. If there are none,
+    /// waits and returns a decision for all doors. `None` if the time for retries has ended.
     async fn next_round(&self, progress: &mut Progress, since: Instant) -> Option<(Arc<Board>, Decision)> {
         let until = (since + RETRY_TIME_MAX).min(self.head.deadline);
         if let Some(next) = self.untried(progress) {

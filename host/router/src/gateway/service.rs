@@ -38,7 +38,8 @@ use std::{
     time::Duration,
 };
 
-/// The number of candidates beyond the doors that a request may be sent to, as doors that refuse the connection do not count.
+/// The number of candidates beyond the doors that a request may be sent to, as doors that refuse the connection do not
+/// count.
 const DOORS_TO_SPARE: usize = 5;
 
 /// The requests that a door answered. Kept, as a search by labels costs more than the count.
@@ -76,7 +77,8 @@ struct Inner {
 }
 
 impl Service {
-    /// Creates the service of a gateway that listens on `address`, next to a listener for administration if `has_admin`.
+    /// Creates the service of a gateway that listens on `address`, next to a listener for administration if
+    /// `has_admin`.
     pub(crate) fn new(router: Router, process: Process, address: Option<SocketAddr>, has_admin: bool) -> Self {
         let browsers = browsers(&router, address);
         let everyone = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
@@ -268,7 +270,8 @@ fn browsers(router: &Router, address: Option<SocketAddr>) -> Arc<Browsers> {
     Arc::new(Browsers::new("router.gateway", &config.origins, &config.hosts, address))
 }
 
-/// Returns once the client of a read has left. A client that only closed its sending side is still answered, if it demands no wait.
+/// Returns once the client of a read has left. A client that only closed its sending side is still answered, if it
+/// demands no wait.
 async fn client_left(client: Option<&Peer>, head: &Head, grace: Duration) {
     match client.filter(|_| head.purpose == Purpose::Read) {
         Some(client) => {

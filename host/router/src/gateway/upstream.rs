@@ -42,7 +42,8 @@ pub struct Failed {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Connects within `limit`, with TLS if the router uses it. The handshake takes another round trip, so it has as long again.
+    /// Connects within `limit`, with TLS if the router uses it. The handshake takes another round trip, so it has as
+    /// long again.
     ///
     /// # Errors
     /// When the door cannot be reached in time, or a node of another region serves it.

@@ -16,11 +16,11 @@ pub(crate) enum Verdict {
 /// The codes of a node that accepts no request yet: it has no data, or is starting.
 const NOT_READY: [&str; 2] = [code::NOT_READY, code::STARTING];
 
-/// Evaluates an answer. A node sets the code of an error in `littoral-error`. A server error without a code comes from a server in
-/// front of the node and counts as a failure of the door, as does 502. A node's own 503 counts against the door only if the node
-/// rejects every request: otherwise one tenant could eject edges for all. With 421 a node states that the rows of the
-/// request's project are in other regions. A node's own 504 is the answer of the request: the write is
-/// durable, but its concern was not reached in time.
+/// Evaluates an answer. A node sets the code of an error in `littoral-error`. A server error without a code comes from
+/// a server in front of the node and counts as a failure of the door, as does 502. A node's own 503 counts against the
+/// door only if the node rejects every request: otherwise one tenant could eject edges for all. With 421 a node states
+/// that the rows of the request's project are in other regions. A node's own 504 is the answer of the request: the
+/// write is durable, but its concern was not reached in time.
 pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
     let word = answer.headers().get(api::headers::ERROR).map(|word| word.to_str().unwrap_or_default());
     match (answer.status(), word) {

@@ -1,6 +1,7 @@
 //! The table of all metrics. `host/METRICS.md` is generated from it, and the recorder takes its HELP texts from it.
 //!
-//! Names follow Prometheus' conventions: base units as suffixes, `_total` for counters, and labels whose values are bounded.
+//! Names follow Prometheus' conventions: base units as suffixes, `_total` for counters, and labels whose values are
+//! bounded.
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 

@@ -1,4 +1,5 @@
-//! The compiling process as a program of its own, for binaries without such a command. Set `compile_command` to its path.
+//! The compiling process as a program of its own, for binaries without such a command. Set `compile_command` to its
+//! path.
 
 #![warn(clippy::unwrap_used)]
 

@@ -142,7 +142,8 @@ async fn values_that_share_memory_count_as_often_as_they_are_passed() {
         assert!(reason.contains("8388608 bytes"), "{deed}: {reason}");
         assert_eq!(module.deed("behave", 7).await, Ok(7.0), "after '{deed}'");
     }
-    // Few enough to be accepted: then their type is wrong, and the damage that the guest did to itself ends with the call.
+    // Few enough to be accepted: then their type is wrong, and the damage that the guest did to itself ends with the
+    // call.
     for deed in ["aliased strings", "overlapping lists"] {
         assert!(module.deed(deed, 2).await.is_err(), "{deed}");
         assert_eq!(module.deed("behave", 7).await, Ok(7.0), "after '{deed}'");

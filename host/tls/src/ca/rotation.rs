@@ -1,5 +1,5 @@
-//! Replaces the root of a running cluster: first every node trusts both roots, then every node gets a certificate of the new one,
-//! then no node trusts the old one. Each step begins when all nodes have completed the one before.
+//! Replaces the root of a running cluster: first every node trusts both roots, then every node gets a certificate of
+//! the new one, then no node trusts the old one. Each step begins when all nodes have completed the one before.
 
 use super::{Ca, NEXT, ROOT, TRUST, new_root};
 use crate::{

@@ -67,8 +67,8 @@ impl Signer {
         Ok(Self { ca, lifetime: lifetime.unwrap_or(LIFETIME), record: Mutex::new(Record { nodes, written: None }) })
     }
 
-    /// Answers a node's request: verifies that the node has the certificate that it shows, and signs its successor for the same
-    /// names.
+    /// Answers a node's request: verifies that the node has the certificate that it shows, and signs its successor for
+    /// the same names.
     ///
     /// # Errors
     /// Why the request is rejected.

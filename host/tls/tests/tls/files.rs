@@ -156,7 +156,8 @@ async fn a_bad_new_file_changes_nothing() {
     assert!(text.contains("belongs to littoral://prod/eu/edge/e2, but this node is"), "{text}");
 }
 
-/// Returns a certificate and its key that a foreign authority has issued. The authority's root is in `foreign-root.pem`.
+/// Returns a certificate and its key that a foreign authority has issued. The authority's root is in
+/// `foreign-root.pem`.
 fn foreign(authority: &Authority, change: impl FnOnce(&mut rcgen::CertificateParams)) -> String {
     let root_key = rcgen::KeyPair::generate().unwrap();
     let mut root = rcgen::CertificateParams::default();

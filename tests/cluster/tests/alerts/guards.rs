@@ -1,5 +1,5 @@
-//! Alerts of what protects nodes: tokens that become invalid, a certificate that expires, a listener without protection, memory for
-//! rows that is used up.
+//! Alerts of what protects nodes: tokens that become invalid, a certificate that expires, a listener without
+//! protection, memory for rows that is used up.
 
 use super::Watch;
 use littoral_cluster::accounts;

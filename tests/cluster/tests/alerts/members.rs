@@ -1,5 +1,5 @@
-//! Alerts of members, edges, disks and routers: a region of three members with an edge on a small disk, a second edge as a region
-//! of its own, and two routers.
+//! Alerts of members, edges, disks and routers: a region of three members with an edge on a small disk, a second edge
+//! as a region of its own, and two routers.
 
 use super::{WAIT_MAX, Watch};
 use littoral_cluster::{accounts, pair::free};

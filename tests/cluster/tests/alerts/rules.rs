@@ -1,4 +1,5 @@
-//! The rules themselves: `promtool` accepts them, their unit tests pass, and each names a section of the runbook and is fired by a test.
+//! The rules themselves: `promtool` accepts them, their unit tests pass, and each names a section of the runbook and is
+//! fired by a test.
 
 use littoral_provision::{cache, missing::require, prometheus::promtool};
 use std::{collections::BTreeSet, fs, path::PathBuf};

@@ -25,7 +25,8 @@ pub(super) const TARGET: Target = Target { name: "snapshot", run: read, seeds, m
 
 const AS_OF: Lsn = Lsn(9);
 
-/// A snapshot loads completely, or is rejected with the file's name. A loaded snapshot is written again with the same content.
+/// A snapshot loads completely, or is rejected with the file's name. A loaded snapshot is written again with the same
+/// content.
 fn read(input: &[u8]) {
     let (sealed, _, bytes) = choice(input);
     let bytes = if sealed { seal::snapshot(bytes) } else { bytes.to_vec() };

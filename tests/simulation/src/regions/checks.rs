@@ -35,7 +35,8 @@ impl World {
         let position = point.resume.position;
         let followed = self.leaders.iter().enumerate().find(|(_, leader)| leader.head() == position);
         if let Some((at, followed)) = followed
-            // Two records share its numbers, and no peer has proved that: in the product the comparison of digests does.
+            // Two records share its numbers, and no peer has proved that: in the product the comparison of digests
+            // does.
             && !self.ambiguous[at]
             && position.lsn >= self.edge_exact
             && digests(&replica.table) != digests(&followed.table)

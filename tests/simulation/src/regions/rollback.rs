@@ -38,7 +38,8 @@ impl World {
         Ok(())
     }
 
-    /// Restores a leader's disk to an older copy: at its next start, or with the whole host, whose process does not notice.
+    /// Restores a leader's disk to an older copy: at its next start, or with the whole host, whose process does not
+    /// notice.
     pub(super) fn roll_back(&mut self, at: usize) -> Result<(), String> {
         let Some(copy) = self.copies[at].clone() else { return Ok(()) };
         let begins_life = self.random.one_in(2);

@@ -34,8 +34,8 @@ pub struct Lane {
     pub jitter: Duration,
     /// How many bytes per second all connections together may send; `None` for no limit.
     pub bytes_per_second: Option<NonZeroU32>,
-    /// How many bytes of one connection may be in flight. At that number the link stops reading, which the sender feels as
-    /// backpressure.
+    /// How many bytes of one connection may be in flight. At that number the link stops reading, which the sender feels
+    /// as backpressure.
     pub queue_bytes: usize,
     /// Whether nothing is delivered: bytes and ends of streams wait, and are not lost.
     pub held: bool,
@@ -49,8 +49,8 @@ pub enum Newcomers {
     Served,
     /// The link does not listen, so the system refuses them.
     Refused,
-    /// They open, and then nothing happens until they are served. In a real partition they would not open; in user space they
-    /// do.
+    /// They open, and then nothing happens until they are served. In a real partition they would not open; in user
+    /// space they do.
     Unanswered,
 }
 

@@ -22,7 +22,8 @@ use tokio::{
 const PARCEL_BYTES: usize = 16 << 10;
 /// The fewest bytes of one parcel on a limited lane.
 const PARCEL_BYTES_MIN: usize = 256;
-/// On a limited lane a parcel is what passes in this fraction of a second, so that bytes flow evenly instead of in bursts.
+/// On a limited lane a parcel is what passes in this fraction of a second, so that bytes flow evenly instead of in
+/// bursts.
 const PARCELS_PER_SECOND: usize = 100;
 
 /// The state of one direction that all connections of a link share.

@@ -1,4 +1,5 @@
-//! Tests every fault between real sockets. Upper limits of time are wide and lower limits strict: a fault must have taken effect.
+//! Tests every fault between real sockets. Upper limits of time are wide and lower limits strict: a fault must have
+//! taken effect.
 
 use super::*;
 use std::time::Instant;

@@ -41,7 +41,8 @@ pub struct Objective {
     pub verdict: Verdict,
 }
 
-/// Compares the figures with the objectives. Equal rows in all regions, and the drill's own checks, are always objectives.
+/// Compares the figures with the objectives. Equal rows in all regions, and the drill's own checks, are always
+/// objectives.
 #[must_use]
 pub fn evaluate(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
     let lost = figures.writes_lost.len() as u64;

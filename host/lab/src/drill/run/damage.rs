@@ -13,8 +13,8 @@ use std::{
 const SEGMENT: &str = "seg";
 
 impl<T: FnMut(&Event)> Running<T> {
-    /// Kills the leader, damages its newest segment, and checks that it then refuses to start and names the file. The seed decides
-    /// the damage: a flipped bit, or a missing end.
+    /// Kills the leader, damages its newest segment, and checks that it then refuses to start and names the file. The
+    /// seed decides the damage: a flipped bit, or a missing end.
     pub(super) async fn damage_log(&mut self, victim: Name) -> Result<(), Failure> {
         let data = self.regions.leader_data(victim);
         if let Some(leader) = self.regions.leaders.get_mut(&victim) {

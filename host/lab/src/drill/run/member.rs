@@ -1,6 +1,7 @@
 //! The leading member is killed, paused, or partitioned from the others, while clients continue.
 //!
-//! Detection is when the router no longer considers it the leader, promotion when another member reports itself as leader.
+//! Detection is when the router no longer considers it the leader, promotion when another member reports itself as
+//! leader.
 
 use super::{COOL_DOWN, LEVEL_MAX, NOTICE_MAX, Running, WARM_UP};
 use crate::drill::report::{Event, Kind, Report};
@@ -268,8 +269,8 @@ impl<T: FnMut(&Event)> Running<T> {
         None
     }
 
-    /// Waits until the region's members have the same records, and each region has the others' records. Returns the leading member,
-    /// and whether the regions caught up in time.
+    /// Waits until the region's members have the same records, and each region has the others' records. Returns the
+    /// leading member, and whether the regions caught up in time.
     async fn settle_everywhere(&mut self, region: Name) -> Result<(NodeStatus, bool), Failure> {
         let names = self.names();
         let leader = self.settle(region).await?;

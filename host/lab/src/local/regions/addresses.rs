@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use littoral_router::Topology;
 use std::net::{SocketAddr, TcpListener};
 
-/// Assigns free addresses on this machine to all nodes. Another process may bind one before its node does; then the node reports it.
+/// Assigns free addresses on this machine to all nodes. Another process may bind one before its node does; then the
+/// node reports it.
 pub fn choose(topology: &mut Topology) -> Result<(), Failure> {
     let mut held = Vec::new();
     let mut free = || -> Result<String, Failure> {

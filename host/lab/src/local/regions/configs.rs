@@ -164,7 +164,8 @@ pub fn data(dir: &Path, name: &str) -> PathBuf {
     dir.join(name)
 }
 
-/// Writes the configuration file of the node `name` and returns its arguments. `kept_as` names its file and data directory.
+/// Writes the configuration file of the node `name` and returns its arguments. `kept_as` names its file and data
+/// directory.
 pub fn node(
     role: &str,
     name: &str,

@@ -1,5 +1,5 @@
-//! The members of regions: a process each, a lease in a shared directory, and a link from each to each other, so that they can be
-//! partitioned while clients reach all of them.
+//! The members of regions: a process each, a lease in a shared directory, and a link from each to each other, so that
+//! they can be partitioned while clients reach all of them.
 
 use super::{
     Node, Place, Way, addresses,
@@ -86,8 +86,8 @@ impl Members {
         Ok(all)
     }
 
-    /// Returns a member's configuration file. It names the other members by the links that lead to them, and the member itself by
-    /// its own address.
+    /// Returns a member's configuration file. It names the other members by the links that lead to them, and the member
+    /// itself by its own address.
     ///
     /// # Errors
     /// When an address is not one of this machine, or the lease's directory has no absolute path.

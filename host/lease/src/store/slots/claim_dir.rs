@@ -1,9 +1,9 @@
 //! The directory with a chain of claims, one file each.
 //!
-//! Each operation opens the directory once and does everything relative to that descriptor. So all its steps use the same
-//! directory, whatever is mounted or unmounted at the path in the meantime: a claim can only be created in the directory in which
-//! its predecessor was found. The descriptor is closed at the end, so that the lease does not prevent unmounting. A library that
-//! opens every file by its path, such as `object_store`, cannot guarantee that.
+//! Each operation opens the directory once and does everything relative to that descriptor. So all its steps use the
+//! same directory, whatever is mounted or unmounted at the path in the meantime: a claim can only be created in the
+//! directory in which its predecessor was found. The descriptor is closed at the end, so that the lease does not
+//! prevent unmounting. A library that opens every file by its path, such as `object_store`, cannot guarantee that.
 
 use crate::claim::{BYTES_MAX, Claim, InvalidClaim};
 use rustix::{
@@ -86,7 +86,8 @@ impl ClaimDir {
         }
     }
 
-    /// Returns what follows `before`, if that is in the same directory; `None` stands for the position before the first claim.
+    /// Returns what follows `before`, if that is in the same directory; `None` stands for the position before the first
+    /// claim.
     pub(crate) fn next(&self, before: Option<Slot<'_>>) -> Result<Next, Unreadable> {
         let Some(dir) = self.open()? else {
             return Ok(if before.is_some() { Next::Gone } else { Next::Nothing });
@@ -98,7 +99,8 @@ impl ClaimDir {
         Ok(next.map_or(Next::Nothing, Next::Claim))
     }
 
-    /// Creates the claim that follows `before`, if that is in the same directory. The claim is durable before it becomes visible.
+    /// Creates the claim that follows `before`, if that is in the same directory. The claim is durable before it
+    /// becomes visible.
     pub(crate) fn create(&self, before: Option<Slot<'_>>, claim: &Claim) -> Result<Created, Unreadable> {
         static STAGED: AtomicU64 = AtomicU64::new(0);
         let Some(dir) = self.open()? else {

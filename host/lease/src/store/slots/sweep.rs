@@ -31,8 +31,8 @@ impl Sweep {
         Self { claims, clock, keep, state: Mutex::default() }
     }
 
-    /// Notes that this process has just created `slot`. Deletes files that are due, in the background and one sweep at a time, so
-    /// that deleting never delays a renewal.
+    /// Notes that this process has just created `slot`. Deletes files that are due, in the background and one sweep at
+    /// a time, so that deleting never delays a renewal.
     pub(super) fn superseded(sweep: &Arc<Self>, slot: u64, epoch: Epoch, now: Duration) {
         let list_below = {
             let mut state = sweep.state.lock();

@@ -1,7 +1,8 @@
 //! `moka::sync`: a cache that evicts at random, which allows every choice that moka's policy might make.
 //!
-//! As in moka, each insertion or read does the pending work unless another thread does. The listener is called after the key is
-//! removed, under the lock of the worker: a listener that waits for a thread that waits for the cache would deadlock.
+//! As in moka, each insertion or read does the pending work unless another thread does. The listener is called after
+//! the key is removed, under the lock of the worker: a listener that waits for a thread that waits for the cache would
+//! deadlock.
 
 use crate::notification::RemovalCause;
 use littoral_concurrency_locks::Mutex;
