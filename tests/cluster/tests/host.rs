@@ -341,7 +341,7 @@ fn two_edges_cannot_share_a_data_directory() {
     let plan = Plan::edge("thief", cluster.edges[0].data_dir(), peer);
     let error = Node::start(plan).unwrap_err().to_string();
     assert!(error.contains("is used by another process"), "{error}");
-    assert!(cluster.edges[0].is_ready());
+    eventually("the first edge is ready", SOON, || cluster.edges[0].is_ready());
 }
 
 #[test]

@@ -65,7 +65,9 @@ async fn reads_of_large_rows_that_share_a_call_do_not_fail_each_other() {
     }
     let served = serve(&leader).await;
     // They queue behind the first one's call, and together their reply would exceed 80 MiB.
-    let edge = start(Config { fill_calls_max: 1, ..config(&served.address) }).await;
+    let mut config = Config { fill_calls_max: 1, fill_wait_ms_max: 60_000, ..config(&served.address) };
+    config.leader.call_timeout_ms = 60_000;
+    let edge = start(config).await;
     edge.bootstrapped().await;
     let reads: Vec<_> = (0..80_u64)
         .map(|number| {
