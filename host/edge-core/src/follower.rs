@@ -327,6 +327,7 @@ pub(crate) fn newest_lives(before: &RegionLineages, hello: &PublisherHello) -> A
 mod tests {
     use super::*;
     use littoral_model::{
+        hlc::Hlc,
         lineage::Start,
         position::{Epoch, Position},
         record::ChainHash,
@@ -421,6 +422,59 @@ mod tests {
         follower.disconnected(&Fault::Lost);
         let hello = follower.connected(0, Duration::ZERO);
         assert!(hello.lives.with_life(Incarnation(8)).is_some() && hello.lives.with_life(Incarnation(9)).is_none());
+    }
+
+    /// Measures the freshness at a publisher that knows only the log's first life, then installs another publisher's
+    /// snapshot as of record 59, whose log has these lives after the first. Returns the freshness before and after, and
+    /// after the other publisher has answered a ping.
+    fn freshness_over_a_snapshot(lives: &[u64]) -> [Option<Duration>; 3] {
+        let (first, second) = (Duration::from_secs(2), Duration::from_secs(3));
+        let heard =
+            |echo, head| Downstream::Heartbeat { clock: Hlc(1), head, echo, behind_us: Some(0), leader_lost: false };
+        let mut follower = follower();
+        follower.receive(tail(46, 1)).expect("a valid hello");
+        follower.staleness.applied(Lsn(46));
+        follower.tick(first);
+        follower.receive(heard(1, at(46))).expect("an echo");
+        let before = follower.staleness.fresh_at();
+        follower.disconnected(&Fault::Lost);
+        follower.connected(1, second);
+        let Downstream::Hello(mut hello) = tail(59, 1) else { unreachable!("`tail` creates a hello") };
+        hello.mode = Mode::Snapshot;
+        let mut after = LOG;
+        for life in lives {
+            let start = Start { life: Incarnation(*life), first: Lsn(59), after, shared: Lsn(58) };
+            hello.lives.entry(hello.region, LOG).begin(start);
+            after = start.life;
+        }
+        hello.head.incarnation = after;
+        let (as_of, lives) = (hello.head, hello.lives.clone());
+        follower.receive(Downstream::Hello(hello)).expect("a valid hello");
+        let begin = Downstream::SnapshotBegin {
+            as_of,
+            chain: ChainHash(59),
+            watermark: Watermark::default(),
+            lives,
+            mixed: false,
+            catalogue: Arc::default(),
+            rows_estimate: 0,
+        };
+        follower.receive(begin).expect("the start of a snapshot");
+        let served = follower.receive(Downstream::SnapshotEnd { rows: 0 }).expect("the end of a snapshot");
+        let Effect::Serve { replaced: false, freshness_void, .. } = served else { panic!("not served: {served:?}") };
+        let served = follower.staleness.fresh_at();
+        assert_eq!(freshness_void, served.is_none());
+        follower.tick(second);
+        follower.receive(heard(2, as_of)).expect("an echo");
+        [before, served, follower.staleness.fresh_at()]
+    }
+
+    #[test]
+    fn freshness_measured_before_a_life_was_known_does_not_count_for_a_snapshot_with_that_life() {
+        let (first, second) = (Some(Duration::from_secs(2)), Some(Duration::from_secs(3)));
+        assert_eq!(freshness_over_a_snapshot(&[]), [first, first, second], "the same lives");
+        // The first publisher was perhaps restored to an earlier state: life 8 began before it was measured.
+        assert_eq!(freshness_over_a_snapshot(&[8]), [first, None, second]);
     }
 
     #[test]

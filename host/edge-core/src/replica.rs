@@ -150,6 +150,15 @@ impl AppliedPoint {
         if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.portable_watermark.clone() }
     }
 
+    /// Returns whether the log of `other` has begun a life that is unknown here. The measured freshness then does not
+    /// include what that life acknowledged: the publisher was perhaps a leader whose host was restored to an earlier
+    /// state, and did not know that life either.
+    pub(crate) fn lacks_life_of(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.lives.get(self.region), other.lives.get(other.region));
+        let known = ours.zip(theirs).is_some_and(|(ours, theirs)| ours.lists(theirs.current()));
+        !known && !active(Mutation::FreshAcrossLives)
+    }
+
     /// Returns the common record of the held log and one with the lineage `theirs`, if the latter
     /// has lost something that is held, up to `holds`.
     fn fork(&self, theirs: &Lineage, holds: Lsn) -> Option<Position> {

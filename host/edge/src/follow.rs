@@ -234,12 +234,14 @@ impl Driver {
             Effect::RowsAdded(rows) => {
                 metrics::counter!("littoral_edge_snapshot_rows_total").increment(u64::from(rows));
             }
-            Effect::Serve { replica, replaced, outgrown } => {
+            Effect::Serve { replica, replaced, freshness_void, outgrown } => {
                 budget::report(&outgrown, self.shared.config.full_bytes_max);
                 let position = replica.position();
                 tracing::info!(rows = replica.table.len(), %position, "snapshot complete");
                 if replaced {
                     tracing::warn!(%position, "the leader's log does not continue from this replica; its snapshot has replaced the replica");
+                }
+                if freshness_void {
                     self.shared.set_fresh_at(None);
                 }
                 self.shared.swap_replica(replica);

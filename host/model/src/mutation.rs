@@ -70,6 +70,9 @@ pub enum Mutation {
     SnapshotWithoutReceipts,
     /// The freshness of another log counts for the log that is followed now.
     FreshAcrossLogs,
+    /// The freshness measured at one publisher counts for a snapshot of another, whose log has a life that the first did
+    /// not know.
+    FreshAcrossLives,
     /// Echoes of a log that is not served yet count for the log that is served.
     FreshFromOtherLog,
     /// A relay's own lag does not count.
@@ -190,7 +193,7 @@ impl Mutation {
         [Self::KeepWhatIsLost, Self::SkipUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
 
     /// Faults, each of which about one seed in several thousand triggers.
-    pub const RARE: [Self; 9] = [
+    pub const RARE: [Self; 10] = [
         Self::RequestBeforeGreeted,
         Self::JoinOtherReplica,
         Self::ApplyBehindRow,
@@ -200,6 +203,7 @@ impl Mutation {
         Self::FreshFromOtherLog,
         Self::ResumeTooLate,
         Self::FreshAcrossLogs,
+        Self::FreshAcrossLives,
     ];
 
     /// Faults of the leader's and the edges' data, which the simulation of one region finds.

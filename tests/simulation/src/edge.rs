@@ -160,8 +160,8 @@ impl Edge {
             Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Received::Nothing,
             // This world has one region.
             Effect::Rehomed { .. } => return Err(StreamFault::RepairFailed),
-            Effect::Serve { replica, replaced, .. } => {
-                if replaced {
+            Effect::Serve { replica, freshness_void, .. } => {
+                if freshness_void {
                     self.fresh_at = None;
                 }
                 self.anti_entropy.restart(replica.exact_from());

@@ -49,12 +49,13 @@ const NOT_TRIGGERED: [Mutation; 2] = [Mutation::RequestBeforeGreeted, Mutation::
 #[test]
 fn rare_deliberate_faults_are_found_by_known_seeds() {
     type Run = fn(u64) -> Result<Report, Failure>;
-    let faults: [(Mutation, Run, u64); 7] = [
+    let faults: [(Mutation, Run, u64); 8] = [
         (Mutation::StayWithReplaced, run, 3_018_826),
         (Mutation::RepairCollected, run, 2_921),
         (Mutation::FreshFromOtherLog, run, 1_002),
         (Mutation::ResumeTooLate, run, 1_555),
         (Mutation::FreshAcrossLogs, run, 846),
+        (Mutation::FreshAcrossLives, run, 23_025_446),
         (Mutation::HeedStaleRound, run, 7_598),
         (Mutation::ApplyBehindRow, run_swarm, 2_593),
     ];

@@ -41,20 +41,23 @@ impl FeedFollower {
     /// Switches to the replica that a snapshot has completed.
     pub(super) fn serve(&mut self, bootstrap: Bootstrap) -> Effect {
         let (replica, outgrown) = bootstrap.finish(&self.holdings);
-        let position = replica.position();
-        let before = self.serving.as_ref().map(|replica| replica.position());
-        let lives = replica.point.load().lives.clone();
-        let belongs =
-            |before| lives.with_life(position.incarnation).is_some_and(|lives| lives.has(before, position.lsn));
-        let replaced = before.is_some_and(|before| !belongs(before)) || self.needs_snapshot;
-        if replaced {
+        let point = replica.point.load_full();
+        let position = point.resume.position;
+        let before = self.serving.as_ref().map(|replica| replica.point.load_full());
+        let belongs = |before: &AppliedPoint| {
+            let lives = point.lives.with_life(position.incarnation);
+            lives.is_some_and(|lives| lives.has(before.resume.position, position.lsn))
+        };
+        let replaced = before.as_ref().is_some_and(|before| !belongs(before)) || self.needs_snapshot;
+        let freshness_void = replaced || before.is_some_and(|before| before.lacks_life_of(&point));
+        if freshness_void {
             self.staleness.forget();
         }
         self.needs_snapshot = false;
         self.tailed = true;
         self.staleness.applied(position.lsn);
         self.serving = Some(replica.clone());
-        Effect::Serve { replica, replaced, outgrown }
+        Effect::Serve { replica, replaced, freshness_void, outgrown }
     }
 
     /// Applies a block of records to the served replica, and advances its position.

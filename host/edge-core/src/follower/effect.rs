@@ -42,9 +42,11 @@ pub enum Effect {
     Serve {
         /// The replica.
         replica: Arc<Replica>,
-        /// Whether the previous replica belonged to another lineage, so that its freshness is
-        /// void.
+        /// Whether the previous replica belonged to another lineage.
         replaced: bool,
+        /// Whether the freshness measured so far is void, because it was measured on another lineage
+        /// or without knowledge of the log's newest life.
+        freshness_void: bool,
         /// The views that did not fit.
         outgrown: Vec<Outgrown>,
     },
