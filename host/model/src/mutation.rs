@@ -70,8 +70,8 @@ pub enum Mutation {
     SnapshotWithoutReceipts,
     /// The freshness of another log counts for the log that is followed now.
     FreshAcrossLogs,
-    /// The freshness measured at one publisher counts for a snapshot of another, whose log has a life that the first did
-    /// not know.
+    /// The freshness measured at one publisher counts for a snapshot of another, whose log has a life that the first
+    /// did not know.
     FreshAcrossLives,
     /// Echoes of a log that is not served yet count for the log that is served.
     FreshFromOtherLog,
