@@ -52,7 +52,7 @@ fn rare_deliberate_faults_are_found_by_known_seeds() {
     let faults: [(Mutation, Run, u64); 8] = [
         (Mutation::StayWithReplaced, run, 3_018_826),
         (Mutation::RepairCollected, run, 2_921),
-        (Mutation::FreshFromOtherLog, run, 1_002),
+        (Mutation::FreshFromOtherLog, run, 7_313),
         (Mutation::ResumeTooLate, run, 1_555),
         (Mutation::FreshAcrossLogs, run, 846),
         (Mutation::FreshAcrossLives, run, 23_025_446),
