@@ -8,7 +8,7 @@ use crate::source::FeedSource;
 use http::HeaderMap;
 use littoral_model::{
     catalogue::Catalogue,
-    project::Receiver,
+    project::{Receiver, quoted},
     read::{ReadError, ViewRead},
     region::Region,
     view::{FeatureView, ViewId},
@@ -67,13 +67,11 @@ pub(super) fn check(
     let receiver = Receiver::new(None, region, None);
     let may = |view: &ViewId| [receiver, source.held_in()].iter().all(|end| end.may_hold(catalogue.regions_of(*view)));
     let Some(view) = views.find(|view| !may(view)) else { return Ok(()) };
-    let regions: Vec<_> = catalogue.regions_of(view).iter().map(|region| format!("'{region}'")).collect();
-    let named = catalogue.view_by_id(view).map_or_else(|| format!("number {view}"), |view| format!("'{}'", view.name));
+    let (named, regions) = (catalogue.view_label(view), quoted(catalogue.regions_of(view)));
     let place = region.map_or_else(|| "states no region".to_owned(), |region| format!("is in '{region}'"));
     Err(ReadError::OutsideRegions(format!(
-        "rows of view {named} stay in {}, and the requesting node {place}; read from a node in these regions, whose \
-         configuration names its region",
-        regions.join(", ")
+        "rows of view {named} stay in {regions}, and the requesting node {place}; read from a node in these regions, whose \
+         configuration names its region"
     )))
 }
 
