@@ -110,7 +110,7 @@ impl Authenticator {
                     tracing::error!(error, "the tokens or the policy cannot be used; the last valid ones stay in force")
                 }
             }
-            validity.set(f64::from(u8::from(valid)));
+            validity.set(f64::from(valid));
         }
     }
 

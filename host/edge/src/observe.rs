@@ -54,7 +54,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         ("row_bytes".to_owned(), views.iter().map(|view| view.bytes).sum::<u64>() as f64),
         ("fills_waiting".to_owned(), shared.fills.waiting() as f64),
     ]);
-    gauges.insert("repairing".to_owned(), f64::from(u8::from(shared.anti_entropy.rounds.lock().is_repairing())));
+    gauges.insert("repairing".to_owned(), f64::from(shared.anti_entropy.rounds.lock().is_repairing()));
     if let Some((lsn, age)) = verified {
         gauges.insert("proven_lsn".to_owned(), lsn.0 as f64);
         gauges.insert("proven_age_ms".to_owned(), age.as_millis() as f64);
@@ -133,9 +133,9 @@ struct Gauges {
 impl Gauges {
     fn set(&mut self, shared: &Shared) {
         let status = status(shared);
-        gauge!("littoral_edge_ready").set(flag(status.ready));
-        gauge!("littoral_edge_fresh").set(flag(shortfalls(shared).not_fresh.is_none()));
-        gauge!("littoral_edge_leader_connected").set(flag(status.writable));
+        gauge!("littoral_edge_ready").set(f64::from(status.ready));
+        gauge!("littoral_edge_fresh").set(f64::from(shortfalls(shared).not_fresh.is_none()));
+        gauge!("littoral_edge_leader_connected").set(f64::from(status.writable));
         gauge!("littoral_edge_epoch").set(status.epoch.0 as f64);
         gauge!("littoral_edge_position_lsn").set(status.position.lsn.0 as f64);
         gauge!("littoral_edge_head_lsn").set(status.head.lsn.0 as f64);
@@ -149,10 +149,10 @@ impl Gauges {
         counter!("littoral_edge_evictions_total").absolute(littoral_replica::evictions());
         let region = shared.replica.load().as_ref().map(|replica| replica.point.load().region);
         self.home = self.home.or(region);
-        gauge!("littoral_edge_away_from_home").set(flag(region.is_some() && region != self.home));
+        gauge!("littoral_edge_away_from_home").set(f64::from(region.is_some() && region != self.home));
         let degraded = status.degraded.map(Degraded::as_str);
         for reason in Degraded::ALL.map(Degraded::as_str) {
-            gauge!("littoral_edge_degraded", "reason" => reason).set(flag(degraded == Some(reason)));
+            gauge!("littoral_edge_degraded", "reason" => reason).set(f64::from(degraded == Some(reason)));
         }
         let config = &shared.config;
         for (residency, bytes_max) in [("full", config.full_bytes_max), ("resident", config.resident_bytes_max)] {
@@ -160,8 +160,4 @@ impl Gauges {
         }
         self.views.set(status.views.iter().map(|view| (&*view.name, &*view.residency, view.rows, view.bytes)));
     }
-}
-
-fn flag(is_set: bool) -> f64 {
-    f64::from(u8::from(is_set))
 }

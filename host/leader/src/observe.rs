@@ -106,10 +106,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut views = ViewGauges::default();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let Shortfalls { not_fresh, not_writable } = shortfalls(&shared);
-        gauge!("littoral_leader_fresh").set(flag(not_fresh.is_none()));
-        gauge!("littoral_leader_writable").set(flag(not_writable.is_none()));
+        gauge!("littoral_leader_fresh").set(f64::from(not_fresh.is_none()));
+        gauge!("littoral_leader_writable").set(f64::from(not_writable.is_none()));
         let status = status(&shared);
-        gauge!("littoral_leader_leading").set(flag(status.role == Role::Leader));
+        gauge!("littoral_leader_leading").set(f64::from(status.role == Role::Leader));
         gauge!("littoral_leader_epoch").set(status.epoch.0 as f64);
         gauge!("littoral_leader_head_lsn").set(status.head.lsn.0 as f64);
         gauge!("littoral_leader_log_size_bytes").set(shared.log.bytes() as f64);
@@ -118,7 +118,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         gauge!("littoral_leader_rows_max_bytes").set(shared.limits.rows_bytes_max as f64);
         for region in &status.regions {
             let name = region.region.to_string();
-            gauge!("littoral_leader_region_connected", "region" => name.clone()).set(flag(region.connected));
+            gauge!("littoral_leader_region_connected", "region" => name.clone()).set(f64::from(region.connected));
             let missing = match region.head.incarnation == region.applied.incarnation {
                 true => region.head.lsn.0.saturating_sub(region.applied.lsn.0),
                 false => region.head.lsn.0,
@@ -131,8 +131,4 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         views.set(status.views.iter().map(|view| (&*view.name, &*view.residency, view.rows, view.bytes)));
         shared.replication.record_metrics();
     }
-}
-
-fn flag(is_set: bool) -> f64 {
-    f64::from(u8::from(is_set))
 }

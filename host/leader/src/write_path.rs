@@ -166,7 +166,7 @@ impl LogHealth {
             self.failure.store(None);
         }
         if was_missing != is_missing {
-            metrics::gauge!("littoral_leader_log_files_missing").set(f64::from(u8::from(is_missing)));
+            metrics::gauge!("littoral_leader_log_files_missing").set(f64::from(is_missing));
         }
     }
 

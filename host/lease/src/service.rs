@@ -281,7 +281,7 @@ impl Service {
             }
             changed
         });
-        metrics::gauge!("littoral_lease_store_lost").set(f64::from(u8::from(lost)));
+        metrics::gauge!("littoral_lease_store_lost").set(f64::from(lost));
     }
 
     /// Publishes that this process leads, if that is new.

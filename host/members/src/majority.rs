@@ -51,8 +51,7 @@ impl Replication for Membership {
         let followers = self.followers(HEARD_WITHIN);
         for member in self.members.iter().filter(|member| member.name != self.me) {
             let is_heard = followers.iter().any(|follower| follower.name == member.name && follower.is_heard);
-            metrics::gauge!("littoral_members_reachable", "member" => member.name.clone())
-                .set(f64::from(u8::from(is_heard)));
+            metrics::gauge!("littoral_members_reachable", "member" => member.name.clone()).set(f64::from(is_heard));
         }
     }
 
@@ -61,10 +60,10 @@ impl Replication for Membership {
         let mut gauges = vec![
             ("log_tail_lsn".to_owned(), self.log.bounds().tail.0 as f64),
             ("promised_epoch".to_owned(), self.promised().0 as f64),
-            ("lease_store_lost".to_owned(), f64::from(u8::from(is_lost))),
+            ("lease_store_lost".to_owned(), f64::from(is_lost)),
         ];
         for follower in self.followers(HEARD_WITHIN) {
-            gauges.push((format!("member_heard/{}", follower.name), f64::from(u8::from(follower.is_heard))));
+            gauges.push((format!("member_heard/{}", follower.name), f64::from(follower.is_heard)));
         }
         gauges
     }
