@@ -1,7 +1,7 @@
 //! Applies durable batches, which makes them visible.
 
 use crate::{
-    commit::Durable,
+    commit::CommandEffect,
     ledger::Ledger,
     log_state::LogState,
     outranked_rows::{OutrankedRows, RowRecord},
@@ -72,20 +72,20 @@ impl State {
     }
 
     /// Applies a durable batch.
-    pub fn apply(&mut self, table: &Table, durable: &Durable, regional: Regional<'_>) -> Applied {
+    pub fn apply(&mut self, table: &Table, effect: &CommandEffect, regional: Regional<'_>) -> Applied {
         let mut applied = Applied::default();
-        match durable {
-            Durable::Rows { request, first, last, hlc } => {
+        match effect {
+            CommandEffect::Rows { request, first, last, hlc } => {
                 self.apply_rows(table, request, *first, *hlc);
                 self.own_content(*last);
             }
-            Durable::Change { change, lsn } => {
+            CommandEffect::Change { change, lsn } => {
                 self.own_content(*lsn);
                 applied.retired = Some(self.known.catalogue.clone());
                 self.apply_change(table, change);
             }
-            Durable::Collect { before, .. } => applied.collected = table.collect_tombstones(*before),
-            Durable::Import { records, .. } => {
+            CommandEffect::Collect { before, .. } => applied.collected = table.collect_tombstones(*before),
+            CommandEffect::Import { records, .. } => {
                 // Decoding cannot fail: the records were encoded here a moment ago.
                 for record in records::iter(records).flatten() {
                     if matches!(record.payload, Payload::Catalogue(_)) {
@@ -95,9 +95,9 @@ impl State {
                     applied.conflicts += self.replay(table, &record, regional);
                 }
             }
-            Durable::Begin { start } => self.begin(self.identity.region, *start),
-            Durable::Affiliated { belongs, .. } => self.known.belong(*belongs),
-            Durable::Before { .. } => {}
+            CommandEffect::Begin { start } => self.begin(self.identity.region, *start),
+            CommandEffect::Affiliated { belongs, .. } => self.known.belong(*belongs),
+            CommandEffect::Before { .. } => {}
         }
         applied
     }

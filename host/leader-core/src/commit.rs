@@ -4,7 +4,7 @@
 mod command;
 mod records;
 
-pub use command::{Durable, LogCommand};
+pub use command::{CommandEffect, LogCommand};
 
 use crate::{import::Imports, ingest::Limits, log_state::LogState, projects, receipts::Receipts};
 use littoral_model::{
@@ -50,7 +50,7 @@ pub struct Sequencer {
 #[derive(Debug)]
 pub struct Building {
     pub(crate) batch: Batch,
-    pub(crate) pending: Pending,
+    pub(crate) effects: BatchEffects,
     pub(crate) now_ms: u64,
     /// What its writes add to projects that have quotas.
     added: projects::Added,
@@ -60,7 +60,7 @@ pub struct Building {
 
 /// The changes that take effect when a batch becomes durable, and what to undo otherwise.
 #[derive(Debug)]
-pub struct Pending {
+pub struct BatchEffects {
     pub(crate) known: LogState,
     /// Whether another life begins in it.
     begun: bool,
@@ -70,14 +70,14 @@ pub struct Pending {
 
 impl Building {
     /// Returns the batch to append, and its effects. After the append, pass the effects to [`Sequencer::durable`], or
-    /// call [`Pending::undo`] if it failed, before the next batch is begun. An empty batch needs neither call.
+    /// call [`BatchEffects::undo`] if it failed, before the next batch is begun. An empty batch needs neither call.
     #[must_use]
-    pub fn finish(self) -> (Batch, Pending) {
-        (self.batch, self.pending)
+    pub fn finish(self) -> (Batch, BatchEffects) {
+        (self.batch, self.effects)
     }
 }
 
-impl Pending {
+impl BatchEffects {
     /// Undoes what the batch has changed, because it could not be made durable: nothing of it was accepted, and its
     /// idempotency keys are free again.
     pub fn undo(self, receipts: &mut Receipts) {
@@ -143,9 +143,9 @@ impl Sequencer {
     /// Begins a batch that follows the log's tail. Uses the given buffer, with room for `bytes` bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
-        let pending = Pending { known: self.known.clone(), begun: false, keys: Vec::new() };
+        let effects = BatchEffects { known: self.known.clone(), begun: false, keys: Vec::new() };
         let (batch, added) = (Batch::within(buffer, bounds, self.epoch, bytes), projects::Added::default());
-        Building { batch, pending, now_ms, added, added_bytes: 0 }
+        Building { batch, effects, now_ms, added, added_bytes: 0 }
     }
 
     /// Adds a command to the batch.
@@ -157,8 +157,8 @@ impl Sequencer {
         building: &mut Building,
         work: LogCommand,
         receipts: &mut Receipts,
-    ) -> Result<Durable, WriteError> {
-        if self.unbegun && !building.pending.begun && !matches!(work, LogCommand::Begin { .. }) {
+    ) -> Result<CommandEffect, WriteError> {
+        if self.unbegun && !building.effects.begun && !matches!(work, LogCommand::Begin { .. }) {
             let reason = "the log was opened, but the record that begins its new life cannot be written";
             return Err(WriteError::NotDurable(reason.to_owned()));
         }
@@ -179,15 +179,15 @@ impl Sequencer {
                 let before = before.min(hlc);
                 let pushed = self.push(building, hlc, Payload::Collect { before });
                 let lsn = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
-                Ok(Durable::Collect { before, lsn })
+                Ok(CommandEffect::Collect { before, lsn })
             }
         }
     }
 
     /// Notes that the batch is durable.
-    pub fn durable(&mut self, pending: Pending) {
-        self.known = pending.known;
-        self.unbegun &= !pending.begun;
+    pub fn durable(&mut self, effects: BatchEffects) {
+        self.known = effects.known;
+        self.unbegun &= !effects.begun;
     }
 
     /// Starts a new life of the log at once, with a record in a batch of its own, which `append` makes durable.
@@ -202,11 +202,11 @@ impl Sequencer {
         append: impl FnOnce(Batch) -> Result<(), E>,
     ) -> Result<Lsn, WriteError> {
         let mut building = self.begin(Vec::new(), bounds, 0, now_ms);
-        let durable = self.begin_life(&mut building, life, false)?;
-        let (batch, pending) = building.finish();
+        let begin = self.begin_life(&mut building, life, false)?;
+        let (batch, effects) = building.finish();
         append(batch).map_err(|error| WriteError::NotDurable(error.to_string()))?;
-        self.durable(pending);
-        Ok(durable.records().last)
+        self.durable(effects);
+        Ok(begin.records().last)
     }
 
     /// Returns the state as of the last durable record.

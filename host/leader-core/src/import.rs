@@ -5,7 +5,7 @@
 //! in the same batch, so that after a crash both are there or neither.
 
 use crate::{
-    commit::{Building, Durable, Sequencer},
+    commit::{Building, CommandEffect, Sequencer},
     log_state::LogState,
 };
 use bytes::Bytes;
@@ -118,20 +118,20 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`WriteError::Invalid`], with what must change before they can be accepted.
-    pub(crate) fn import(&mut self, building: &mut Building, import: &Import) -> Result<Durable, WriteError> {
+    pub(crate) fn import(&mut self, building: &mut Building, import: &Import) -> Result<CommandEffect, WriteError> {
         let (mark, first) = (building.batch.mark(), building.batch.next_lsn());
-        let before = building.pending.known.clone();
+        let before = building.effects.known.clone();
         let pushed = self.push_import(building, import);
         if pushed.is_err() {
             building.batch.rewind(mark);
-            building.pending.known = before;
+            building.effects.known = before;
         }
         pushed?;
         let last = Lsn(building.batch.next_lsn().0 - 1);
         if last < first {
-            return Ok(Durable::Before { first: last, last, duplicate: true });
+            return Ok(CommandEffect::Before { first: last, last, duplicate: true });
         }
-        Ok(Durable::Import { records: Bytes::copy_from_slice(building.batch.since(mark)), first, last })
+        Ok(CommandEffect::Import { records: Bytes::copy_from_slice(building.batch.since(mark)), first, last })
     }
 
     fn push_import(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
@@ -143,14 +143,14 @@ impl Sequencer {
             ));
         }
         self.push_lives(building, import)?;
-        let lives = building.pending.known.lives_of(region, incarnation);
-        if import.after > Lsn::NONE && !building.pending.known.has(region, lives.position(import.after)) {
+        let lives = building.effects.known.lives_of(region, incarnation);
+        if import.after > Lsn::NONE && !building.effects.known.has(region, lives.position(import.after)) {
             return refuse(format!(
                 "records of region '{region}' follow its record {}, which could not be imported; requesting them again",
                 import.after
             ));
         }
-        let origin = building.pending.known.origins.get(region).cloned().unwrap_or_default();
+        let origin = building.effects.known.origins.get(region).cloned().unwrap_or_default();
         let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
         if !import.seen.is_empty() {
             import.seen.iter().for_each(|seen| through.saw(*seen));
@@ -159,7 +159,7 @@ impl Sequencer {
             self.push_through(building, region, here.unwrap_or(begin), &through)?;
         }
         let home = self.imports.catalogue_home;
-        let gives_catalogue = gives_catalogue(region, self.region, home, &building.pending.known);
+        let gives_catalogue = gives_catalogue(region, self.region, home, &building.effects.known);
         let begun = lives.starts().last().map_or(Lsn::NONE, |start| start.first);
         for record in records::iter(&import.records) {
             let record = record.map_err(|error| WriteError::Invalid(error.to_string()))?;
@@ -169,7 +169,7 @@ impl Sequencer {
                     through.changed = Some((record.lsn, record.chain));
                 }
                 let at = Position { incarnation: life, lsn: record.origin_lsn };
-                let own = building.pending.known.lives_of(self.region, self.imports.log);
+                let own = building.effects.known.lives_of(self.region, self.imports.log);
                 if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
                     // The LSN belongs to a former log of this region, or to records that this log has lost.
                     continue;
@@ -183,7 +183,7 @@ impl Sequencer {
                 self.take_foreign(building, region, record, gives_catalogue)?;
                 continue;
             }
-            let here = building.pending.known.has(region, lives.position(record.origin_lsn));
+            let here = building.effects.known.has(region, lives.position(record.origin_lsn));
             if !is_content(&record, region) || here {
                 continue;
             }
@@ -212,7 +212,7 @@ impl Sequencer {
             through.seen.remove(&Region::NONE);
         }
         match import.through {
-            Some((lsn, chain)) if !building.pending.known.has(region, lives.position(lsn)) => {
+            Some((lsn, chain)) if !building.effects.known.has(region, lives.position(lsn)) => {
                 self.push_through(building, region, (lives.position(lsn), chain), &through)
             }
             _ => Ok(()),
@@ -224,7 +224,7 @@ impl Sequencer {
     fn push_lives(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
         let region = import.region;
         let Some(History { lives: theirs, forked, requests }) = import.history.as_deref() else { return Ok(()) };
-        let known = &building.pending.known;
+        let known = &building.effects.known;
         let (before, here) = (known.lives.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
         // Nothing counts as seen by the region any more: the records that stated it may be lost.
         let nothing_seen = Through { seen: BTreeMap::new(), changed: None, hlc: here.hlc };
@@ -243,7 +243,7 @@ impl Sequencer {
             self.push_through(building, region, begin, &nothing_seen)?;
         }
         for start in theirs.starts() {
-            let lives = Arc::make_mut(&mut building.pending.known.lives).entry(region, theirs.log());
+            let lives = Arc::make_mut(&mut building.effects.known.lives).entry(region, theirs.log());
             if lives.lists(start.life) {
                 continue;
             }
@@ -263,7 +263,7 @@ impl Sequencer {
         lives: &Lineage,
         kept: Lsn,
     ) -> Result<(), WriteError> {
-        let origin = building.pending.known.origins.get(region).cloned().unwrap_or_default();
+        let origin = building.effects.known.origins.get(region).cloned().unwrap_or_default();
         let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
         through.saw(Seen { region: Region::NONE, lsn: kept, hlc: Hlc::default() });
         let here = (origin.position != Position::default()).then_some((origin.position, origin.chain));
@@ -306,15 +306,15 @@ impl Sequencer {
             // A publisher does not send such a row. One that does, as a node from before projects existed, is not
             // believed: the row is not stored.
             Payload::Row { view, .. } | Payload::Tombstone { view, .. }
-                if !building.pending.known.catalogue.may_hold(*view, self.region) =>
+                if !building.effects.known.catalogue.may_hold(*view, self.region) =>
             {
                 Ok(false)
             }
-            Payload::Row { view, body, .. } => fits(&building.pending.known.catalogue, *view, Some(body), region),
-            Payload::Tombstone { view, .. } => fits(&building.pending.known.catalogue, *view, None, region),
+            Payload::Row { view, body, .. } => fits(&building.effects.known.catalogue, *view, Some(body), region),
+            Payload::Tombstone { view, .. } => fits(&building.effects.known.catalogue, *view, None, region),
             Payload::Catalogue(change) if gives_catalogue => {
-                agrees(&building.pending.known.catalogue, change, region)?;
-                Arc::make_mut(&mut building.pending.known.catalogue).apply(change);
+                agrees(&building.effects.known.catalogue, change, region)?;
+                Arc::make_mut(&mut building.effects.known.catalogue).apply(change);
                 Ok(true)
             }
             Payload::Catalogue(_) => {
@@ -337,7 +337,7 @@ impl Sequencer {
         through: &Through,
     ) -> Result<(), WriteError> {
         let seen: Vec<Seen> = through.seen.values().copied().collect();
-        let known = &mut building.pending.known;
+        let known = &mut building.effects.known;
         let lost = known.through(region, position, &seen).is_some();
         Arc::make_mut(&mut known.origins).set(region, (position, chain), through.hlc, &seen, lost);
         let payload = Payload::Through { incarnation: position.incarnation, chain, seen };
@@ -468,8 +468,8 @@ mod tests {
             for work in works {
                 sequencer.take(&mut building, work, &mut receipts).unwrap();
             }
-            let finished = building.finish().1;
-            sequencer.durable(finished);
+            let (_, effects) = building.finish();
+            sequencer.durable(effects);
             (sequencer.known().awaits_request(there), sequencer.known().holds_past(there))
         };
         assert_eq!(waits(vec![import(0, 60)]), (false, None));
@@ -490,9 +490,9 @@ mod tests {
         sequencer.take(&mut building, import(0, 5), &mut receipts).unwrap();
         // In the same batch as the one that it follows.
         sequencer.take(&mut building, import(5, 9), &mut receipts).unwrap();
-        let (_, pending) = building.finish();
+        let (_, effects) = building.finish();
         // The fsync of the batch has failed.
-        pending.undo(&mut receipts);
+        effects.undo(&mut receipts);
         let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
         let refused = sequencer.take(&mut building, import(9, 12), &mut receipts).unwrap_err();
         assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
@@ -500,8 +500,8 @@ mod tests {
         // The stream resumes from the position in the log.
         let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
         sequencer.take(&mut building, import(0, 9), &mut receipts).unwrap();
-        let (_, pending) = building.finish();
-        sequencer.durable(pending);
+        let (_, effects) = building.finish();
+        sequencer.durable(effects);
         let mut building = sequencer.begin(Vec::new(), &bounds(), 1_000, 1);
         sequencer.take(&mut building, import(9, 12), &mut receipts).unwrap();
     }

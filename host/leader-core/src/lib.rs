@@ -27,7 +27,7 @@ pub mod receipts;
 pub mod rehoming;
 
 pub use apply::State;
-pub use commit::{Building, Durable, LogCommand, Owner, Sequencer};
+pub use commit::{Building, CommandEffect, LogCommand, Owner, Sequencer};
 pub use import::{History, Import, Imports, gives_catalogue};
 pub use ingest::Limits;
 pub use ledger::Ledger;

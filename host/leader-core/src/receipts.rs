@@ -1,6 +1,6 @@
 //! Idempotency keys and the writes that they stand for. Bounded by number and age; durable as records and in snapshots.
 
-use crate::{commit::Durable, outranked_rows::OutrankedRows, published::Records};
+use crate::{commit::CommandEffect, outranked_rows::OutrankedRows, published::Records};
 use littoral_model::{
     hlc::Hlc,
     mutation::{Mutation, active},
@@ -110,13 +110,13 @@ impl Receipts {
     }
 
     /// Returns the outranked rows of a write that was just applied, or of the earlier write that a retry has found.
-    pub fn outranked(&mut self, durable: &Durable, outranked_rows: &OutrankedRows) -> Outranked {
-        let Records { first, last, duplicate } = durable.records();
+    pub fn outranked(&mut self, effect: &CommandEffect, outranked_rows: &OutrankedRows) -> Outranked {
+        let Records { first, last, duplicate } = effect.records();
         if duplicate {
             return self.outranked_before(last);
         }
         let outranked = outranked_rows.of(first, last);
-        if matches!(durable, Durable::Rows { request, .. } if request.idempotency_key.is_some()) {
+        if matches!(effect, CommandEffect::Rows { request, .. } if request.idempotency_key.is_some()) {
             self.set_outranked(last, outranked.clone());
         }
         outranked

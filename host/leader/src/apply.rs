@@ -75,8 +75,8 @@ impl ApplyThread<'_> {
         let shared = self.shared;
         let mut regional = shared.applied.regional();
         for WaitingWrite { content, .. } in &batch.writes {
-            if let Content::InMemory(durable) = content {
-                let applied = self.state.apply(&shared.applied.table, durable, regional.lend());
+            if let Content::InMemory(effect) = content {
+                let applied = self.state.apply(&shared.applied.table, effect, regional.lend());
                 if applied.collected > 0 {
                     metrics::counter!("littoral_leader_tombstones_collected_total").increment(applied.collected as u64);
                 }
@@ -127,7 +127,7 @@ impl ApplyThread<'_> {
     fn receipt(&self, content: &Content, receipts: &mut Receipts) -> WriteReceipt {
         let records = content.records();
         let outranked = match content {
-            Content::InMemory(durable) => receipts.outranked(durable, &self.state.outranked_rows),
+            Content::InMemory(effect) => receipts.outranked(effect, &self.state.outranked_rows),
             Content::InLog(_) if records.duplicate => receipts.outranked_before(records.last),
             Content::InLog(_) => self.state.outranked_rows.of(records.first, records.last),
         };

@@ -11,7 +11,7 @@ use crate::{
     shared::Shared,
     write_path::{Job, Responder, Submission},
 };
-use littoral_leader_core::{Building, Durable, Head, LogCommand, Sequencer};
+use littoral_leader_core::{Building, CommandEffect, Head, LogCommand, Sequencer};
 use littoral_log::{AppendError, Batch};
 use littoral_model::{
     position::{Epoch, Lsn},
@@ -30,14 +30,14 @@ const LARGE_BATCH: usize = 32 << 10;
 
 /// The writes and tasks of a batch, each with the sender of its result.
 #[derive(Debug, Default)]
-struct Pending {
-    writes: Vec<PendingWrite>,
+struct BatchJobs {
+    writes: Vec<BatchWrite>,
     tasks: Vec<WaitingTask>,
 }
 
 #[derive(Debug)]
-struct PendingWrite {
-    durable: Durable,
+struct BatchWrite {
+    effect: CommandEffect,
     responder: Responder,
 }
 
@@ -45,7 +45,7 @@ struct PendingWrite {
 #[derive(Debug)]
 struct Draft {
     building: Building,
-    pending: Pending,
+    jobs: BatchJobs,
 }
 
 pub(crate) struct CommitThread {
@@ -83,44 +83,44 @@ impl CommitThread {
         let shared = &self.shared;
         let buffer = if bytes >= LARGE_BATCH { shared.log.spare_buffer() } else { Vec::new() };
         let building = sequencer.begin(buffer, &shared.log.bounds(), bytes + BATCH_SPARE, shared.now_ms());
-        Draft { building, pending: Pending::default() }
+        Draft { building, jobs: BatchJobs::default() }
     }
 
     /// Adds a job to the batch, or rejects it.
     fn add(&self, sequencer: &mut Sequencer, draft: &mut Draft, Submission { job, responder }: Submission) {
-        let Draft { building, pending } = draft;
+        let Draft { building, jobs } = draft;
         let command = match job {
             Job::Append(command) => command,
-            Job::Task(task) => return pending.tasks.push(WaitingTask { task, responder }),
+            Job::Task(task) => return jobs.tasks.push(WaitingTask { task, responder }),
         };
         let may_wait = self.shared.writers == Writers::OneAtATime && waits_for_commit(&command);
-        if may_wait && self.shared.commits.is_full(pending.writes.len()) {
+        if may_wait && self.shared.commits.is_full(jobs.writes.len()) {
             return reject(responder, WriteError::Overloaded);
         }
         match sequencer.take(building, command, &mut self.shared.writes.receipts.lock()) {
-            Ok(durable) => pending.writes.push(PendingWrite { durable, responder }),
+            Ok(effect) => jobs.writes.push(BatchWrite { effect, responder }),
             Err(error) => reject(responder, error),
         }
     }
 
     /// Appends a batch and passes it on. If the append fails, reverts the batch's effects, and then rejects its jobs:
     /// writers may retry only after that.
-    fn commit(&self, sequencer: &mut Sequencer, Draft { building, pending }: Draft) -> Result<(), ApplyThreadEnded> {
+    fn commit(&self, sequencer: &mut Sequencer, Draft { building, jobs }: Draft) -> Result<(), ApplyThreadEnded> {
         let (batch, effects) = building.finish();
         let epoch = sequencer.epoch();
         if batch.is_empty() {
-            return self.pass_on(epoch, None, pending);
+            return self.pass_on(epoch, None, jobs);
         }
         match self.append(batch) {
             Ok(extent) => {
                 sequencer.durable(effects);
                 self.shared.writes.health.succeeded();
-                self.pass_on(epoch, Some(extent), pending)
+                self.pass_on(epoch, Some(extent), jobs)
             }
             Err(error) => {
                 effects.undo(&mut self.shared.writes.receipts.lock());
                 self.shared.writes.health.failed(&error);
-                let Pending { writes, tasks } = pending;
+                let BatchJobs { writes, tasks } = jobs;
                 let tasks = tasks.into_iter().map(|task| task.responder);
                 let responders = writes.into_iter().map(|write| write.responder).chain(tasks);
                 responders.for_each(|responder| reject(responder, WriteError::NotDurable(error.to_string())));
@@ -147,12 +147,12 @@ impl CommitThread {
 
     /// Passes a durable batch to the waiters. If the batch is not committed yet, acknowledges its `local` writes at
     /// once, although they become visible only when they are committed.
-    fn pass_on(&self, epoch: Epoch, extent: Option<InMemory>, pending: Pending) -> Result<(), ApplyThreadEnded> {
+    fn pass_on(&self, epoch: Epoch, extent: Option<InMemory>, jobs: BatchJobs) -> Result<(), ApplyThreadEnded> {
         let Shared { replication, commits, .. } = &*self.shared;
-        let Pending { writes, tasks } = pending;
+        let BatchJobs { writes, tasks } = jobs;
         let last = extent.map(|extent| extent.head.lsn);
         let committed = last.map_or_else(|| commits.last_committed(), |last| replication.appended(epoch, last));
-        let last = last.or_else(|| writes.iter().map(|write| write.durable.records().last).max()).unwrap_or(Lsn::NONE);
+        let last = last.or_else(|| writes.iter().map(|write| write.effect.records().last).max()).unwrap_or(Lsn::NONE);
         let is_committed = last <= committed;
         tasks.into_iter().for_each(|task| commits.push_task(task));
         if let Err(error) = replication.may_acknowledge(epoch) {
@@ -160,9 +160,10 @@ impl CommitThread {
             return Ok(());
         }
         let mut waiting = Vec::with_capacity(writes.len());
-        for PendingWrite { durable, responder } in writes {
-            let records = durable.records();
-            let is_local = matches!(&durable, Durable::Rows { request, .. } if request.concern != WriteConcern::Quorum);
+        for BatchWrite { effect, responder } in writes {
+            let records = effect.records();
+            let is_local =
+                matches!(&effect, CommandEffect::Rows { request, .. } if request.concern != WriteConcern::Quorum);
             if is_local && !is_committed {
                 self.shared.writes.acknowledge(records.last);
                 metrics::counter!("littoral_leader_writes_total").increment(1);
@@ -171,7 +172,7 @@ impl CommitThread {
                 continue;
             }
             let content = match is_committed {
-                true => Content::InMemory(durable),
+                true => Content::InMemory(effect),
                 false => Content::InLog(records),
             };
             waiting.push(WaitingWrite { content, responder });

@@ -8,7 +8,7 @@
 //! its rows: another leader may replace its records until they are committed, so they are read back from the log.
 
 use crate::{anti_entropy::Task, write_path::Responder};
-use littoral_leader_core::{Durable, Head, Records};
+use littoral_leader_core::{CommandEffect, Head, Records};
 use littoral_model::{
     position::{Epoch, Lsn},
     write::WriteError,
@@ -38,7 +38,7 @@ pub(crate) struct WaitingTask {
 #[derive(Debug)]
 pub(crate) enum Content {
     /// The rows themselves, to apply from memory.
-    InMemory(Durable),
+    InMemory(CommandEffect),
     /// Only the records' LSNs: the records are read back from the log.
     InLog(Records),
 }
@@ -47,7 +47,7 @@ impl Content {
     /// Returns the LSNs of the write's records.
     pub(crate) fn records(&self) -> Records {
         match self {
-            Self::InMemory(durable) => durable.records(),
+            Self::InMemory(effect) => effect.records(),
             Self::InLog(records) => *records,
         }
     }

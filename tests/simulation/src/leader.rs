@@ -7,7 +7,7 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Building, Durable, Head, Imports, Ledger, Limits, LogCommand, Owner, Published, Receipts, RehomingPoints,
+    Building, CommandEffect, Head, Imports, Ledger, Limits, LogCommand, Owner, Published, Receipts, RehomingPoints,
     Sequencer, State, anti_entropy, apply::Regional, ingest, receipts::content_hash,
 };
 use littoral_log::{
@@ -85,7 +85,7 @@ pub struct Leader {
 /// A batch that is not appended yet.
 pub struct Built {
     building: Building,
-    results: Vec<Result<Durable, WriteError>>,
+    results: Vec<Result<CommandEffect, WriteError>>,
 }
 
 /// A result for each command of a batch, or why nothing of it is durable.
@@ -95,7 +95,7 @@ impl Built {
     /// Returns for each command whether it has added records to the batch.
     #[must_use]
     pub fn fresh(&self) -> Vec<bool> {
-        self.results.iter().map(|result| !matches!(result, Ok(Durable::Before { .. }) | Err(_))).collect()
+        self.results.iter().map(|result| !matches!(result, Ok(CommandEffect::Before { .. }) | Err(_))).collect()
     }
 }
 
@@ -259,22 +259,22 @@ impl Leader {
     /// # Errors
     /// Why nothing of it is durable.
     pub fn append(&mut self, Built { building, results }: Built) -> Answers {
-        let (batch, pending) = building.finish();
+        let (batch, effects) = building.finish();
         if !batch.is_empty() {
             if let Err(error) = self.log.append(batch) {
-                pending.undo(&mut self.receipts);
+                effects.undo(&mut self.receipts);
                 return Err(error.to_string());
             }
-            self.sequencer.durable(pending);
+            self.sequencer.durable(effects);
         }
         let identity = self.log.identity();
         let mut answers = Vec::new();
         for result in results {
-            answers.push(result.map(|durable| {
+            answers.push(result.map(|effect| {
                 let regional = Regional { ledger: &mut self.ledger, rehoming: &mut self.rehoming };
-                self.state.apply(&self.table, &durable, regional);
-                let outranked = self.receipts.outranked(&durable, &self.state.outranked_rows);
-                WriteReceipt { outranked, ..self.state.receipt(durable.records()) }
+                self.state.apply(&self.table, &effect, regional);
+                let outranked = self.receipts.outranked(&effect, &self.state.outranked_rows);
+                WriteReceipt { outranked, ..self.state.receipt(effect.records()) }
             }));
         }
         let bounds = self.log.bounds();

@@ -53,7 +53,7 @@ pub enum LogCommand {
 
 /// The effect of a command. It is applied once the command's batch is durable, and committed.
 #[derive(Debug)]
-pub enum Durable {
+pub enum CommandEffect {
     /// Rows. Their LSNs and clock readings follow the first one's, ascending by one.
     Rows {
         /// The rows.
@@ -112,7 +112,7 @@ pub enum Durable {
     },
 }
 
-impl Durable {
+impl CommandEffect {
     /// Returns the records of the request.
     #[must_use]
     pub fn records(&self) -> Records {

@@ -1,6 +1,6 @@
 //! Turns each command into records of a batch.
 
-use super::{Building, Durable, Sequencer};
+use super::{Building, CommandEffect, Sequencer};
 use crate::{
     deletion, ingest, memory, projects,
     receipts::{self, Receipts},
@@ -24,16 +24,20 @@ use std::sync::Arc;
 
 impl Sequencer {
     /// Writes the affiliation of the log.
-    pub(super) fn belong(&mut self, building: &mut Building, belongs: Affiliation) -> Result<Durable, WriteError> {
-        if building.pending.known.lives.belongs() == Some(belongs) {
+    pub(super) fn belong(
+        &mut self,
+        building: &mut Building,
+        belongs: Affiliation,
+    ) -> Result<CommandEffect, WriteError> {
+        if building.effects.known.lives.belongs() == Some(belongs) {
             let at = Lsn(building.batch.next_lsn().0 - 1);
-            return Ok(Durable::Before { first: at, last: at, duplicate: false });
+            return Ok(CommandEffect::Before { first: at, last: at, duplicate: false });
         }
         let hlc = self.clock.tick(building.now_ms);
         let pushed = self.push(building, hlc, Payload::Belongs(belongs));
         let lsn = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
-        building.pending.known.belong(belongs);
-        Ok(Durable::Affiliated { belongs, lsn })
+        building.effects.known.belong(belongs);
+        Ok(CommandEffect::Affiliated { belongs, lsn })
     }
 
     /// Begins another life of the log.
@@ -42,9 +46,9 @@ impl Sequencer {
         building: &mut Building,
         life: Incarnation,
         rolled_back: bool,
-    ) -> Result<Durable, WriteError> {
+    ) -> Result<CommandEffect, WriteError> {
         let first = building.batch.next_lsn();
-        let before = building.pending.known.lives_of(self.region, self.imports.log);
+        let before = building.effects.known.lives_of(self.region, self.imports.log);
         // In a rolled-back life two different records may have the same LSN: replicas are known to share only its first
         // record.
         let shared = match rolled_back {
@@ -56,9 +60,9 @@ impl Sequencer {
         let pushed = self.push(building, hlc, Payload::Begin { life, after, shared });
         pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
         let start = Start { life, first, after, shared };
-        Arc::make_mut(&mut building.pending.known.lives).entry(self.region, self.imports.log).begin(start);
-        building.pending.begun = true;
-        Ok(Durable::Begin { start })
+        Arc::make_mut(&mut building.effects.known.lives).entry(self.region, self.imports.log).begin(start);
+        building.effects.begun = true;
+        Ok(CommandEffect::Begin { start })
     }
 
     /// Adds a write's rows and, if it has an idempotency key, its receipt. Validates the write again if the catalogue
@@ -69,14 +73,16 @@ impl Sequencer {
         mut request: WriteRequest,
         (content, generation): (u64, u64),
         receipts: &mut Receipts,
-    ) -> Result<Durable, WriteError> {
-        if generation != building.pending.known.catalogue.generation {
-            ingest::check(&self.limits, &building.pending.known.catalogue, &request, building.now_ms)?;
+    ) -> Result<CommandEffect, WriteError> {
+        if generation != building.effects.known.catalogue.generation {
+            ingest::check(&self.limits, &building.effects.known.catalogue, &request, building.now_ms)?;
         }
         if let Some(key) = &request.idempotency_key {
             match receipts.look(key, content, building.now_ms) {
                 receipts::KeyLookup::New => {}
-                receipts::KeyLookup::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+                receipts::KeyLookup::Same(first, last) => {
+                    return Ok(CommandEffect::Before { first, last, duplicate: true });
+                }
                 receipts::KeyLookup::Other => {
                     return Err(WriteError::IdempotencyMismatch(plain_key(key).to_owned()));
                 }
@@ -87,9 +93,9 @@ impl Sequencer {
         }
         let now_ms = building.now_ms.max(self.clock.last().physical_ms());
         request.rows.restamp(EventTime::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX)));
-        let (named, origins) = (request.part, &building.pending.known.origins);
+        let (named, origins) = (request.part, &building.effects.known.origins);
         let regions = || named.map_or_else(|| origins.regions(self.region), |part| vec![part]);
-        match parts::rows_to_log(&building.pending.known.catalogue, &request.rows, regions) {
+        match parts::rows_to_log(&building.effects.known.catalogue, &request.rows, regions) {
             Some(mut rows) => {
                 request.rows.stamped().into_iter().for_each(|at| rows.stamp(at));
                 request.rows = rows;
@@ -105,7 +111,7 @@ impl Sequencer {
         }
         let adds =
             memory::check(self.limits.rows_bytes_max, self.table.as_deref(), &request.rows, building.added_bytes)?;
-        let catalogue = &building.pending.known.catalogue;
+        let catalogue = &building.effects.known.catalogue;
         projects::check(catalogue, self.region, self.table.as_deref(), &request.rows, &mut building.added)?;
         building.added_bytes = building.added_bytes.saturating_add(adds);
         let mark = building.batch.mark();
@@ -117,14 +123,14 @@ impl Sequencer {
         let (last, hlc) = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
         if let Some(key) = &request.idempotency_key {
             receipts.insert(key, content, (first, last), self.clock.last());
-            building.pending.keys.push((key.clone(), last));
+            building.effects.keys.push((key.clone(), last));
         }
-        Ok(Durable::Rows { request, first, last, hlc })
+        Ok(CommandEffect::Rows { request, first, last, hlc })
     }
 
     /// Rejects a part that no read would use.
     fn check_part(&self, building: &Building, part: Region) -> Result<(), WriteError> {
-        let known = building.pending.known.origins.regions(self.region);
+        let known = building.effects.known.origins.regions(self.region);
         if known.contains(&part) {
             return Ok(());
         }
@@ -167,10 +173,12 @@ impl Sequencer {
         records: &[u8],
         (piece, content): (&str, u64),
         receipts: &mut Receipts,
-    ) -> Result<Durable, WriteError> {
+    ) -> Result<CommandEffect, WriteError> {
         match receipts.look(piece, content, building.now_ms) {
             receipts::KeyLookup::New => {}
-            receipts::KeyLookup::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+            receipts::KeyLookup::Same(first, last) => {
+                return Ok(CommandEffect::Before { first, last, duplicate: true });
+            }
             receipts::KeyLookup::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
         }
         let mark = building.batch.mark();
@@ -181,8 +189,8 @@ impl Sequencer {
         }
         let last = pushed?;
         receipts.insert(piece, content, (first, last), self.clock.last());
-        building.pending.keys.push((piece.to_owned(), last));
-        Ok(Durable::Import { records: Bytes::copy_from_slice(building.batch.since(mark)), first, last })
+        building.effects.keys.push((piece.to_owned(), last));
+        Ok(CommandEffect::Import { records: Bytes::copy_from_slice(building.batch.since(mark)), first, last })
     }
 
     fn push_merged(
@@ -195,7 +203,7 @@ impl Sequencer {
         let invalid =
             |error: &dyn std::fmt::Display| WriteError::Invalid(format!("the tail cannot be merged: {error}"));
         let known: std::collections::HashSet<_> =
-            building.pending.known.catalogue.views().map(|view| view.id).collect();
+            building.effects.known.catalogue.views().map(|view| view.id).collect();
         for record in littoral_wire::records::iter(records) {
             let record = record.map_err(|error| invalid(&error))?;
             let view = match &record.payload {
@@ -218,16 +226,20 @@ impl Sequencer {
     }
 
     /// Adds a catalogue change, unless it would have no effect.
-    pub(super) fn change(&mut self, building: &mut Building, change: CatalogueChange) -> Result<Durable, WriteError> {
-        let Some(change) = building.pending.known.catalogue.prepare(change)? else {
+    pub(super) fn change(
+        &mut self,
+        building: &mut Building,
+        change: CatalogueChange,
+    ) -> Result<CommandEffect, WriteError> {
+        let Some(change) = building.effects.known.catalogue.prepare(change)? else {
             let at = Lsn(building.batch.next_lsn().0 - 1);
-            return Ok(Durable::Before { first: at, last: at, duplicate: false });
+            return Ok(CommandEffect::Before { first: at, last: at, duplicate: false });
         };
         let hlc = self.clock.tick(building.now_ms);
         let lsn = self
             .push(building, hlc, Payload::Catalogue(Box::new(change.clone())))
             .map_err(|error| WriteError::Invalid(error.to_string()))?;
-        Arc::make_mut(&mut building.pending.known.catalogue).apply(&change);
-        Ok(Durable::Change { change, lsn })
+        Arc::make_mut(&mut building.effects.known.catalogue).apply(&change);
+        Ok(CommandEffect::Change { change, lsn })
     }
 }
