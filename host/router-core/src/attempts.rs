@@ -5,16 +5,16 @@
 //! count, because nothing was sent to them. Neither do doors of a region that may not hold the rows of the request's
 //! project: one of them answers for all.
 
-use crate::member::{Door, MemberId};
+use crate::door::{Door, DoorId};
 use littoral_model::region::Region;
 
 /// The doors that one request has been sent to.
 #[derive(Clone, Debug)]
 pub struct Attempts {
     /// Doors that are not tried again.
-    tried: Vec<MemberId>,
+    tried: Vec<DoorId>,
     /// The region of each attempt that sent something.
-    sent: Vec<(MemberId, Region)>,
+    sent: Vec<(DoorId, Region)>,
     /// Regions that may not hold the rows.
     outside: Vec<Region>,
     max: usize,
@@ -60,7 +60,7 @@ impl Attempts {
     }
 
     /// Records that this door could not be connected to.
-    pub fn unreached(&mut self, door: MemberId) {
+    pub fn unreached(&mut self, door: DoorId) {
         self.sent.retain(|(sent, _)| *sent != door);
     }
 
@@ -87,11 +87,11 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::member::Kind;
+    use crate::door::Kind;
 
     fn doors(regions: &[&str]) -> Vec<Door> {
         let door = |(id, region): (usize, &&str)| Door {
-            id: MemberId(id as u64),
+            id: DoorId(id as u64),
             region: region.parse().unwrap(),
             name: format!("e{id}"),
             address: String::new(),

@@ -7,7 +7,7 @@ use crate::{
     reason::Shown,
     select::{Criteria, Purpose, can_serve, cost_ms, decide},
     topology::Role,
-    view::{MemberView, View},
+    view::{DoorView, View},
 };
 use littoral_model::region::Region;
 use serde::Serialize;
@@ -110,7 +110,7 @@ pub fn explain(
     let weigh = |(index, region): (usize, &crate::view::RegionView)| {
         let pinned_away = pin.is_some_and(|pin| !pin.contains(&index));
         let takes = !pinned_away && can_serve(region, criteria.purpose);
-        let doors = region.doors().filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
+        let doors = region.doors().filter_map(|at| Some(seen(view.doors.get(at)?, in_flight(at))));
         Weighed {
             region: region.name,
             role: region.role,
@@ -126,13 +126,13 @@ pub fn explain(
     let mut regions: Vec<_> = view.regions.iter().enumerate().map(weigh).collect();
     regions.sort_by(|a, b| a.cost_ms.total_cmp(&b.cost_ms));
     let choice = |candidate: &crate::select::Candidate| {
-        let door = &view.members.get(candidate.member)?.door;
+        let door = &view.doors.get(candidate.door)?.door;
         Some(Choice {
             region: door.region,
             node: door.name.clone(),
             door: door.address.clone(),
             cost_ms: candidate.cost_ms,
-            in_flight: in_flight(candidate.member),
+            in_flight: in_flight(candidate.door),
         })
     };
     let name = |index: &usize| view.regions.get(*index).map(|region| region.name);
@@ -169,16 +169,16 @@ fn why_not(role: Role, purpose: Purpose, pinned_away: bool) -> &'static str {
 
 /// Returns a door and its state.
 #[must_use]
-pub fn seen(member: &MemberView, in_flight: u32) -> Seen {
+pub fn seen(view: &DoorView, in_flight: u32) -> Seen {
     Seen {
-        node: member.door.name.clone(),
-        door: member.door.address.clone(),
-        state: member.state,
-        ejected_for_ms: member.ejected_for.map(|lasts| lasts.as_millis() as u64),
-        latency_ms: member.latency_ms,
-        writable: member.writable,
-        leads: member.leads,
-        weight: member.weight(),
+        node: view.door.name.clone(),
+        door: view.door.address.clone(),
+        state: view.state,
+        ejected_for_ms: view.ejected_for.map(|lasts| lasts.as_millis() as u64),
+        latency_ms: view.latency_ms,
+        writable: view.writable,
+        leads: view.leads,
+        weight: view.weight(),
         in_flight,
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::{
     Moment,
+    door::{Door, DoorId, DoorState, Kind},
     health::{self, Finding, State},
-    member::{Door, Kind, Member, MemberId},
     outlier::{self, Outcome, Outlier},
     slow_return,
     topology::{Role, Topology},
-    view::{MemberView, RegionView, View},
+    view::{DoorView, RegionView, View},
 };
 use littoral_model::region::Region;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -18,8 +18,8 @@ pub struct Fleet {
     health: health::Config,
     outlier: outlier::Config,
     topology: Arc<Topology>,
-    members: Vec<Member>,
-    index: HashMap<MemberId, usize>,
+    doors: Vec<DoorState>,
+    index: HashMap<DoorId, usize>,
     /// Regions that are or were ejected as a whole.
     ejected_regions: HashMap<Region, Outlier>,
     next_id: u64,
@@ -74,7 +74,7 @@ impl Fleet {
             health,
             outlier,
             topology: topology.clone(),
-            members: Vec::new(),
+            doors: Vec::new(),
             index: HashMap::new(),
             ejected_regions: HashMap::new(),
             next_id: 0,
@@ -86,8 +86,8 @@ impl Fleet {
 
     /// Replaces the topology. Keeps the state of a door that remains, if its region and kind are the same.
     pub fn adopt(&mut self, topology: Arc<Topology>, now: Moment) {
-        let mut known: HashMap<_, _> = (self.members.drain(..))
-            .map(|member| ((member.door.region, member.door.kind, member.door.address.clone()), member))
+        let mut known: HashMap<_, _> = (self.doors.drain(..))
+            .map(|state| ((state.door.region, state.door.kind, state.door.address.clone()), state))
             .collect();
         for region in &topology.regions {
             let leaders = region.leaders().map(|(name, door)| (Kind::Leader, name, door, 1, Vec::new()));
@@ -97,17 +97,17 @@ impl Fleet {
                 .map(|edge| (Kind::Edge, edge.name.as_str(), edge.door.as_str(), edge.weight, edge.public_addresses()));
             for (kind, name, address, weight, addresses) in leaders.chain(edges) {
                 let old = known.remove(&(region.name, kind, address.to_owned()));
-                let id = old.as_ref().map_or(MemberId(self.next_id), |member| member.door.id);
+                let id = old.as_ref().map_or(DoorId(self.next_id), |state| state.door.id);
                 self.next_id += u64::from(old.is_none());
                 let (name, address) = (name.to_owned(), address.to_owned());
                 let door = Arc::new(Door { id, region: region.name, name, address, kind, weight, addresses });
-                self.members.push(match old {
-                    Some(member) => Member { door, ..member },
-                    None => Member::new(door),
+                self.doors.push(match old {
+                    Some(state) => DoorState { door, ..state },
+                    None => DoorState::new(door),
                 });
             }
         }
-        self.index = self.members.iter().enumerate().map(|(at, member)| (member.door.id, at)).collect();
+        self.index = self.doors.iter().enumerate().map(|(at, state)| (state.door.id, at)).collect();
         self.topology = topology;
         self.generation += 1;
         self.pardon_beyond_share(now);
@@ -119,7 +119,7 @@ impl Fleet {
         let topology = self.topology.clone();
         self.ejected_regions.retain(|name, _| topology.regions.iter().any(|region| region.name == *name));
         for region in &topology.regions {
-            let edges = self.members.iter_mut().filter(|member| member.is_edge_of(region.name));
+            let edges = self.doors.iter_mut().filter(|state| state.is_edge_of(region.name));
             let (mut all, mut ejected) = (0, Vec::new());
             for edge in edges {
                 all += 1;
@@ -142,19 +142,19 @@ impl Fleet {
     }
 
     /// Returns until when an edge receives no requests, because it or its region is ejected.
-    fn out_until(&self, member: &Member, now: Moment) -> Option<Moment> {
-        let region = self.ejected_regions.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
-        member.outlier.ejected_until(now).max(region.and_then(|region| region.ejected_until(now)))
+    fn out_until(&self, state: &DoorState, now: Moment) -> Option<Moment> {
+        let region = self.ejected_regions.get(&state.door.region).filter(|_| state.door.kind == Kind::Edge);
+        state.outlier.ejected_until(now).max(region.and_then(|region| region.ejected_until(now)))
     }
 
-    fn is_usable(&self, member: &Member, now: Moment) -> bool {
-        member.health.state() == State::Healthy && self.out_until(member, now).is_none()
+    fn is_usable(&self, state: &DoorState, now: Moment) -> bool {
+        state.health.state() == State::Healthy && self.out_until(state, now).is_none()
     }
 
     /// Returns whether a door may receive requests now.
     #[must_use]
-    pub fn may_receive(&self, id: MemberId, now: Moment) -> bool {
-        self.index.get(&id).and_then(|at| self.members.get(*at)).is_some_and(|member| self.is_usable(member, now))
+    pub fn may_receive(&self, id: DoorId, now: Moment) -> bool {
+        self.index.get(&id).and_then(|at| self.doors.get(*at)).is_some_and(|state| self.is_usable(state, now))
     }
 
     /// Returns the topology.
@@ -165,29 +165,29 @@ impl Fleet {
 
     /// Iterates over all doors.
     pub fn doors(&self) -> impl Iterator<Item = &Arc<Door>> {
-        self.members.iter().map(|member| &member.door)
+        self.doors.iter().map(|state| &state.door)
     }
 
     /// Records a probe of a door; `took` is its duration if the door answered.
-    pub fn probed(&mut self, id: MemberId, finding: Finding, took: Option<Duration>, now: Moment) -> Option<Event> {
-        let member = self.index.get(&id).and_then(|at| self.members.get_mut(*at))?;
+    pub fn probed(&mut self, id: DoorId, finding: Finding, took: Option<Duration>, now: Moment) -> Option<Event> {
+        let state = self.index.get(&id).and_then(|at| self.doors.get_mut(*at))?;
         if let Some(took) = took {
-            member.latency.observe(took);
+            state.latency.observe(took);
         }
-        let is_over = member.outlier.probed(finding != Finding::Unreachable, now, self.health.healthy_after);
-        let was = member.health.observe(finding, &self.health);
-        let is = member.health.state();
+        let is_over = state.outlier.probed(finding != Finding::Unreachable, now, self.health.healthy_after);
+        let was = state.health.observe(finding, &self.health);
+        let is = state.health.state();
         let recovered = is == State::Healthy && was.is_some_and(|was| was != State::Unknown);
         if is_over || recovered {
-            member.back.begin(now);
+            state.back.begin(now);
             // The results of earlier requests do not apply to a door that has restarted.
-            member.outlier.forget(now);
+            state.outlier.forget(now);
         }
-        let door = member.door.clone();
+        let door = state.door.clone();
         let is_back = (is_over || recovered) && door.kind == Kind::Edge;
         if is_back && self.ejected_regions.get_mut(&door.region).is_some_and(|record| record.ends_with_its_outage(now))
         {
-            self.members.iter_mut().filter(|edge| edge.is_edge_of(door.region)).for_each(|edge| edge.back.begin(now));
+            self.doors.iter_mut().filter(|edge| edge.is_edge_of(door.region)).for_each(|edge| edge.back.begin(now));
         }
         match was {
             Some(was) => Some(Event::Health { door, was, is }),
@@ -196,24 +196,24 @@ impl Fleet {
     }
 
     /// Records the end of a request to a door.
-    pub fn recorded(&mut self, id: MemberId, outcome: Outcome, now: Moment) -> Option<Event> {
+    pub fn recorded(&mut self, id: DoorId, outcome: Outcome, now: Moment) -> Option<Event> {
         let at = *self.index.get(&id)?;
-        let member = self.members.get_mut(at)?;
+        let state = self.doors.get_mut(at)?;
         // The leader is the only door for its region's writes, so failed requests never eject it.
-        if !member.outlier.record(outcome, now, &self.outlier) || member.door.kind == Kind::Leader {
+        if !state.outlier.record(outcome, now, &self.outlier) || state.door.kind == Kind::Leader {
             return None;
         }
-        let region = member.door.region;
-        let edges = self.members.iter().filter(|member| member.is_edge_of(region));
-        let (all, ejected) = edges
-            .fold((0, 0), |(all, ejected), member| (all + 1, ejected + usize::from(member.outlier.is_ejected(now))));
+        let region = state.door.region;
+        let edges = self.doors.iter().filter(|state| state.is_edge_of(region));
+        let (all, ejected) =
+            edges.fold((0, 0), |(all, ejected), state| (all + 1, ejected + usize::from(state.outlier.is_ejected(now))));
         if ejected >= self.outlier.ejected_max(all) {
             return self.eject_region(region, at, now);
         }
-        let member = self.members.get_mut(at)?;
-        member.outlier.eject(now, &self.outlier);
-        let lasts = member.outlier.ejected_until(now).unwrap_or(now).saturating_sub(now);
-        Some(Event::Ejected { door: member.door.clone(), lasts })
+        let state = self.doors.get_mut(at)?;
+        state.outlier.eject(now, &self.outlier);
+        let lasts = state.outlier.ejected_until(now).unwrap_or(now).saturating_sub(now);
+        Some(Event::Ejected { door: state.door.clone(), lasts })
     }
 
     /// Ejects a region for a while, because more of its edges fail than may be ejected; `failing` is the last of them.
@@ -224,7 +224,7 @@ impl Fleet {
         }
         let others =
             || self.topology.regions.iter().filter(|other| other.name != region && other.role != Role::Draining);
-        let edges = |of: Region| self.members.iter().filter(move |member| member.is_edge_of(of));
+        let edges = |of: Region| self.doors.iter().filter(move |state| state.is_edge_of(of));
         // A returning region may still have more than the allowed share of its edges ejected: it does not stand by.
         let stands_by = |other: Region| {
             let ejected = edges(other).filter(|edge| edge.outlier.is_ejected(now)).count();
@@ -233,18 +233,18 @@ impl Fleet {
         };
         if !others().any(|other| stands_by(other.name)) {
             // Ejected regions may have recovered: they take turns, and the one ejected first is tried.
-            let is_healthy = |edge: &Member| edge.health.state() == State::Healthy;
+            let is_healthy = |edge: &DoorState| edge.health.state() == State::Healthy;
             let ejected_regions = others().filter(|other| edges(other.name).any(is_healthy)).map(|other| other.name);
             let first = ejected_regions.min_by_key(|other| self.ejected_regions.get(other).map(Outlier::since))?;
             self.try_again(first, now);
         }
-        let failing = &mut self.members.get_mut(failing)?.outlier;
+        let failing = &mut self.doors.get_mut(failing)?.outlier;
         let record = self.ejected_regions.entry(region).or_default();
         record.eject_for(failing, now, &self.outlier);
         failing.eject(now, &self.outlier);
         let lasts = record.ejected_until(now).unwrap_or(now).saturating_sub(now);
         // When the region is tried again, each edge starts with an empty record except for its own ejection.
-        self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.forget(now));
+        self.doors.iter_mut().filter(|state| state.is_edge_of(region)).for_each(|edge| edge.outlier.forget(now));
         Some(Event::RegionEjected { region, lasts })
     }
 
@@ -253,7 +253,7 @@ impl Fleet {
         if let Some(record) = self.ejected_regions.get_mut(&region) {
             record.pardon(now);
         }
-        self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.pardon(now));
+        self.doors.iter_mut().filter(|state| state.is_edge_of(region)).for_each(|edge| edge.outlier.pardon(now));
     }
 
     /// Returns the doors whose ejection has ended and the regions that are tried again, since the last call. They
@@ -262,17 +262,14 @@ impl Fleet {
         let mut events = Vec::new();
         for (region, record) in &mut self.ejected_regions {
             if record.take_return(now) {
-                self.members
-                    .iter_mut()
-                    .filter(|member| member.is_edge_of(*region))
-                    .for_each(|edge| edge.back.begin(now));
+                self.doors.iter_mut().filter(|state| state.is_edge_of(*region)).for_each(|edge| edge.back.begin(now));
                 events.push(Event::RegionRetried { region: *region });
             }
         }
-        for member in &mut self.members {
-            if member.outlier.take_return(now) {
-                member.back.begin(now);
-                events.push(Event::Returned { door: member.door.clone() });
+        for state in &mut self.doors {
+            if state.outlier.take_return(now) {
+                state.back.begin(now);
+                events.push(Event::Returned { door: state.door.clone() });
             }
         }
         events
@@ -281,13 +278,13 @@ impl Fleet {
     /// Returns the current inputs of decisions.
     #[must_use]
     pub fn view(&self, now: Moment) -> View {
-        let mut members = self.members.iter().map(|member| self.member_view(member, now)).peekable();
-        let mut all = Vec::with_capacity(self.members.len());
+        let mut doors = self.doors.iter().map(|state| self.view_of(state, now)).peekable();
+        let mut all = Vec::with_capacity(self.doors.len());
         let mut regions = Vec::with_capacity(self.topology.regions.len());
         for region in &self.topology.regions {
             let from = all.len();
-            while let Some(member) = members.next_if(|member| member.door.region == region.name) {
-                all.push(member);
+            while let Some(view) = doors.next_if(|view| view.door.region == region.name) {
+                all.push(view);
             }
             let edges = from + region.leaders().count()..all.len();
             regions.push(RegionView::new(region, from..edges.start, edges, &all));
@@ -297,24 +294,24 @@ impl Fleet {
 
     /// Returns the share of its weight that a door has. A door whose ejection has just ended, before `returns` was
     /// called, has the first share.
-    fn back(&self, member: &Member, now: Moment) -> f64 {
-        let region = self.ejected_regions.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
-        if member.outlier.is_returning(now) || region.is_some_and(|region| region.is_returning(now)) {
+    fn back(&self, state: &DoorState, now: Moment) -> f64 {
+        let region = self.ejected_regions.get(&state.door.region).filter(|_| state.door.kind == Kind::Edge);
+        if state.outlier.is_returning(now) || region.is_some_and(|region| region.is_returning(now)) {
             return slow_return::FIRST;
         }
-        member.back.share(now, self.outlier.return_time())
+        state.back.share(now, self.outlier.return_time())
     }
 
-    fn member_view(&self, member: &Member, now: Moment) -> MemberView {
-        MemberView {
-            door: member.door.clone(),
-            state: member.health.state(),
-            ejected_for: self.out_until(member, now).map(|until| until.saturating_sub(now)),
-            usable: self.is_usable(member, now),
-            writable: member.health.is_writable(),
-            leads: member.health.leads(),
-            back: self.back(member, now),
-            latency_ms: member.latency.ms(),
+    fn view_of(&self, state: &DoorState, now: Moment) -> DoorView {
+        DoorView {
+            door: state.door.clone(),
+            state: state.health.state(),
+            ejected_for: self.out_until(state, now).map(|until| until.saturating_sub(now)),
+            usable: self.is_usable(state, now),
+            writable: state.health.is_writable(),
+            leads: state.health.leads(),
+            back: self.back(state, now),
+            latency_ms: state.latency.ms(),
         }
     }
 }

@@ -40,8 +40,8 @@ pub struct Criteria<'a> {
 /// A door that the request may be sent to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
-    /// The index of the door among the view's members.
-    pub member: usize,
+    /// The index of the door among the view's doors.
+    pub door: usize,
     /// The index of its region among the view's regions.
     pub region: usize,
     /// The estimated cost of a round trip, in milliseconds.
@@ -71,7 +71,7 @@ struct Near {
 const DEFERRED: u8 = 1;
 const LAST: u8 = 2;
 
-/// Decides. `in_flight` returns how many requests are in flight to a door, by its index among the view's members.
+/// Decides. `in_flight` returns how many requests are in flight to a door, by its index among the view's doors.
 #[must_use]
 pub fn decide(view: &View, criteria: &Criteria<'_>, in_flight: impl Fn(usize) -> u32) -> Decision {
     let mut dice = Dice::new(criteria.dice);
@@ -150,8 +150,7 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
     fn expand(&mut self, near: &Near) {
         let Some(region) = self.view.regions.get(near.region) else { return };
         let writes = self.criteria.purpose == Purpose::Write;
-        let room =
-            |at: &usize| self.view.members.get(*at).is_some_and(|member| member.usable && (!writes || member.writable));
+        let room = |at: &usize| self.view.doors.get(*at).is_some_and(|door| door.usable && (!writes || door.writable));
         let (view, in_flight) = (self.view, self.in_flight);
         // The other edges follow for when the first one fails: the least busy for its weight first.
         let busy = |at: &usize| f64::from(in_flight(*at) + 1) / weight(view, *at);
@@ -160,24 +159,24 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
             let mut others: Vec<usize> =
                 region.leaders.clone().filter(|at| room(at) && region.leading != Some(*at)).collect();
             others.sort_by(|a, b| busy(a).total_cmp(&busy(b)));
-            region.leading.into_iter().chain(others).for_each(|member| self.put(near, member));
+            region.leading.into_iter().chain(others).for_each(|door| self.put(near, door));
         }
         let mut edges: Vec<usize> = region.edges.clone().filter(room).collect();
         if let Some(first) = self.first_of(&edges)
-            && let Some(member) = edges.get(first).copied()
+            && let Some(door) = edges.get(first).copied()
         {
             edges.remove(first);
-            self.put(near, member);
+            self.put(near, door);
         }
         edges.sort_by(|a, b| busy(a).total_cmp(&busy(b)));
-        for member in edges {
-            self.put(near, member);
+        for door in edges {
+            self.put(near, door);
         }
     }
 
-    fn put(&mut self, near: &Near, member: usize) {
-        let candidate = Candidate { member, region: near.region, cost_ms: near.cost_ms };
-        let is_full = (self.in_flight)(member) >= self.criteria.in_flight_max;
+    fn put(&mut self, near: &Near, door: usize) {
+        let candidate = Candidate { door, region: near.region, cost_ms: near.cost_ms };
+        let is_full = (self.in_flight)(door) >= self.criteria.in_flight_max;
         if is_full { self.full.push(candidate) } else { self.found.push(candidate) }
     }
 
@@ -222,13 +221,13 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
         edges.len() - 1
     }
 
-    fn weight(&self, member: usize) -> f64 {
-        weight(self.view, member)
+    fn weight(&self, door: usize) -> f64 {
+        weight(self.view, door)
     }
 }
 
-fn weight(view: &View, member: usize) -> f64 {
-    view.members.get(member).map_or(1.0, |member| member.weight().max(1e-3))
+fn weight(view: &View, door: usize) -> f64 {
+    view.doors.get(door).map_or(1.0, |door| door.weight().max(1e-3))
 }
 
 /// Ranks a door's state for when there is nothing better; `None` for a door that must never be used: it has no data, or
@@ -261,16 +260,16 @@ pub fn last_resort(view: &View, criteria: &Criteria<'_>) -> Vec<Candidate> {
         }
         let cost_ms = cost_ms(region, from, criteria.purpose);
         let doors = region.doors().filter(|at| writes || region.edges.contains(at));
-        for member in doors {
-            if let Some(bad) = view.members.get(member).and_then(|member| rank_of_last_resort(member.state)) {
-                left.push((bad, region.role == Role::Standby, Candidate { member, region: index, cost_ms }));
+        for door in doors {
+            if let Some(bad) = view.doors.get(door).and_then(|door| rank_of_last_resort(door.state)) {
+                left.push((bad, region.role == Role::Standby, Candidate { door, region: index, cost_ms }));
             }
         }
     }
     // Equal edges alternate, so that the first of them does not receive all reads.
     let turn = |candidate: &Candidate| match criteria.purpose {
         Purpose::Write => 0,
-        Purpose::Read | Purpose::Name => Dice::new(criteria.dice ^ candidate.member as u64).roll(),
+        Purpose::Read | Purpose::Name => Dice::new(criteria.dice ^ candidate.door as u64).roll(),
     };
     left.sort_by(|(bad, standby, one), (worse, other_standby, other)| {
         let nearer = one.cost_ms.total_cmp(&other.cost_ms);
@@ -287,7 +286,7 @@ fn reason(
     panic: bool,
 ) -> Reason {
     let passed_over = nearest.filter(|nearest| first.is_none_or(|first| first.region != *nearest));
-    let state = first.and_then(|first| view.members.get(first.member)).map(|member| member.state);
+    let state = first.and_then(|first| view.doors.get(first.door)).map(|door| door.state);
     let chosen = first.and_then(|first| view.regions.get(first.region));
     let kind = if panic {
         Kind::Panic(state.unwrap_or(State::Unreachable))

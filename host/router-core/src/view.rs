@@ -2,8 +2,8 @@
 
 use crate::{
     coordinates::{Coordinates, Direction},
+    door::Door,
     health::State,
-    member::Door,
     select::Purpose,
     topology::{Region, Role, Topology},
 };
@@ -20,7 +20,7 @@ pub struct View {
     /// The regions, in the topology's order.
     pub regions: Vec<RegionView>,
     /// The doors, grouped by region, those that may lead first.
-    pub members: Vec<MemberView>,
+    pub doors: Vec<DoorView>,
     /// The regions that each restricted tenant may use.
     pins: HashMap<String, Vec<usize>>,
 }
@@ -55,7 +55,7 @@ pub struct RegionView {
 
 /// A door.
 #[derive(Clone, Debug)]
-pub struct MemberView {
+pub struct DoorView {
     /// The door.
     pub door: Arc<Door>,
     /// The state that the probes show.
@@ -77,16 +77,11 @@ pub struct MemberView {
 // === impl View ===
 
 impl View {
-    pub(crate) fn new(
-        topology: &Topology,
-        generation: u64,
-        regions: Vec<RegionView>,
-        members: Vec<MemberView>,
-    ) -> Self {
+    pub(crate) fn new(topology: &Topology, generation: u64, regions: Vec<RegionView>, doors: Vec<DoorView>) -> Self {
         let place = |name: &RegionName| regions.iter().position(|region| region.name == *name);
         let pins = topology.tenants.iter();
         let pins = pins.map(|tenant| (tenant.name.clone(), tenant.regions.iter().filter_map(place).collect()));
-        Self { topology: topology.name.clone(), generation, pins: pins.collect(), regions, members }
+        Self { topology: topology.name.clone(), generation, pins: pins.collect(), regions, doors }
     }
 
     /// Returns the index of a region.
@@ -104,14 +99,14 @@ impl View {
     /// Returns whether reads can be answered: by a healthy edge, or else by one that has data.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        let answers = |at: usize| self.members.get(at).is_some_and(|member| member.state.answers());
+        let answers = |at: usize| self.doors.get(at).is_some_and(|door| door.state.answers());
         self.regions.iter().any(|region| region.role != Role::Draining && region.edges.clone().any(answers))
     }
 
     /// Returns whether every door was probed.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.members.iter().all(|member| member.state != State::Unknown)
+        self.doors.iter().all(|door| door.state != State::Unknown)
     }
 }
 
@@ -138,14 +133,14 @@ impl RegionView {
         self.leaders.clone().chain(self.edges.clone())
     }
 
-    pub(crate) fn new(region: &Region, leaders: Range<usize>, edges: Range<usize>, members: &[MemberView]) -> Self {
-        let usable = || members.get(edges.clone()).unwrap_or_default().iter().filter(|member| member.usable);
-        let back = usable().map(|member| member.back).fold(0.0, f64::max);
-        let latency_ms = usable().filter_map(|member| member.latency_ms).fold(f64::INFINITY, f64::min);
-        let takes_writes = |at: &usize| members.get(*at).filter(|member| member.usable && member.writable);
+    pub(crate) fn new(region: &Region, leaders: Range<usize>, edges: Range<usize>, doors: &[DoorView]) -> Self {
+        let usable = || doors.get(edges.clone()).unwrap_or_default().iter().filter(|door| door.usable);
+        let back = usable().map(|door| door.back).fold(0.0, f64::max);
+        let latency_ms = usable().filter_map(|door| door.latency_ms).fold(f64::INFINITY, f64::min);
+        let takes_writes = |at: &usize| doors.get(*at).filter(|door| door.usable && door.writable);
         // Two doors that were probed at different times may both report that they lead: the newer epoch is right.
-        let leading = leaders.clone().filter(|at| takes_writes(at).is_some_and(|member| member.leads.is_some()));
-        let leading = leading.max_by_key(|at| (takes_writes(at).and_then(|member| member.leads), usize::MAX - at));
+        let leading = leaders.clone().filter(|at| takes_writes(at).is_some_and(|door| door.leads.is_some()));
+        let leading = leading.max_by_key(|at| (takes_writes(at).and_then(|door| door.leads), usize::MAX - at));
         let passes_on = leaders.clone().chain(edges.clone()).any(|at| takes_writes(&at).is_some());
         let coordinates = region.coordinates();
         Self {
@@ -165,9 +160,9 @@ impl RegionView {
     }
 }
 
-// === impl MemberView ===
+// === impl DoorView ===
 
-impl MemberView {
+impl DoorView {
     /// Returns its current weight.
     #[must_use]
     pub fn weight(&self) -> f64 {

@@ -67,7 +67,7 @@ fn main() {
                     limit: 3,
                     dice: nth.into(),
                 };
-                black_box(decide(&view, &criteria, |member| member as u32 % 7));
+                black_box(decide(&view, &criteria, |door| door as u32 % 7));
             }
             began.elapsed().as_nanos() as f64 / f64::from(DECISIONS)
         };

@@ -1,7 +1,7 @@
 //! The board: the view that decisions use, and the number of requests in flight to each of its doors.
 
 use crate::decision::{
-    member::MemberId,
+    door::DoorId,
     select::{Criteria, Decision, decide},
     view::View,
 };
@@ -29,30 +29,30 @@ pub struct InFlight(Arc<AtomicU32>);
 
 impl Board {
     pub(crate) fn new(view: View, old: Option<&Board>) -> Self {
-        let counts: HashMap<MemberId, &Arc<AtomicU32>> = old
-            .map(|old| old.view.members.iter().map(|member| member.door.id).zip(&old.in_flight).collect())
+        let counts: HashMap<DoorId, &Arc<AtomicU32>> = old
+            .map(|old| old.view.doors.iter().map(|view| view.door.id).zip(&old.in_flight).collect())
             .unwrap_or_default();
-        let count = |id: &MemberId| counts.get(id).map(|count| (*count).clone()).unwrap_or_default();
-        let in_flight = view.members.iter().map(|member| count(&member.door.id)).collect();
+        let count = |id: &DoorId| counts.get(id).map(|count| (*count).clone()).unwrap_or_default();
+        let in_flight = view.doors.iter().map(|view| count(&view.door.id)).collect();
         Self { view, in_flight }
     }
 
-    /// Returns the number of requests in flight to a door, by its index among the view's members.
+    /// Returns the number of requests in flight to a door, by its index among the view's doors.
     #[must_use]
-    pub fn in_flight(&self, member: usize) -> u32 {
-        self.in_flight.get(member).map_or(0, |count| count.load(Relaxed))
+    pub fn in_flight(&self, door: usize) -> u32 {
+        self.in_flight.get(door).map_or(0, |count| count.load(Relaxed))
     }
 
     /// Decides with the board's view and counts.
     #[must_use]
     pub fn decide(&self, criteria: &Criteria<'_>) -> Decision {
-        decide(&self.view, criteria, |member| self.in_flight(member))
+        decide(&self.view, criteria, |door| self.in_flight(door))
     }
 
     /// Counts a request to a door.
     #[must_use]
-    pub fn enter(&self, member: usize) -> InFlight {
-        let count = self.in_flight.get(member).cloned().unwrap_or_default();
+    pub fn enter(&self, door: usize) -> InFlight {
+        let count = self.in_flight.get(door).cloned().unwrap_or_default();
         count.fetch_add(1, Relaxed);
         InFlight(count)
     }

@@ -3,8 +3,8 @@
 use crate::{
     decision::{
         dice::Dice,
+        door::{Door, DoorId, Kind},
         health::{self, Finding},
-        member::{Door, Kind, MemberId},
     },
     gateway::upstream::Upstream,
     router::Router,
@@ -68,7 +68,7 @@ impl Drop for Running {
 
 /// Probes every door of the topology, until dropped.
 pub async fn probe(router: Router) {
-    let mut running: HashMap<MemberId, Running> = HashMap::new();
+    let mut running: HashMap<DoorId, Running> = HashMap::new();
     let mut tick = tokio::time::interval(DOORS_CHECK_INTERVAL);
     loop {
         tick.tick().await;
@@ -185,7 +185,7 @@ mod tests {
     fn evaluated(status: &str, kind: Kind) -> Finding {
         let region = "eu".parse().unwrap();
         let door = Door {
-            id: MemberId(0),
+            id: DoorId(0),
             region,
             name: String::new(),
             address: String::new(),

@@ -7,11 +7,11 @@ use crate::{
     decision::{
         Moment,
         budget::Budget,
+        door::{Door, DoorId},
         fleet::{Event, Fleet},
         health::Finding,
         hedge::Durations,
         location::{Location, Locations},
-        member::{Door, MemberId},
         outlier::Outcome,
         subnets::Subnets,
     },
@@ -52,7 +52,7 @@ struct Shared {
     config: Config,
     security: Security,
     /// The doors that authenticate their clients, by their last status.
-    authenticating: RwLock<HashSet<MemberId>>,
+    authenticating: RwLock<HashSet<DoorId>>,
     began: Instant,
     dice: AtomicU64,
     fleet: Mutex<Fleet>,
@@ -232,7 +232,7 @@ impl Router {
     }
 
     /// Records a probe.
-    pub fn probed(&self, id: MemberId, finding: Finding, took: Option<Duration>) {
+    pub fn probed(&self, id: DoorId, finding: Finding, took: Option<Duration>) {
         let mut fleet = self.0.fleet.lock();
         if let Some(event) = fleet.probed(id, finding, took, self.now()) {
             self.publish(&fleet);
@@ -242,18 +242,18 @@ impl Router {
     }
 
     /// Records that a door's answer announced that its node is draining.
-    pub fn is_draining(&self, id: MemberId) {
+    pub fn is_draining(&self, id: DoorId) {
         self.probed(id, Finding::Draining, None);
     }
 
     /// Returns whether a door may receive requests now.
     #[must_use]
-    pub fn may_receive(&self, id: MemberId) -> bool {
+    pub fn may_receive(&self, id: DoorId) -> bool {
         self.0.fleet.lock().may_receive(id, self.now())
     }
 
     /// Records the end of a request.
-    pub fn recorded(&self, id: MemberId, outcome: Outcome) {
+    pub fn recorded(&self, id: DoorId, outcome: Outcome) {
         let mut fleet = self.0.fleet.lock();
         if let Some(event) = fleet.recorded(id, outcome, self.now()) {
             self.publish(&fleet);
@@ -284,10 +284,10 @@ impl Router {
     fn record_metrics(&self, known: &mut BTreeSet<String>) {
         let board = self.board();
         let mut doors: BTreeMap<String, (u32, u32)> = known.iter().map(|region| (region.clone(), (0, 0))).collect();
-        for member in &board.view.members {
-            let (all, usable) = doors.entry(member.door.region.to_string()).or_default();
+        for view in &board.view.doors {
+            let (all, usable) = doors.entry(view.door.region.to_string()).or_default();
             *all += 1;
-            *usable += u32::from(member.usable);
+            *usable += u32::from(view.usable);
         }
         for (region, (all, usable)) in doors {
             metrics::gauge!("littoral_router_doors", "region" => region.clone()).set(all);

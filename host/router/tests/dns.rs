@@ -158,7 +158,7 @@ async fn a_resolver_gets_the_nearest_healthy_edges_and_others_when_they_are_lost
     let found: Vec<_> = found.answers().iter().map(|record| (record.data.to_string(), record.ttl)).collect();
     assert_eq!(found, [("192.0.2.1".to_owned(), 20)], "the resolver has the default location, west");
     *responder.edges[0].status.lock() = "gone".to_owned();
-    responder.fixture.eventually(|view| !view.members[0].usable).await;
+    responder.fixture.eventually(|view| !view.doors[0].usable).await;
     let found = resolver.lookup("features.example.", RecordType::AAAA).await.unwrap();
     let found: Vec<_> = found.answers().iter().map(|record| record.data.to_string()).collect();
     assert_eq!(found, ["2001:db8::2"], "the answers change with health");

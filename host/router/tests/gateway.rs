@@ -354,7 +354,7 @@ async fn a_region_that_may_not_hold_the_rows_is_asked_once_and_the_farthest_regi
     let others: String = west.iter().enumerate().skip(1).map(named).collect();
     let text = topology(&edges).replace(&first, &(others + &first));
     fixture.router.adopt(Topology::parse(&text).unwrap());
-    fixture.eventually(|view| view.is_known() && view.members.len() == 11).await;
+    fixture.eventually(|view| view.is_known() && view.doors.len() == 11).await;
     let outside = Deed::Says(421, "outside_regions");
     west.iter().chain([&edges[1]]).for_each(|edge| edge.does(outside.clone()));
     let counts = || [west.iter().map(Edge::count).sum(), edges[1].count(), edges[2].count()];
@@ -456,14 +456,14 @@ async fn a_draining_door_receives_no_further_requests() {
     assert!(last.header("littoral-draining").is_empty(), "the router does not drain: {last:?}");
     let next = fixture.read("1", &[]).await;
     assert_eq!((next.status, next.header("littoral-routed-to")), (200, "east/east-1"));
-    assert_eq!(fixture.router.board().view.members[0].state.as_str(), "draining");
+    assert_eq!(fixture.router.board().view.doors[0].state.as_str(), "draining");
 }
 
 #[tokio::test]
 async fn a_read_without_a_usable_door_waits_for_a_door_to_start() {
     let edges = [Edge::not_started("west").await, Edge::not_started("east").await];
     let fixture = Fixture::start(&edges, |_| {}).await;
-    assert!(fixture.router.board().view.members.iter().all(|member| member.state.as_str() == "unreachable"));
+    assert!(fixture.router.board().view.doors.iter().all(|view| view.state.as_str() == "unreachable"));
     let start = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         edges[1].clone().serve().await;

@@ -49,10 +49,10 @@ impl Fixture {
     /// Returns the doors for a purpose, in order, and whether the choice is a last resort.
     fn chosen(&self, purpose: Purpose, in_flight: impl Fn(&str) -> u32) -> (Vec<String>, bool) {
         let view = self.0.view(Moment::ZERO);
-        let name = |member: usize| view.members[member].door.name.clone();
+        let name = |door: usize| view.doors[door].door.name.clone();
         let criteria = Criteria { purpose, place: None, tenant: None, in_flight_max: 8, limit: 9, dice: 1 };
-        let decision = decide(&view, &criteria, |member| in_flight(&name(member)));
-        let names = decision.candidates.iter().map(|candidate| name(candidate.member)).collect();
+        let decision = decide(&view, &criteria, |door| in_flight(&name(door)));
+        let names = decision.candidates.iter().map(|candidate| name(candidate.door)).collect();
         (names, matches!(decision.reason.kind, Kind::Panic(_)))
     }
 
@@ -93,7 +93,7 @@ fn the_newest_epoch_counts_when_two_members_report_that_they_lead() {
 fn without_a_leader_writes_go_to_members_that_forward_and_then_to_healthy_ones() {
     let mut fixture = Fixture::new();
     fixture.finds("m1", Finding::Unreachable);
-    assert_eq!(fixture.0.view(Moment::ZERO).members[0].state, State::Healthy, "one probe does not take it out");
+    assert_eq!(fixture.0.view(Moment::ZERO).doors[0].state, State::Healthy, "one probe does not take it out");
     assert_eq!(fixture.writes(), (["m2", "m3", "e1"].map(str::to_owned).to_vec(), false), "it gets no writes yet");
     fixture.finds("m1", Finding::Unreachable);
     ["m2", "m3", "e1"].into_iter().for_each(|name| fixture.finds(name, WAITS));
@@ -111,5 +111,5 @@ fn a_member_that_leads_is_never_ejected_for_failing_requests() {
     for _ in 0..100 {
         fixture.0.recorded(id, outlier::Outcome::Failure, Duration::from_secs(1));
     }
-    assert!(fixture.0.view(Duration::from_secs(1)).members[0].usable);
+    assert!(fixture.0.view(Duration::from_secs(1)).doors[0].usable);
 }

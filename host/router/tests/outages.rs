@@ -9,9 +9,9 @@ use littoral_router::{
         attempts::Attempts,
         budget::{self, Budget},
         dice::Dice,
+        door::DoorId,
         fleet::Fleet,
         health::{self, Finding, State},
-        member::MemberId,
         outlier::{self, Outcome},
         select::{Criteria, Purpose, decide, last_resort},
     },
@@ -42,7 +42,7 @@ struct World {
     dice: Dice,
     now: Moment,
     next_probe: Moment,
-    truth: HashMap<MemberId, (Truth, Moment)>,
+    truth: HashMap<DoorId, (Truth, Moment)>,
     /// Requests to each region since the last reset.
     sent: HashMap<String, u32>,
     attempts_max: u32,
@@ -75,17 +75,17 @@ fn world(seed: u64, edges: &[usize]) -> World {
 }
 
 impl World {
-    fn door(&self, region: usize, edge: usize) -> MemberId {
+    fn door(&self, region: usize, edge: usize) -> DoorId {
         let (region, edge) = (format!("r{region}"), format!("e{edge}"));
         self.fleet.doors().find(|door| door.region.as_str() == region && door.name == edge).unwrap().id
     }
 
-    fn doors_of(&self, region: usize) -> Vec<MemberId> {
+    fn doors_of(&self, region: usize) -> Vec<DoorId> {
         let region = format!("r{region}");
         self.fleet.doors().filter(|door| door.region.as_str() == region).map(|door| door.id).collect()
     }
 
-    fn becomes(&mut self, door: MemberId, truth: Truth) {
+    fn becomes(&mut self, door: DoorId, truth: Truth) {
         self.truth.insert(door, (truth, self.now));
     }
 
@@ -126,7 +126,7 @@ impl World {
             let view = self.fleet.view(self.now);
             let decided = decide(&view, &criteria, |_| 0).candidates;
             for candidates in [decided, last_resort(&view, &criteria)] {
-                let doors: Vec<_> = candidates.iter().map(|at| view.members[at.member].door.clone()).collect();
+                let doors: Vec<_> = candidates.iter().map(|at| view.doors[at.door].door.clone()).collect();
                 while let Some(next) = attempts.next(doors.iter().map(|door| &**door), None) {
                     let door = &doors[next];
                     attempts.begin(door);
@@ -179,7 +179,7 @@ impl World {
     /// shown it.
     fn has_a_healthy_region(&self) -> bool {
         let settled = Duration::from_secs(2);
-        let well = |door: &MemberId| {
+        let well = |door: &DoorId| {
             let (truth, since) = self.truth[door];
             truth == Truth::Healthy && self.now >= since + settled
         };
@@ -235,7 +235,7 @@ fn an_outage_of_connections_ends_with_the_outage() {
     let mut world = after(Truth::Down, 60);
     assert_eq!(world.reads_for(2).0, 0);
     let view = world.fleet.view(world.now);
-    assert!(view.regions[0].readable, "two probes after its return: {:?}", view.members);
+    assert!(view.regions[0].readable, "two probes after its return: {:?}", view.doors);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn the_last_region_is_never_ejected_and_receives_requests() {
     (0..2).for_each(|region| world.region_becomes(region, Truth::AnswersBadly));
     world.reads(200);
     let view = world.fleet.view(world.now);
-    assert!(view.members.iter().any(|member| member.usable), "{:?}", view.members);
+    assert!(view.doors.iter().any(|view| view.usable), "{:?}", view.doors);
     (0..2).for_each(|region| world.region_becomes(region, Truth::Healthy));
     assert_eq!(world.reads(200), 0, "a returned door receives requests");
 }
@@ -287,7 +287,7 @@ fn doors_that_restart_one_after_the_other_fail_no_read() {
             }
             world.pass(Duration::from_millis(1_500));
             let view = world.fleet.view(world.now);
-            assert!(view.members.iter().all(|member| member.usable), "no ejection outlasts its outage: {view:?}");
+            assert!(view.doors.iter().all(|view| view.usable), "no ejection outlasts its outage: {view:?}");
         }
     }
 }
@@ -327,9 +327,9 @@ fn reads_fail_only_when_no_healthy_region_could_be_reached() {
             let truth: Vec<_> = world.fleet.doors().map(|door| (door.region, world.truth[&door.id].0)).collect();
             assert!(answered || !healthy, "seed {seed}, read {nth} at {:?}: {truth:?}", world.now);
             let view = world.fleet.view(world.now);
-            let in_place = view.members.iter().filter(|member| member.ejected_for.is_none()).count();
+            let in_place = view.doors.iter().filter(|view| view.ejected_for.is_none()).count();
             assert!(in_place > 0, "seed {seed}, read {nth}: every door is ejected");
-            assert!(view.members.iter().all(|member| member.state != State::Unknown));
+            assert!(view.doors.iter().all(|view| view.state != State::Unknown));
         }
     }
 }

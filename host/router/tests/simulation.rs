@@ -8,7 +8,7 @@ use littoral_router::{
     decision::{
         Moment,
         dice::Dice,
-        member::Kind,
+        door::Kind,
         reason,
         select::{Criteria, Decision, Purpose, decide},
         view::View,
@@ -36,8 +36,8 @@ fn decisions_keep_their_invariants() {
             world.step();
             let view = world.view();
             let criteria = world.criteria();
-            let decision = decide(&view, &criteria, |member| world.in_flight(member));
-            let again = decide(&view, &criteria, |member| world.in_flight(member));
+            let decision = decide(&view, &criteria, |door| world.in_flight(door));
+            let again = decide(&view, &criteria, |door| world.in_flight(door));
             let facts =
                 Facts { seed, now: world.now(), view: &view, criteria: &criteria, decision: &decision, world: &world };
             assert_eq!(decision, again, "{facts}: the same inputs give the same decision");
@@ -91,10 +91,10 @@ impl Facts<'_> {
             if !role || !self.allowed(index) {
                 continue;
             }
-            for (at, member) in self.view.members.iter().enumerate() {
-                let mine = member.door.region == region.name;
-                let kind = writes || member.door.kind == Kind::Edge;
-                if mine && kind && member.usable && (!writes || member.writable) {
+            for (at, view) in self.view.doors.iter().enumerate() {
+                let mine = view.door.region == region.name;
+                let kind = writes || view.door.kind == Kind::Edge;
+                if mine && kind && view.usable && (!writes || view.writable) {
                     healthy.push(at);
                 }
             }
@@ -106,7 +106,7 @@ impl Facts<'_> {
         let healthy = self.healthy();
         assert_eq!(self.is_panic(), healthy.is_empty(), "{self}: healthy: {healthy:?}");
         if !self.is_panic() {
-            assert!(self.decision.candidates.iter().all(|candidate| healthy.contains(&candidate.member)), "{self}");
+            assert!(self.decision.candidates.iter().all(|candidate| healthy.contains(&candidate.door)), "{self}");
             assert_eq!(
                 self.decision.candidates.len(),
                 healthy.len().min(self.criteria.limit),
@@ -128,16 +128,16 @@ impl Facts<'_> {
     fn a_door_without_data_or_of_another_region_is_never_chosen(&self) {
         use littoral_router::decision::health::State;
         for candidate in &self.decision.candidates {
-            let state = self.view.members[candidate.member].state;
+            let state = self.view.doors[candidate.door].state;
             assert!(!matches!(state, State::Empty | State::WrongRegion), "{self}");
         }
     }
 
     fn no_door_is_chosen_twice(&self) {
-        let mut members: Vec<_> = self.decision.candidates.iter().map(|candidate| candidate.member).collect();
-        members.sort_unstable();
-        members.dedup();
-        assert_eq!(members.len(), self.decision.candidates.len(), "{self}");
+        let mut doors: Vec<_> = self.decision.candidates.iter().map(|candidate| candidate.door).collect();
+        doors.sort_unstable();
+        doors.dedup();
+        assert_eq!(doors.len(), self.decision.candidates.len(), "{self}");
     }
 
     fn standby_regions_get_no_writes_and_are_last(&self) {
@@ -146,7 +146,7 @@ impl Facts<'_> {
         if self.criteria.purpose == Purpose::Write {
             assert!(!all.iter().any(standby), "{self}");
         } else if !self.is_panic() {
-            let room = |at: &usize| !self.is_full(self.decision.candidates[*at].member);
+            let room = |at: &usize| !self.is_full(self.decision.candidates[*at].door);
             let with_room: Vec<_> = all.into_iter().filter(room).collect();
             assert!(with_room.is_sorted_by_key(standby), "{self}");
         }
@@ -154,22 +154,22 @@ impl Facts<'_> {
 
     fn a_write_goes_to_a_leader_if_one_accepts_it(&self) {
         if self.criteria.purpose == Purpose::Write && !self.is_panic() {
-            let leads = |at: &usize| self.view.members[*at].leads.is_some() && !self.is_full(*at);
+            let leads = |at: &usize| self.view.doors[*at].leads.is_some() && !self.is_full(*at);
             let first = self.decision.candidates[0];
             // The other members of a region whose leader is busy forward the write to it.
             let busy = self.view.regions[first.region].leading.is_some_and(|leader| self.is_full(leader));
-            assert!(leads(&first.member) || busy || !self.healthy().iter().any(leads), "{self}");
+            assert!(leads(&first.door) || busy || !self.healthy().iter().any(leads), "{self}");
         }
     }
 
     fn a_write_goes_to_the_nearer_leader_while_its_edges_return(&self) {
         let all =
-            decide(self.view, &Criteria { limit: usize::MAX, ..*self.criteria }, |member| self.world.in_flight(member));
+            decide(self.view, &Criteria { limit: usize::MAX, ..*self.criteria }, |door| self.world.in_flight(door));
         let Some(first) = all.candidates.first().filter(|_| self.criteria.purpose == Purpose::Write) else { return };
         for candidate in &all.candidates {
             let region = &self.view.regions[candidate.region];
-            let has_room = self.world.in_flight(candidate.member) < self.criteria.in_flight_max;
-            if region.leading == Some(candidate.member) && region.weight >= 1.0 && region.readable && has_room {
+            let has_room = self.world.in_flight(candidate.door) < self.criteria.in_flight_max;
+            if region.leading == Some(candidate.door) && region.weight >= 1.0 && region.readable && has_room {
                 assert!(first.cost_ms <= candidate.cost_ms, "{self}: {} is nearer and leads", region.name);
             }
         }
@@ -179,10 +179,10 @@ impl Facts<'_> {
         if self.criteria.purpose != Purpose::Write || self.is_panic() {
             return;
         }
-        let epoch = |at: usize| self.view.members[at].leads;
+        let epoch = |at: usize| self.view.doors[at].leads;
         for region in &self.view.regions {
             let led = |at: &usize| region.leaders.contains(at) && !self.is_full(*at);
-            let mut leading = self.decision.candidates.iter().map(|candidate| candidate.member).filter(led);
+            let mut leading = self.decision.candidates.iter().map(|candidate| candidate.door).filter(led);
             let known: Vec<_> = self.healthy().into_iter().filter(|at| region.leaders.contains(at)).collect();
             let newest = known.iter().filter_map(|at| epoch(*at)).max();
             let newest_is_full = known.iter().any(|at| epoch(*at) == newest && self.is_full(*at));
@@ -196,20 +196,20 @@ impl Facts<'_> {
 
     fn full_doors_are_last(&self) {
         if !self.is_panic() {
-            let full = |candidate: &littoral_router::decision::select::Candidate| self.is_full(candidate.member);
+            let full = |candidate: &littoral_router::decision::select::Candidate| self.is_full(candidate.door);
             assert!(self.decision.candidates.is_sorted_by_key(full), "{self}");
         }
     }
 
-    fn is_full(&self, member: usize) -> bool {
-        self.world.in_flight(member) >= self.criteria.in_flight_max
+    fn is_full(&self, door: usize) -> bool {
+        self.world.in_flight(door) >= self.criteria.in_flight_max
     }
 
     fn the_ejected_share_of_a_region_is_bounded_unless_another_stands_by(&self) {
         let (mut over, mut whole) = (Vec::new(), Vec::new());
         for region in &self.view.regions {
-            let edges = &self.view.members[region.edges.clone()];
-            let ejected = edges.iter().filter(|member| member.ejected_for.is_some()).count();
+            let edges = &self.view.doors[region.edges.clone()];
+            let ejected = edges.iter().filter(|view| view.ejected_for.is_some()).count();
             let is_whole = ejected <= self.world.ejected_max(edges.len());
             if is_whole {
                 whole.push(region.name)
@@ -238,7 +238,7 @@ fn a_returning_door_gets_few_requests_at_first_and_finally_its_share() {
                 limit: 1,
                 dice: dice.roll(),
             };
-            decide(&view, &criteria, |_| 0).candidates[0].member == door
+            decide(&view, &criteria, |_| 0).candidates[0].door == door
         });
         hits.count() as f64 / 4_000.0
     };

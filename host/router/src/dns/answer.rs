@@ -171,9 +171,9 @@ fn nearest(
         if records.len() >= zone.addresses_max || region.is_some_and(|region| region != candidate.region) {
             break;
         }
-        let Some(member) = board.view.members.get(candidate.member) else { continue };
+        let Some(view) = board.view.doors.get(candidate.door) else { continue };
         for kind in kinds {
-            let addresses = member.door.addresses.iter();
+            let addresses = view.door.addresses.iter();
             let found = addresses.filter_map(|address| address_record(query.name(), *address, *kind, zone.ttl));
             records.extend(found);
         }
@@ -188,11 +188,11 @@ fn nearest(
 /// Returns addresses of one region's edges: of the healthy ones, or, if there are none, of those that have data.
 fn region(zone: &Zone, board: &Board, label: &str, query: &Query) -> Option<Result<Vec<Record>, ResponseCode>> {
     let region = board.view.regions.get(board.view.region(label)?)?;
-    let edges = board.view.members.get(region.edges.clone())?;
-    let is_well = edges.iter().any(|member| member.usable);
-    let named = edges.iter().filter(|member| if is_well { member.usable } else { member.state.answers() });
+    let edges = board.view.doors.get(region.edges.clone())?;
+    let is_well = edges.iter().any(|view| view.usable);
+    let named = edges.iter().filter(|view| if is_well { view.usable } else { view.state.answers() });
     let records = named
-        .flat_map(|member| &member.door.addresses)
+        .flat_map(|view| &view.door.addresses)
         .filter_map(|address| address_record(query.name(), *address, query.query_type(), zone.ttl));
     Some(Ok(distinct(records.take(zone.addresses_max).collect())))
 }

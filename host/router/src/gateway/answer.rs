@@ -2,7 +2,7 @@
 
 use crate::{
     board::InFlight,
-    decision::member::MemberId,
+    decision::door::DoorId,
     gateway::{pool::Pool, upstream::Upstream},
 };
 use bytes::Bytes;
@@ -35,7 +35,7 @@ pub(crate) struct Passed {
     pub(crate) body: Incoming,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) door: MemberId,
+    pub(crate) door: DoorId,
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) stall: Duration,
     pub(crate) waiting: Option<Pin<Box<Sleep>>>,

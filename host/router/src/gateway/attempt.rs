@@ -2,7 +2,7 @@
 
 use crate::{
     board::InFlight,
-    decision::member::Door,
+    decision::door::Door,
     gateway::{
         answer::{Answer, Passed},
         outgoing::Outgoing,

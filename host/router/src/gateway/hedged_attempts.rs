@@ -8,8 +8,7 @@ use crate::{
     board::Board,
     decision::{
         attempts::Attempts,
-        member::Door,
-        member::MemberId,
+        door::{Door, DoorId},
         outlier::Outcome,
         select::{Candidate, Purpose},
     },
@@ -79,7 +78,7 @@ struct Ended {
 struct Running {
     /// The index of its candidate.
     candidate: usize,
-    door: MemberId,
+    door: DoorId,
     began: Instant,
     /// Whether a timeout was recorded for its door.
     timed_out: bool,
@@ -189,8 +188,8 @@ impl HedgedAttempts<'_> {
     }
 
     fn door(&self, candidate: usize) -> Option<&Door> {
-        let member = self.candidates.get(candidate)?.member;
-        Some(&self.board.view.members.get(member)?.door)
+        let index = self.candidates.get(candidate)?.door;
+        Some(&self.board.view.doors.get(index)?.door)
     }
 }
 
@@ -247,8 +246,8 @@ impl<'a> State<'a> {
         let round: &'a HedgedAttempts<'a> = self.round;
         let Some(candidate) = self.next_candidate() else { return false };
         let (Some(door), Some(body)) = (round.door(candidate), round.body.outgoing()) else { return false };
-        let Some(member) = round.candidates.get(candidate).map(|candidate| candidate.member) else { return false };
-        let in_flight = round.board.enter(member);
+        let Some(index) = round.candidates.get(candidate).map(|candidate| candidate.door) else { return false };
+        let in_flight = round.board.enter(index);
         self.progress.attempts.begin(door);
         self.progress.started += 1;
         let (attempt, began) = (self.progress.started, Instant::now());

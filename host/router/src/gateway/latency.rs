@@ -1,6 +1,6 @@
 //! Durations of requests by door. Keeps the handles of the histograms, as a search by labels costs more than recording.
 
-use crate::decision::member::{Door, MemberId};
+use crate::decision::door::{Door, DoorId};
 use littoral_runtime::metrics::label;
 use metrics::Histogram;
 use parking_lot::RwLock;
@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 /// The histograms of the doors that answered requests. Doors beyond the first hundred names share the label `other`, as
 /// series outlive the doors of a topology.
 #[derive(Default)]
-pub(crate) struct Latency(RwLock<HashMap<MemberId, Histogram>>);
+pub(crate) struct Latency(RwLock<HashMap<DoorId, Histogram>>);
 
 impl Latency {
     /// Records the duration of a request that this door answered.
@@ -24,7 +24,7 @@ impl Latency {
     }
 
     /// Drops the handles of doors that do not exist any more. Their series remain.
-    pub(crate) fn sweep(&self, exists: impl Fn(MemberId) -> bool) {
+    pub(crate) fn sweep(&self, exists: impl Fn(DoorId) -> bool) {
         self.0.write().retain(|door, _| exists(*door));
     }
 }

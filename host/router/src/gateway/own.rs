@@ -7,7 +7,7 @@ use crate::{
         explain::{explain, seen},
         location::{Location, Source},
         select::{Criteria, Purpose},
-        view::MemberView,
+        view::DoorView,
     },
     gateway::{
         answer::Answer,
@@ -87,8 +87,8 @@ fn may_serve(router: &Router, process: &Process) -> Result<(), Failure> {
 fn node_status(router: &Router, process: &Process) -> Result<Response<Answer>, Failure> {
     let board = router.board();
     let refused = may_serve(router, process).err();
-    let count = |is: fn(&MemberView) -> bool| board.view.members.iter().filter(|member| is(member)).count() as f64;
-    let gauges = [("doors", count(|_| true)), ("doors_usable", count(|member| member.usable))];
+    let count = |is: fn(&DoorView) -> bool| board.view.doors.iter().filter(|door| is(door)).count() as f64;
+    let gauges = [("doors", count(|_| true)), ("doors_usable", count(|door| door.usable))];
     let status = NodeStatus {
         name: router.config().name.clone(),
         role: Role::Router,
@@ -136,8 +136,8 @@ fn status(router: &Router, process: &Process) -> Response<Answer> {
                 .doors()
                 .filter_map(|at| {
                     Some(json!({
-                        "kind": view.members.get(at)?.door.kind,
-                        "door": seen(view.members.get(at)?, board.in_flight(at)),
+                        "kind": view.doors.get(at)?.door.kind,
+                        "door": seen(view.doors.get(at)?, board.in_flight(at)),
                     }))
                 })
                 .collect();
@@ -149,7 +149,7 @@ fn status(router: &Router, process: &Process) -> Response<Answer> {
                 "latency_ms": region.latency_ms,
                 "readable": region.readable,
                 "writable": region.writable,
-                "leading": region.leading.and_then(|at| view.members.get(at)).map(|member| &member.door.name),
+                "leading": region.leading.and_then(|at| view.doors.get(at)).map(|view| &view.door.name),
                 "doors": doors,
             })
         })
@@ -185,7 +185,7 @@ fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result
         limit: usize::MAX,
         dice: router.dice(),
     };
-    let explanation = explain(&board.view, &criteria, &place, |member| board.in_flight(member));
+    let explanation = explain(&board.view, &criteria, &place, |door| board.in_flight(door));
     let body = serde_json::to_string(&explanation).map_err(|error| unwritable(&error))?;
     Ok(typed("application/json", body))
 }

@@ -1,6 +1,6 @@
 //! Connections to doors that wait for their next request.
 
-use crate::{decision::member::MemberId, gateway::upstream::Upstream};
+use crate::{decision::door::DoorId, gateway::upstream::Upstream};
 use littoral_runtime::per_thread::PerThread;
 use parking_lot::Mutex;
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 /// Idle connections by door. Each is kept for the thread that used it last, because that thread's poller wakes it.
 pub(crate) struct Pool {
-    idle: PerThread<Mutex<HashMap<MemberId, Vec<Upstream>>>>,
+    idle: PerThread<Mutex<HashMap<DoorId, Vec<Upstream>>>>,
     each_max: usize,
     keep: Duration,
 }
@@ -21,7 +21,7 @@ impl Pool {
     }
 
     /// Takes the connection to a door that this thread used last, among those that can still be used.
-    pub(crate) fn take(&self, door: MemberId) -> Option<Upstream> {
+    pub(crate) fn take(&self, door: DoorId) -> Option<Upstream> {
         loop {
             let mut upstream = self.idle.here().lock().get_mut(&door)?.pop()?;
             if upstream.idle_for(Instant::now()) < self.keep && upstream.is_fresh() {
@@ -32,7 +32,7 @@ impl Pool {
 
     /// Keeps a connection whose answer was read to its end, if it can be used again and the thread keeps fewer than the
     /// limit for the door.
-    pub(crate) fn put(&self, door: MemberId, upstream: Upstream) {
+    pub(crate) fn put(&self, door: DoorId, upstream: Upstream) {
         let Some(upstream) = upstream.kept() else { return };
         let mut idle = self.idle.here().lock();
         let idle = idle.entry(door).or_default();
@@ -42,7 +42,7 @@ impl Pool {
     }
 
     /// Closes connections that have been idle for too long, and those to doors that receive no more requests.
-    pub(crate) fn sweep(&self, is_there: impl Fn(MemberId) -> bool) {
+    pub(crate) fn sweep(&self, is_there: impl Fn(DoorId) -> bool) {
         let now = Instant::now();
         let mut closed = Vec::new();
         for idle in self.idle.all() {

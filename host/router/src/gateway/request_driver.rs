@@ -108,8 +108,8 @@ impl RequestDriver<'_> {
         let board = self.doors.router.board();
         let mut decision = board.decide(&Criteria { limit: usize::MAX, ..*self.criteria });
         let is_open = |candidates: &[Candidate]| {
-            let doors = candidates.iter().filter_map(|candidate| board.view.members.get(candidate.member));
-            attempts.next(doors.map(|member| &*member.door), progress.bound(self.criteria.purpose)).is_some()
+            let doors = candidates.iter().filter_map(|candidate| board.view.doors.get(candidate.door));
+            attempts.next(doors.map(|view| &*view.door), progress.bound(self.criteria.purpose)).is_some()
         };
         if is_open(&decision.candidates) {
             return Some((board, decision));
@@ -118,7 +118,7 @@ impl RequestDriver<'_> {
         if !is_open(&others) {
             return None;
         }
-        let state = others.first().and_then(|first| board.view.members.get(first.member)).map(|member| member.state);
+        let state = others.first().and_then(|first| board.view.doors.get(first.door)).map(|view| view.state);
         decision.reason.kind = state.map_or(decision.reason.kind, reason::Kind::Panic);
         decision.candidates = others;
         Some((board, decision))

@@ -6,7 +6,7 @@ use crate::{
         health::State,
         reason::Shown,
         select::{Criteria, Purpose},
-        view::MemberView,
+        view::DoorView,
     },
     gateway::{
         answer::Answer,
@@ -106,13 +106,10 @@ impl Service {
     /// Closes kept connections that are no longer needed, and forgets doors that have left the topology.
     pub(crate) fn sweep(&self) {
         let board = self.inner.doors.router.board();
-        self.inner.latency.sweep(|door| board.view.members.iter().any(|member| member.door.id == door));
+        self.inner.latency.sweep(|door| board.view.doors.iter().any(|view| view.door.id == door));
         // A draining node waits for its connections to end.
-        let is_kept = |member: &MemberView| member.state != State::Draining;
-        self.inner
-            .doors
-            .pool
-            .sweep(|door| board.view.members.iter().any(|member| member.door.id == door && is_kept(member)));
+        let is_kept = |view: &DoorView| view.state != State::Draining;
+        self.inner.doors.pool.sweep(|door| board.view.doors.iter().any(|view| view.door.id == door && is_kept(view)));
     }
 
     /// Answers a request. The work of a read ends when its client has left.
@@ -221,8 +218,8 @@ impl Service {
         }
         ANSWERED.increment(1);
         let candidate = found.decision.candidates.get(found.answer.candidate);
-        if let Some(member) = candidate.and_then(|candidate| found.board.view.members.get(candidate.member)) {
-            self.inner.latency.record(&member.door, head.began.elapsed());
+        if let Some(view) = candidate.and_then(|candidate| found.board.view.doors.get(candidate.door)) {
+            self.inner.latency.record(&view.door, head.began.elapsed());
         }
         Ok(finish(found, &head).map(|answer| answer.keeping(share)))
     }
@@ -317,9 +314,9 @@ fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {
     *response.version_mut() = Version::default();
     if head.explain
         && let Some(candidate) = decision.candidates.get(answer.candidate)
-        && let Some(member) = board.view.members.get(candidate.member)
+        && let Some(view) = board.view.doors.get(candidate.door)
     {
-        let to = format!("{}/{}", member.door.region, member.door.name);
+        let to = format!("{}/{}", view.door.region, view.door.name);
         let mut reason = Shown { reason: decision.reason, view: &board.view }.to_string();
         if answer.attempt > 1 {
             let nth = answer.attempt;

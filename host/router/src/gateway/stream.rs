@@ -26,13 +26,13 @@ pub(crate) async fn run(
     let sending = async {
         let mut error = None;
         let mut attempts = Attempts::new(doors.router.config().gateway.attempts_max);
-        let member = |candidate: &Candidate| board.view.members.get(candidate.member).map(|member| &*member.door);
+        let door_of = |candidate: &Candidate| board.view.doors.get(candidate.door).map(|view| &*view.door);
         let mut attempt = 0;
-        while let Some(index) = attempts.next(candidates.iter().filter_map(member), None) {
-            let Some((candidate, door)) = candidates.get(index).and_then(|at| Some((at, member(at)?))) else { break };
+        while let Some(index) = attempts.next(candidates.iter().filter_map(door_of), None) {
+            let Some((candidate, door)) = candidates.get(index).and_then(|at| Some((at, door_of(at)?))) else { break };
             attempt += 1;
             attempts.begin(door);
-            let in_flight = board.enter(candidate.member);
+            let in_flight = board.enter(candidate.door);
             match doors.connect(door).await {
                 Ok(upstream) => {
                     let request = template.request(door, Outgoing::Forwarded(body));

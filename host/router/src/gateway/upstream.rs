@@ -1,7 +1,7 @@
 //! A connection to a door. The task that uses a connection also drives it. A request therefore costs no hand-over
 //! between tasks, and dropping it ends the work at the door.
 
-use crate::{decision::member::Door, gateway::outgoing::Outgoing};
+use crate::{decision::door::Door, gateway::outgoing::Outgoing};
 use http::{Request, Response};
 use hyper::{
     body::Incoming,

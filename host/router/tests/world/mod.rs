@@ -6,9 +6,9 @@ use littoral_router::{
         Moment,
         coordinates::Coordinates,
         dice::Dice,
+        door::{DoorId, Kind},
         fleet::Fleet,
         health::{self, Finding},
-        member::{Kind, MemberId},
         outlier::{self, Outcome},
         select::{Criteria, Decision, Purpose},
         view::View,
@@ -42,7 +42,7 @@ pub struct World {
     now: Moment,
     fleet: Fleet,
     outlier: outlier::Config,
-    truth: HashMap<MemberId, Truth>,
+    truth: HashMap<DoorId, Truth>,
     load: Vec<u32>,
     tenant: usize,
 }
@@ -177,7 +177,7 @@ impl World {
         self.load.resize(self.fleet.doors().count(), 0);
     }
 
-    fn any_door(&mut self) -> MemberId {
+    fn any_door(&mut self) -> DoorId {
         let doors: Vec<_> = self.fleet.doors().map(|door| door.id).collect();
         doors[self.dice.roll() as usize % doors.len()]
     }
@@ -209,7 +209,7 @@ impl World {
     pub fn send(&mut self, view: &View, decision: &Decision) {
         for _ in 0..1 + self.dice.roll() % 6 {
             for candidate in &decision.candidates {
-                let door = view.members[candidate.member].door.id;
+                let door = view.doors[candidate.door].door.id;
                 let answers = matches!(self.truth.get(&door), Some(Truth::Well | Truth::Lagging | Truth::Draining));
                 let failures = [Outcome::Failure, Outcome::Unreached, Outcome::Lost, Outcome::Refused];
                 let failure = failures[self.dice.roll() as usize % failures.len()];
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// Removes one edge and adds it again; returns its index among the members.
+    /// Removes one edge and adds it again; returns its index among the doors.
     pub fn lose_and_bring_back_one_edge(&mut self) -> usize {
         let door = self.fleet.doors().nth(1).unwrap().id;
         for truth in [Truth::Down, Truth::Well] {
@@ -246,7 +246,7 @@ impl World {
                 self.probe_all();
             }
         }
-        assert!(self.view().members[1].usable);
+        assert!(self.view().doors[1].usable);
         1
     }
 
@@ -262,8 +262,8 @@ impl World {
         self.fleet.view(self.now)
     }
 
-    pub fn in_flight(&self, member: usize) -> u32 {
-        self.load.get(member).copied().unwrap_or_default()
+    pub fn in_flight(&self, door: usize) -> u32 {
+        self.load.get(door).copied().unwrap_or_default()
     }
 
     pub fn ejected_max(&self, edges: usize) -> usize {

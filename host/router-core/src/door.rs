@@ -1,5 +1,4 @@
-//! One door that requests may be sent to, and its state. In this crate, names with `Member` stand for any such door,
-//! not only for the members that keep a region's log.
+//! One door that requests may be sent to, and its state.
 
 use crate::{health::Health, latency::Latency, outlier::Outlier, slow_return::SlowReturn};
 use littoral_model::region::Region;
@@ -8,7 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 
 /// A door's number. A door keeps it while the topology names the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct MemberId(pub u64);
+pub struct DoorId(pub u64);
 
 /// The kind of node that a door belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -24,7 +23,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// Its number.
-    pub id: MemberId,
+    pub id: DoorId,
     /// Its region.
     pub region: Region,
     /// The node's name.
@@ -41,7 +40,7 @@ pub struct Door {
 
 /// The state of a door.
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
+pub(crate) struct DoorState {
     pub(crate) door: Arc<Door>,
     pub(crate) health: Health,
     pub(crate) outlier: Outlier,
@@ -49,7 +48,7 @@ pub(crate) struct Member {
     pub(crate) back: SlowReturn,
 }
 
-impl Member {
+impl DoorState {
     pub(crate) fn new(door: Arc<Door>) -> Self {
         Self {
             door,
