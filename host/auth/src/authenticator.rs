@@ -92,7 +92,7 @@ impl Authenticator {
             let config = self.config.clone();
             let generation = self.rules.load().generation + 1;
             let checked = tokio::task::spawn_blocking(move || {
-                let changed = WatchedFile::any_changed(&mut watched);
+                let changed = WatchedFile::take_any_change(&mut watched);
                 (watched, changed.then(|| files(&config).read(generation)))
             });
             // Reading does not panic; a runtime that shuts down ends this task.

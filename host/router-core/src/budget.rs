@@ -46,7 +46,7 @@ impl Budget {
         self.left = self.most.min(self.left + self.each);
     }
 
-    /// Withdraws an extra request, if one remains.
+    /// Withdraws an extra request, if one remains. Returns whether it did.
     #[must_use]
     pub fn withdraw(&mut self) -> bool {
         let there = self.left >= WHOLE;

@@ -185,8 +185,7 @@ impl Fleet {
         }
         let door = state.door.clone();
         let is_back = (is_over || recovered) && door.kind == Kind::Edge;
-        if is_back && self.ejected_regions.get_mut(&door.region).is_some_and(|record| record.ends_with_its_outage(now))
-        {
+        if is_back && self.ejected_regions.get_mut(&door.region).is_some_and(|record| record.end_with_outage(now)) {
             self.doors.iter_mut().filter(|edge| edge.is_edge_of(door.region)).for_each(|edge| edge.back.begin(now));
         }
         match was {

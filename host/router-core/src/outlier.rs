@@ -188,7 +188,8 @@ impl Outlier {
     }
 
     /// Ends a region's ejection when one of its edges has returned, if the ejection was for an outage of connections.
-    pub(crate) fn ends_with_its_outage(&mut self, now: Moment) -> bool {
+    /// Returns whether it did.
+    pub(crate) fn end_with_outage(&mut self, now: Moment) -> bool {
         let ends = self.is_ejected(now) && self.outage != Outage::Answers;
         if ends {
             (self.until, self.returned, self.ejections) = (Some(now), true, 0);

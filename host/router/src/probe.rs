@@ -114,7 +114,7 @@ async fn ask(connection: &mut Option<Upstream>, door: &Door, router: &Router) ->
         Some(path) => Some(bearer(path).await?),
         None => None,
     };
-    let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.is_fresh().then_some(kept)) {
+    let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.check_open().then_some(kept)) {
         Some(upstream) => upstream,
         None => {
             let limit = router.config().gateway.connect_timeout();
@@ -164,12 +164,12 @@ fn evaluate(status: &Status, door: &Door, config: &health::Config) -> Finding {
     // A leader without other members reports that it leads too.
     let leads = (door.kind == Kind::Leader && matches!(&*status.role, "leader" | "")).then_some(status.epoch);
     // A leader is never behind itself. An edge without a staleness has not heard from its leader yet.
-    let is_fresh = match status.staleness_ms {
+    let check_open = match status.staleness_ms {
         Some(lag) => lag <= config.lag_ms_max,
         None => leads.is_some(),
     };
     let has_data = status.ready || status.position.lsn > 0;
-    match status.ready && is_fresh {
+    match status.ready && check_open {
         _ if status.draining && has_data => Finding::Draining,
         _ if !has_data => Finding::Empty,
         true if leads.is_some() && !status.writable => Finding::Lagging,

@@ -242,7 +242,7 @@ impl Router {
     }
 
     /// Records that a door's answer announced that its node is draining.
-    pub fn is_draining(&self, id: DoorId) {
+    pub fn note_draining(&self, id: DoorId) {
         self.probed(id, Finding::Draining, None);
     }
 
@@ -305,15 +305,15 @@ impl Router {
         spending.hedges.deposit();
     }
 
-    /// Withdraws a retry from the budget, if one remains.
+    /// Withdraws a retry from the budget, if one remains. Returns whether it did.
     #[must_use]
-    pub fn may_retry(&self) -> bool {
+    pub fn withdraw_retry(&self) -> bool {
         self.0.spending.lock().retries.withdraw()
     }
 
-    /// Withdraws a hedge from the budget, if one remains.
+    /// Withdraws a hedge from the budget, if one remains. Returns whether it did.
     #[must_use]
-    pub fn may_hedge(&self) -> bool {
+    pub fn withdraw_hedge(&self) -> bool {
         self.0.spending.lock().hedges.withdraw()
     }
 

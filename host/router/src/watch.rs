@@ -32,7 +32,7 @@ pub async fn watch(router: Router) {
     loop {
         tick.tick().await;
         let Ok((looked, changed)) = tokio::task::spawn_blocking(move || {
-            let changed = files.each_mut().map(|file| file.as_mut().is_some_and(WatchedFile::has_changed));
+            let changed = files.each_mut().map(|file| file.as_mut().is_some_and(WatchedFile::take_change));
             (files, changed)
         })
         .await

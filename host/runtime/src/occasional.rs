@@ -13,15 +13,15 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub struct Occasional(Mutex<Option<Instant>>);
 
 impl Occasional {
-    /// Returns whether an event may be logged now.
+    /// Takes the turn to log an event, if the last line is old enough. Returns whether it did.
     #[must_use]
-    pub fn may_log(&self) -> bool {
+    pub fn take_turn(&self) -> bool {
         let now = Instant::now();
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = logged.is_none_or(|logged| now.saturating_duration_since(logged) >= INTERVAL);
-        if may {
+        let is_due = logged.is_none_or(|logged| now.saturating_duration_since(logged) >= INTERVAL);
+        if is_due {
             *logged = Some(now);
         }
-        may
+        is_due
     }
 }

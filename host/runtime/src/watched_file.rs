@@ -45,10 +45,10 @@ impl WatchedFile {
         Self { path, last, reported: Some(last) }
     }
 
-    /// Checks the file and returns whether it must be read: it has changed since this method last returned true, and is
-    /// unchanged since the previous check. A file that appears, disappears or becomes unreadable has changed. Blocks
-    /// for the disk.
-    pub fn has_changed(&mut self) -> bool {
+    /// Checks the file and returns whether it must be read now: it has changed since this method last returned true,
+    /// and is unchanged since the previous check. A file that appears, disappears or becomes unreadable has changed.
+    /// Blocks for the disk.
+    pub fn take_change(&mut self) -> bool {
         let now = stamp(&self.path);
         let complete = now == self.last;
         self.last = now;
@@ -59,12 +59,12 @@ impl WatchedFile {
         changed
     }
 
-    /// Checks all files, and returns whether one of them [has changed](Self::has_changed). Blocks for the disk.
-    pub fn any_changed(files: &mut [Self]) -> bool {
+    /// Checks all files, and returns whether one of them [has changed](Self::take_change). Blocks for the disk.
+    pub fn take_any_change(files: &mut [Self]) -> bool {
         let mut any = false;
         // Every file is checked, so that each is compared with its own last check.
         for file in files {
-            any |= file.has_changed();
+            any |= file.take_change();
         }
         any
     }
@@ -87,16 +87,16 @@ mod tests {
         let path = dir.path().join("policy.toml");
         fs::write(&path, "before").unwrap();
         let mut file = WatchedFile::about_to_be_read(path.clone());
-        assert!(!file.has_changed() && !file.has_changed());
+        assert!(!file.take_change() && !file.take_change());
         for half_written in ["", "af", "after"] {
             fs::write(&path, half_written).unwrap();
-            assert!(!file.has_changed(), "{half_written:?} may be incomplete");
+            assert!(!file.take_change(), "{half_written:?} may be incomplete");
         }
-        assert!(file.has_changed() && !file.has_changed());
+        assert!(file.take_change() && !file.take_change());
         fs::remove_file(&path).unwrap();
-        assert!(!file.has_changed() && file.has_changed() && !file.has_changed());
+        assert!(!file.take_change() && file.take_change() && !file.take_change());
         fs::write(&path, "again").unwrap();
-        assert!(!file.has_changed() && file.has_changed() && !file.has_changed());
+        assert!(!file.take_change() && file.take_change() && !file.take_change());
     }
 
     #[test]
@@ -105,6 +105,6 @@ mod tests {
         let path = dir.path().join("topology.toml");
         fs::write(&path, "").unwrap();
         let mut file = WatchedFile::unread(path);
-        assert!(file.has_changed() && !file.has_changed());
+        assert!(file.take_change() && !file.take_change());
     }
 }

@@ -143,7 +143,7 @@ impl Tls {
             };
             let tls = self.clone();
             let checked = tokio::task::spawn_blocking(move || {
-                let changed = WatchedFile::any_changed(&mut files);
+                let changed = WatchedFile::take_any_change(&mut files);
                 (files, if changed || is_forced { tls.reload() } else { Ok(false) })
             });
             // Loading does not panic; a runtime that shuts down ends this task.

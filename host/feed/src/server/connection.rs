@@ -71,7 +71,7 @@ pub(super) async fn serve_peer(socket: TcpStream, peer: String, shared: Shared) 
                 }
             }
         }
-        Some(Err(error)) if shared.peers.may_log() => {
+        Some(Err(error)) if shared.peers.take_turn_to_log() => {
             tracing::warn!(%peer, %error, "closed a peer's connection: its TLS handshake failed");
         }
         Some(Err(error)) => tracing::debug!(%peer, %error, "closed a peer's connection: its TLS handshake failed"),

@@ -120,7 +120,7 @@ impl Peers {
         };
         let reason = if exceeded == Exceeded::Bound { "connections" } else { "node_connections" };
         metrics::counter!("littoral_feed_rejected_total", "reason" => reason).increment(1);
-        if self.may_log() {
+        if self.take_turn_to_log() {
             tracing::warn!(
                 peer,
                 max,
@@ -142,9 +142,9 @@ impl Peers {
         self.subscriptions.take_owned(&node.loads, 1)
     }
 
-    /// Returns whether a closed connection may be logged: a flood of them must not flood the log.
-    pub(crate) fn may_log(&self) -> bool {
-        self.logged.may_log()
+    /// Takes the turn to log a closed connection: a flood of them must not flood the log. Returns whether it did.
+    pub(crate) fn take_turn_to_log(&self) -> bool {
+        self.logged.take_turn()
     }
 }
 
@@ -219,6 +219,6 @@ mod tests {
         let again = peers.node("littoral://prod/eu/edge/e1".to_owned(), &config);
         assert_eq!(peers.subscription(&again).unwrap_err(), Exceeded::Client, "over another connection, too");
         assert!(peers.subscription(&peers.node("littoral://prod/eu/edge/e2".to_owned(), &config)).is_ok());
-        assert!(peers.may_log() && !peers.may_log());
+        assert!(peers.take_turn_to_log() && !peers.take_turn_to_log());
     }
 }

@@ -180,7 +180,7 @@ impl State {
         self.names.values().map(|content| content.lock().seen.len() as u64).sum()
     }
 
-    fn may_sync(&mut self) -> io::Result<()> {
+    fn inject_sync_fault(&mut self) -> io::Result<()> {
         match &mut self.faults.sync_fails_after {
             Some(0) => {
                 self.faults.sync_fails_after = None;
@@ -256,7 +256,7 @@ impl Storage for Memory {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        state.may_sync()?;
+        state.inject_sync_fault()?;
         state.durable_names = state.names.clone();
         state.syncs += 1;
         Ok(())
@@ -318,7 +318,7 @@ impl File for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        let allowed = state.may_sync();
+        let allowed = state.inject_sync_fault();
         let mut content = self.content.lock();
         let dirty = std::mem::take(&mut content.dirty);
         // Like the kernel: after a failure the pages count as clean though they are not on the disk.

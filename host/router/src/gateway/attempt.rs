@@ -119,7 +119,7 @@ impl Doors {
             }
             Err(failed) => return Err(lost(&failed.error)),
         };
-        if is_over_share(&response) && self.over_share.may_log() {
+        if is_over_share(&response) && self.over_share.take_turn() {
             tracing::warn!(
                 door = %door.address,
                 "a door rejected a request because its client uses more than its share of the door; if this concerns \

@@ -151,9 +151,9 @@ impl HedgedAttempts<'_> {
                     if outside {
                         state.exclude_region(candidate);
                     } else if not_ready {
-                        state.was_not_accepted(candidate);
+                        state.note_not_accepted(candidate);
                     } else {
-                        state.may_be_accepted(candidate);
+                        state.note_possibly_accepted(candidate);
                     }
                     if !outside || fallback.is_none() {
                         fallback = Some(answer);
@@ -166,13 +166,13 @@ impl HedgedAttempts<'_> {
                 }
                 Err(AttemptError::Lost(reason)) => {
                     state.finish(candidate, Outcome::Lost);
-                    state.may_be_accepted(candidate);
+                    state.note_possibly_accepted(candidate);
                     (self.head.repeatable, false, Some(Failure::lost(&reason, !self.head.repeatable)))
                 }
             };
             let costs_retry = !unsent && state.costs_retry(candidate);
             let has_next = may_continue && state.next_candidate().is_some();
-            if has_next && (!costs_retry || self.doors.router.may_retry()) && state.start() {
+            if has_next && (!costs_retry || self.doors.router.withdraw_retry()) && state.start() {
                 metrics::counter!("littoral_router_retries_total").increment(1);
                 continue;
             }
@@ -215,7 +215,7 @@ impl<'a> State<'a> {
         self.round.door(candidate).is_none_or(|door| self.round.doors.router.may_receive(door.id))
     }
 
-    fn was_not_accepted(&mut self, candidate: usize) {
+    fn note_not_accepted(&mut self, candidate: usize) {
         if let Some(door) = self.round.door(candidate) {
             self.progress.attempts.unreached(door.id);
         }
@@ -227,7 +227,7 @@ impl<'a> State<'a> {
         }
     }
 
-    fn may_be_accepted(&mut self, candidate: usize) {
+    fn note_possibly_accepted(&mut self, candidate: usize) {
         self.progress.accepted_in = self.round.door(candidate).map(|door| door.region);
     }
 
@@ -237,7 +237,7 @@ impl<'a> State<'a> {
         if response.headers_mut().remove(draining::HEADER).is_some()
             && let Some(door) = self.round.door(candidate)
         {
-            self.round.doors.router.is_draining(door.id);
+            self.round.doors.router.note_draining(door.id);
         }
     }
 
@@ -278,12 +278,12 @@ impl<'a> State<'a> {
         let overdue = overdue.map(|running| running.candidate);
         self.record_timeouts(now);
         if let Some(overdue) = overdue {
-            if (!self.costs_retry(overdue) || self.round.doors.router.may_retry()) && self.start() {
+            if (!self.costs_retry(overdue) || self.round.doors.router.withdraw_retry()) && self.start() {
                 metrics::counter!("littoral_router_retries_total").increment(1);
             }
         } else if !self.progress.hedged && hedge_at.is_some_and(|at| now >= at) {
             self.progress.hedged = true;
-            if self.round.doors.router.may_hedge() && self.start() {
+            if self.round.doors.router.withdraw_hedge() && self.start() {
                 metrics::counter!("littoral_router_hedges_total").increment(1);
             }
         }

@@ -24,7 +24,7 @@ impl Pool {
     pub(crate) fn take(&self, door: DoorId) -> Option<Upstream> {
         loop {
             let mut upstream = self.idle.here().lock().get_mut(&door)?.pop()?;
-            if upstream.idle_for(Instant::now()) < self.keep && upstream.is_fresh() {
+            if upstream.idle_for(Instant::now()) < self.keep && upstream.check_open() {
                 return Some(upstream);
             }
         }

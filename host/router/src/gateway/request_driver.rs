@@ -61,8 +61,8 @@ impl RequestDriver<'_> {
             };
             let since = *unanswered_since.get_or_insert_with(Instant::now);
             let next = if may_continue { self.next_round(&mut progress, since).await } else { None };
-            let is_allowed = || !costs_retry || doors.router.may_retry();
-            match next.filter(|_| is_allowed()) {
+            let pays = || !costs_retry || doors.router.withdraw_retry();
+            match next.filter(|_| pays()) {
                 Some(next) => {
                     metrics::counter!("littoral_router_retries_total").increment(1);
                     (board, decision) = next;

@@ -77,10 +77,10 @@ impl Upstream {
         now.saturating_duration_since(self.used)
     }
 
-    /// Returns whether it can send a request, as far as is known without waiting. Notices that the door has closed the
-    /// connection.
+    /// Reads what has arrived, without waiting: the door may have closed the connection. Returns whether it can send a
+    /// request.
     #[must_use]
-    pub fn is_fresh(&mut self) -> bool {
+    pub fn check_open(&mut self) -> bool {
         self.advance(&mut Context::from_waker(Waker::noop()));
         !self.ended && self.sender.is_ready()
     }
@@ -122,6 +122,6 @@ impl Upstream {
     pub fn kept(mut self) -> Option<Self> {
         self.reused = true;
         self.used = Instant::now();
-        self.is_fresh().then_some(self)
+        self.check_open().then_some(self)
     }
 }
