@@ -45,7 +45,7 @@ pub fn process(tasks: &Tasks) -> Process {
         reactors: tasks.reactors.clone(),
         draining: tasks.supervisor.draining(),
         tls: tasks.tls.clone(),
-        insecure: tasks.insecure,
+        insecure: tasks.is_exposed,
     }
 }
 
@@ -124,7 +124,7 @@ fn guard(tasks: &mut Tasks, config: &littoral_auth::Config, door: SocketAddr) ->
     let is_loopback = is_loopback(door);
     let trust = Trust { everyone: !config.is_on() && is_loopback, ..config.trust.clone() };
     if !config.is_on() {
-        return Ok(Guard { authenticator: None, trust, is_open: is_loopback || tasks.insecure });
+        return Ok(Guard { authenticator: None, trust, is_open: is_loopback || tasks.is_exposed });
     }
     let authenticator = Arc::new(Authenticator::new(config.clone()).map_err(Failure::usage)?);
     let (running, stop) = (authenticator.clone(), tasks.supervisor.token(TaskKind::Housekeeping));

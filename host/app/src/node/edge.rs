@@ -33,7 +33,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
         Listener::of_clients("admin_listen", config.admin_listen),
         Listener::of_peers("peer_listen", config.peer_listen),
     ];
-    tasks.insecure = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
+    tasks.is_exposed = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
     let role = if config.peer_listen.is_some() { Role::Relay } else { Role::Edge };
     let region = config.edge.region.as_ref().map(Region::as_str);
     tls::check(tasks.tls.as_ref(), Expected { roles: &[role], name: &name, region })?;

@@ -47,7 +47,7 @@ pub async fn start(
         Listener::of_clients("admin_listen", config.admin_listen),
         Listener::of_peers("peer_listen", config.peer_listen),
     ];
-    tasks.insecure = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
+    tasks.is_exposed = exposure(&listeners, tasks.protection(config.auth.is_on()))?;
     let expected = Expected { roles: &[Role::Leader], name: &name, region: Some(leader.region.as_str()) };
     tls::check(tasks.tls.as_ref(), expected)?;
     let certifiers = tls::renew(&mut tasks, &config.tls, config.certifiers())?;

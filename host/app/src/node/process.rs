@@ -62,9 +62,11 @@ pub struct Tasks {
     pub reactors: Reactors,
     /// The TLS of all listeners and connections; `None` if they are plain.
     pub tls: Option<Tls>,
-    /// Two meanings in turn: first whether the command line has `--insecure`; once `exposure` has checked the
-    /// addresses, whether a listener is exposed, which only `--insecure` allows.
+    /// Whether the command line has `--insecure`.
     pub insecure: bool,
+    /// Whether a listener beyond loopback is unprotected, which only `--insecure` allows. False until `exposure` has
+    /// checked the addresses.
+    pub is_exposed: bool,
 }
 
 impl Tasks {
@@ -112,9 +114,11 @@ where
                 Ok::<_, std::convert::Infallible>(())
             });
         }
+        let insecure = options.insecure;
+        let tasks = Tasks { supervisor, reloaded, metrics: handle.clone(), reactors, tls, insecure, is_exposed: false };
         // Reading a long log takes a while. A signal to stop must not wait for it.
         let supervisor = tokio::select! {
-            started = start(Tasks { supervisor, reloaded, metrics: handle.clone(), reactors, tls, insecure: options.insecure }) => started?,
+            started = start(tasks) => started?,
             reason = signals.next() => {
                 tracing::info!(%reason, "stopping before the start was over");
                 return Ok(ExitCode::SUCCESS);

@@ -35,13 +35,13 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
         [Listener::of_clients("listen", config.listen), Listener::of_clients("admin_listen", config.admin_listen)];
     // An exposed router sends requests only to doors that authenticate their clients. `--insecure` allows others too.
     let only_authenticating = !is_loopback(config.listen) && !tasks.insecure;
-    tasks.insecure = exposure(&listeners, tasks.protection(!tasks.insecure))?;
+    tasks.is_exposed = exposure(&listeners, tasks.protection(!tasks.insecure))?;
     let name = &config.router.name;
     tls::check(tasks.tls.as_ref(), Expected { roles: &[Role::Router], name, region: None })?;
     tls::renew(&mut tasks, &config.tls, Vec::new())?;
     let (listener, door) = listen::bind(config.listen, "listen").await?;
     // A door beyond loopback does not show the router's state, unless --insecure was given.
-    let is_open = is_loopback(config.listen) || tasks.insecure;
+    let is_open = is_loopback(config.listen) || tasks.is_exposed;
     let admin = match config.admin_listen.or_else(|| (!is_open).then(|| default_admin(door))) {
         Some(address) => Some(listen::bind(address, "admin_listen").await?),
         None => None,
