@@ -3,6 +3,9 @@
 //! Three loops run concurrently in one task: they receive the subscriber's messages, send the snapshot and records, and
 //! send heartbeats. They share the outbox, which is bounded, and the protocol's session, which makes the decisions.
 
+mod greeting;
+
+use self::greeting::{Greeted, check_holds, greet, no_data, rejected, rejected_by_follower};
 use super::{Shared, activity::OpenStream, policy::Peer, residency, snapshot::Blocks};
 use crate::source::{FeedSource, SourceRole};
 use crate::{
@@ -15,13 +18,11 @@ use littoral_model::{
     hlc::Hlc,
     ports::{FeedReadError, RecordBlock},
     position::{Lsn, Position},
-    project::Receiver,
-    record::ChainHash,
     region::Region,
 };
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello, Upstream, Views},
-    publisher::{self, Publisher, Refusal},
+    frame::{Downstream, ErrorCode, Mode, Upstream, Views},
+    publisher,
 };
 use littoral_wire::{Outgoing, feed, records, records::ViewFilter};
 use parking_lot::Mutex;
@@ -33,9 +34,6 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Notify, time::timeout};
-
-/// The longest name of a subscriber, in bytes.
-const NAME_LEN_MAX: usize = 128;
 
 /// Counts the sessions of this process.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
@@ -98,29 +96,13 @@ fn report(peer: &str, name: &str, code: ErrorCode, message: &str) {
 }
 
 async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, from: &Peer, name: &mut String) -> End {
-    let hello = match hello(inbox, shared).await {
+    let hello = match greeting::hello(inbox, shared, from).await {
         Ok(hello) => hello,
         Err(end) => return end,
     };
-    if hello.subscriber.len() > NAME_LEN_MAX {
-        return End::Rejected(
-            ErrorCode::Protocol,
-            format!("the subscriber's name is too long; at most {NAME_LEN_MAX} bytes are allowed"),
-        );
-    }
-    if hello.subscriber.chars().any(char::is_control) {
-        let shown = hello.subscriber.escape_default();
-        return End::Rejected(
-            ErrorCode::Protocol,
-            format!("the subscriber's name '{shown}' has control characters, which are not allowed"),
-        );
-    }
-    if let Err(reason) = from.rights.may_follow(&hello.views) {
-        return End::Rejected(ErrorCode::Protocol, reason);
-    }
     name.clone_from(&hello.subscriber);
     let receiver = residency::receiver(from.region, &hello.views);
-    let (mode, state, filter) = match greet(&hello, receiver, outbox, shared).await {
+    let Greeted { mode, state, filter } = match greet(&hello, receiver, outbox, shared).await {
         Ok(greeted) => greeted,
         Err(end) => return end,
     };
@@ -148,16 +130,6 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, from: &Pee
     }
 }
 
-/// Receives the subscriber's first message.
-async fn hello(inbox: &mut Inbox, shared: &Shared) -> Result<SubscriberHello, End> {
-    match next(inbox, shared.config.hello_timeout()).await? {
-        Upstream::Hello(hello) => Ok(hello),
-        other => {
-            Err(End::Rejected(ErrorCode::Protocol, format!("the first message must be a hello, but is {other:?}")))
-        }
-    }
-}
-
 /// Receives the subscriber's next message.
 async fn next(inbox: &mut Inbox, wait_max: Duration) -> Result<Upstream, End> {
     let Ok(received) = timeout(wait_max, inbox.next()).await else {
@@ -179,129 +151,6 @@ fn log_error(error: impl ToString) -> End {
     End::Rejected(ErrorCode::Log, error.to_string())
 }
 
-fn rejected(refusal: Refusal) -> End {
-    let code = match refusal {
-        Refusal::Version { .. } => ErrorCode::Version,
-        Refusal::Behind { .. } | Refusal::RolledBack { .. } => ErrorCode::Behind,
-        Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
-    };
-    End::Rejected(code, refusal.to_string())
-}
-
-/// Answers the hello: decides how the subscriber is brought up to date.
-async fn greet(
-    hello: &SubscriberHello,
-    receiver: Receiver,
-    outbox: &Outbox,
-    shared: &Shared,
-) -> Result<(Mode, publisher::Session, ViewFilter), End> {
-    let source = &*shared.source;
-    if source.source_role() == SourceRole::Follower {
-        return Err(rejected_by_follower());
-    }
-    // Read the generation first: a replacement from now on ends the stream.
-    let generation = source.generation();
-    let catalogue = source.applied_catalogue().ok_or_else(no_data)?;
-    let mut filter = ViewFilter::new(&hello.views, &catalogue, source.region()).receiver(receiver);
-    filter.update(&catalogue);
-    check_holds(source, &catalogue, &filter)?;
-    let publisher = Publisher {
-        generation,
-        region: source.region(),
-        epoch: source.epoch(),
-        head: *source.head().borrow(),
-        watermark: source.watermark(),
-        lives: source.lives(),
-        belongs: source.belongs(),
-        heartbeat_ms: shared.config.heartbeat_ms,
-        relay: source.source_role() != SourceRole::Leader,
-    };
-    if publisher.head == Position::default() {
-        return Err(no_data());
-    }
-    let same_log = publisher.is_same_log(hello);
-    // The tail may continue after the subscriber's position, or after the record at which its copy of this log forked
-    // from this one.
-    let mut chains = Vec::new();
-    if same_log {
-        let (stands, fork) = (hello.resume.map(|resume| resume.position.lsn), publisher.fork(hello));
-        for lsn in stands.into_iter().chain(fork.map(|fork| fork.lsn)).filter(|lsn| *lsn <= publisher.head.lsn) {
-            chains.push((lsn, chain_before_tail(source, lsn, publisher.head.lsn).await?));
-        }
-    }
-    let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
-    let rehomed = match hello.resume {
-        // Rows that the log of the subscriber may not hold are in no record after its position here.
-        Some(_) if residency::lacks_rows(&catalogue, &filter, hello) => None,
-        Some(_) if !same_log => rehomed(source, hello, publisher.head).await?,
-        _ => None,
-    };
-    let greeted = publisher.greet(hello, chain_at, rehomed);
-    if matches!(greeted, Err(Refusal::RolledBack { .. })) {
-        source.shown_ahead();
-    }
-    let (mut answer, state) = greeted.map_err(rejected)?;
-    answer.configured = source.configured();
-    if let (Views::ForRegion(region), Some(_)) = (&hello.views, answer.forked) {
-        // Wait for this before answering: the subscriber's request for lost records must be durable here first.
-        source.lost_to(*region).await.map_err(|error| End::Rejected(ErrorCode::Behind, error.to_string()))?;
-    }
-    let mode = answer.mode;
-    let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
-    push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
-    Ok((mode, state, filter))
-}
-
-/// Checks that this node may hold all rows that the subscriber requests and may hold.
-fn check_holds(source: &dyn FeedSource, catalogue: &Catalogue, filter: &ViewFilter) -> Result<(), End> {
-    if source.source_role() == SourceRole::Leader {
-        return Ok(());
-    }
-    let Some(view) = residency::lacking(catalogue, source.held_in(), filter) else { return Ok(()) };
-    let message = format!(
-        "this relay may not hold rows of view '{}', which the subscriber may hold; subscribe to the leader, or to a \
-         relay whose [edge] region the view's project allows",
-        view.name
-    );
-    Err(End::Rejected(ErrorCode::Behind, message))
-}
-
-/// Rejects a subscriber, because this relay has no replica.
-fn no_data() -> End {
-    let message = "this relay has no data yet; retry shortly, or use another publisher";
-    End::Rejected(ErrorCode::Behind, message.to_owned())
-}
-
-/// Rejects a subscriber, because this member is a follower: edges and other regions follow only the leader.
-fn rejected_by_follower() -> End {
-    End::Rejected(
-        ErrorCode::Behind,
-        "this node is a follower in its region; subscribe to the region's leader".to_owned(),
-    )
-}
-
-/// Returns the record after which a replica of another region's log can continue here.
-async fn rehomed(source: &dyn FeedSource, hello: &SubscriberHello, head: Position) -> Result<Option<Resume>, End> {
-    let point = source.resume_point(&hello.watermark, &hello.lives);
-    let Some(lsn) = point.filter(|lsn| *lsn <= head.lsn) else { return Ok(None) };
-    let chain = chain_before_tail(source, lsn, head.lsn).await?;
-    let position = source.lives().get(source.region()).map_or(Position { lsn, ..head }, |lives| lives.position(lsn));
-    Ok(chain.map(|chain| Resume { position, chain }))
-}
-
-/// Returns the hash of the record at `lsn` if the log can continue after it; `None` if the next record was trimmed.
-async fn chain_before_tail(source: &dyn FeedSource, lsn: Lsn, head: Lsn) -> Result<Option<ChainHash>, End> {
-    let chain = if lsn == Lsn::NONE { Some(ChainHash::GENESIS) } else { source.chain_at(lsn) };
-    if lsn >= head || chain.is_none() {
-        return Ok(chain);
-    }
-    match source.records(lsn.next(), 1).await {
-        Ok(_) => Ok(chain),
-        Err(FeedReadError::Trimmed { .. }) => Ok(None),
-        Err(error @ (FeedReadError::Io(_) | FeedReadError::NotHeld(_))) => Err(log_error(error)),
-    }
-}
-
 /// Restricts a checkpoint to the views that the subscriber replicates.
 fn wanted_views(checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Arc<Checkpoint> {
     if checkpoint.views.iter().all(|view| filter.wants(view.view)) {
@@ -309,6 +158,12 @@ fn wanted_views(checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Arc<Checkpo
     }
     let views = checkpoint.views.iter().filter(|view| filter.wants(view.view)).cloned().collect();
     Arc::new(Checkpoint { views, ..*checkpoint })
+}
+
+/// Returns the records of a block up to `last`.
+fn through(block: RecordBlock, last: Lsn) -> Result<RecordBlock, End> {
+    let bytes = records::through(&block.bytes, block.first, last).map_err(log_error)?;
+    Ok(RecordBlock { bytes, last, ..block })
 }
 
 /// The result of loops that end only with an [`End`].
@@ -420,48 +275,53 @@ impl Session<'_> {
             self.room().await?;
             let seen = *head.borrow();
             self.check(seen)?;
-            let block = match self.source().records(next, self.shared.config.records_bytes).await {
-                Ok(block) => block,
-                Err(error @ FeedReadError::Trimmed { .. }) => {
-                    let message = format!("{error} while the subscriber lagged behind; reconnect for a snapshot");
-                    return Err(End::Rejected(ErrorCode::Slow, message));
-                }
-                Err(error @ (FeedReadError::Io(_) | FeedReadError::NotHeld(_))) => return Err(log_error(error)),
-            };
+            let block = self.read(next).await?;
             // A checkpoint is published before the head passes its record, so none within this block is missed.
-            let block = match checkpoints.borrow().due(compared, next) {
-                Some((_, checkpoint)) if block.first == next && checkpoint.lsn < block.last => RecordBlock {
-                    bytes: records::through(&block.bytes, block.first, checkpoint.lsn).map_err(log_error)?,
-                    last: checkpoint.lsn,
-                    ..block
-                },
+            let due = checkpoints.borrow().due(compared, next).map(|(_, checkpoint)| checkpoint.lsn);
+            let block = match due {
+                Some(lsn) if block.first == next && lsn < block.last => through(block, lsn)?,
                 _ => block,
             };
             // A record past the checked head may begin a life of the log, and the subscriber would attribute it to the
             // life before.
-            let block = match block.last > seen.lsn && block.first <= seen.lsn {
-                true => RecordBlock {
-                    bytes: records::through(&block.bytes, block.first, seen.lsn).map_err(log_error)?,
-                    last: seen.lsn,
-                    ..block
-                },
-                false => block,
-            };
-            let chain = records::last_chain(&block.bytes).map_err(log_error)?;
-            let (Some(chain_after), true) = (chain, block.first == next && block.last >= next) else {
-                let (first, last) = (block.first, block.last);
-                return Err(log_error(format!(
-                    "the log returned records {first} to {last}, but {next} must come next"
-                )));
-            };
-            // After the records were read: the catalogue is at least as new as they are.
-            self.update(&mut filter, seen)?;
-            let bytes = filter.apply(&block.bytes).map_err(log_error)?;
-            metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
-            // Note this before the records are sent, because the subscriber may apply them before this task continues.
-            self.state.lock().records_sent(block.last);
-            self.send(&Downstream::Records { first: block.first, last: block.last, chain_after, bytes }).await?;
+            let is_past = block.last > seen.lsn && block.first <= seen.lsn;
+            let block = if is_past { through(block, seen.lsn)? } else { block };
+            self.send_records(next, block, seen, &mut filter).await?;
         }
+    }
+
+    /// Reads records from `next`.
+    async fn read(&self, next: Lsn) -> Result<RecordBlock, End> {
+        self.source().records(next, self.shared.config.records_bytes).await.map_err(|error| match error {
+            FeedReadError::Trimmed { .. } => {
+                let message = format!("{error} while the subscriber lagged behind; reconnect for a snapshot");
+                End::Rejected(ErrorCode::Slow, message)
+            }
+            FeedReadError::Io(_) | FeedReadError::NotHeld(_) => log_error(error),
+        })
+    }
+
+    /// Sends the records of a block that must begin with `next`, as far as the subscriber may receive them. `seen` is
+    /// the head before the records were read.
+    async fn send_records(
+        &self,
+        next: Lsn,
+        block: RecordBlock,
+        seen: Position,
+        filter: &mut ViewFilter,
+    ) -> Result<(), End> {
+        let chain = records::last_chain(&block.bytes).map_err(log_error)?;
+        let (Some(chain_after), true) = (chain, block.first == next && block.last >= next) else {
+            let (first, last) = (block.first, block.last);
+            return Err(log_error(format!("the log returned records {first} to {last}, but {next} must come next")));
+        };
+        // After the records were read: the catalogue is at least as new as they are.
+        self.update(filter, seen)?;
+        let bytes = filter.apply(&block.bytes).map_err(log_error)?;
+        metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
+        // Note this before the records are sent, because the subscriber may apply them before this task continues.
+        self.state.lock().records_sent(block.last);
+        self.send(&Downstream::Records { first: block.first, last: block.last, chain_after, bytes }).await
     }
 
     /// Updates the filter to the rules as of the last record that is applied.
