@@ -34,6 +34,20 @@ const INLINE_BYTES_MAX: usize = 8 << 10;
 /// work.
 const INLINE_VALUES_MAX: usize = 16 << 10;
 
+/// A request to an endpoint, before its body has arrived.
+struct Incomplete {
+    endpoint: Endpoint,
+    /// The name in the path.
+    name: String,
+    /// The project that the path names.
+    project: Option<String>,
+    parts: Parts,
+    body: Incoming,
+    client: Client,
+    side: Side,
+    started: Instant,
+}
+
 /// A request whose body has arrived.
 struct Received {
     endpoint: Endpoint,
@@ -55,8 +69,8 @@ struct Received {
 /// Answers a request, and records how long it took.
 pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, client: Client, side: Side) -> Answer {
     let started = Instant::now();
-    let (parts, incoming) = request.into_parts();
-    let (_, path) = split_path(parts.uri.path());
+    let (parts, body) = request.into_parts();
+    let (project, path) = split_path(parts.uri.path());
     let (endpoint, name) = match routes::find(&parts.method, path) {
         Found::Endpoint(endpoint, name) => (endpoint, name.into_owned()),
         Found::Methods(methods) => return wrong_method(path, &methods),
@@ -68,22 +82,17 @@ pub(crate) async fn answer(projects: Arc<Projects>, request: Request<Incoming>, 
     if side == Side::Door && projects.default().config().read_only && endpoint.changes() {
         return failed(Failure::read_only(), endpoint.is_feast());
     }
-    let answer = respond(&projects, endpoint, name, (parts, incoming), client, (side, started)).await;
+    let project = project.map(str::to_owned);
+    let request = Incomplete { endpoint, name, project, parts, body, client, side, started };
+    let answer = respond(&projects, request).await;
     projects.default().latency.record(endpoint, answer.status(), started.elapsed());
     answer
 }
 
 /// Answers a request to an endpoint.
-async fn respond(
-    projects: &Projects,
-    endpoint: Endpoint,
-    name: String,
-    (parts, incoming): (Parts, Incoming),
-    client: Client,
-    (side, started): (Side, Instant),
-) -> Answer {
-    let (named, _) = split_path(parts.uri.path());
-    let admitted = match project::named(named, &parts.headers) {
+async fn respond(projects: &Projects, request: Incomplete) -> Answer {
+    let Incomplete { endpoint, name, project, parts, body: incoming, client, side, started } = request;
+    let admitted = match project::named(project.as_deref(), &parts.headers) {
         Ok(named) => projects.default().guard.admit(side, (endpoint, &name), named, &parts, &client).await,
         Err(failure) => Err(failure),
     };
