@@ -14,7 +14,7 @@ pub mod router;
 pub mod sections;
 pub mod suggest;
 
-pub use load::{load, load_with_table};
+pub use load::load;
 pub use overrides::Override;
 pub use problem::Problem;
 

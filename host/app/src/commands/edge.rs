@@ -6,12 +6,9 @@ use crate::{
         node::NodeArgs,
         target::{Target, failed},
     },
-    config::{self, Override, edge},
+    config::{Override, edge},
     failure::Failure,
-    node::{
-        self,
-        reload::{Reloadable, Source},
-    },
+    node::{self, reload::Source},
     output,
 };
 use littoral_model::adoption::OfferedLog;
@@ -65,11 +62,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     if let Some(Action::Adopt { log, target }) = &args.action {
         return adopt(log.as_deref(), target, json);
     }
-    let (config, table): (edge::File, _) = config::load_with_table(args.node.config.as_deref(), &args.overrides())?;
-    let source = Source::new(args.node.config.clone(), args.overrides(), table, |file: edge::File| Reloadable {
-        logging: file.logging,
-        door: Some(file.door),
-    });
+    let (config, source) = Source::load::<edge::File>(args.node.config.clone(), args.overrides())?;
     node::process::run(&config.common(), source, args.node.options(), |tasks| {
         node::edge::start(config.clone(), tasks, json)
     })

@@ -2,12 +2,9 @@
 
 use crate::{
     commands::node::NodeArgs,
-    config::{self, Override, leader},
+    config::{Override, leader},
     failure::Failure,
-    node::{
-        self,
-        reload::{Reloadable, Source},
-    },
+    node::{self, reload::Source},
 };
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -45,13 +42,8 @@ impl Args {
 /// # Errors
 /// If the configuration is invalid, an address is in use, or the log cannot be read.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let (mut config, table): (leader::File, _) =
-        config::load_with_table(args.node.config.as_deref(), &args.overrides())?;
+    let (mut config, source) = Source::load::<leader::File>(args.node.config.clone(), args.overrides())?;
     config.init = args.init;
-    let source = Source::new(args.node.config.clone(), args.overrides(), table, |file: leader::File| Reloadable {
-        logging: file.logging,
-        door: Some(file.door),
-    });
     node::process::run(&config.common(), source, args.node.options(), |tasks| {
         node::leader::start(config.clone(), args.drill_clock.clone(), tasks, json)
     })

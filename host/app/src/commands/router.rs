@@ -2,12 +2,9 @@
 
 use crate::{
     commands::node::environment,
-    config::{self, Override, load::File as _, overrides, router},
+    config::{Override, load::File as _, overrides, router},
     failure::Failure,
-    node::{
-        self,
-        reload::{Reloadable, Source},
-    },
+    node::{self, reload::Source},
 };
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -58,11 +55,7 @@ impl Args {
 /// # Errors
 /// If the configuration or the topology is invalid, or an address is in use.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let (config, table): (router::File, _) = config::load_with_table(args.config.as_deref(), &args.overrides())?;
+    let (config, source) = Source::load::<router::File>(args.config.clone(), args.overrides())?;
     let options = node::process::Options { with_parent: args.with_parent, insecure: args.insecure };
-    let source = Source::new(args.config.clone(), args.overrides(), table, |file: router::File| Reloadable {
-        logging: file.logging,
-        door: None,
-    });
     node::process::run(&config.common(), source, options, |tasks| node::router::start(config.clone(), tasks, json))
 }

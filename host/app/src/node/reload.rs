@@ -1,6 +1,6 @@
 //! SIGHUP: a node reads its configuration again, applies what can change while it runs, and names what needs a restart.
 
-use crate::config::{Override, Problem, load};
+use crate::config::{Override, Problem, edge, leader, load, router};
 use littoral_runtime::logging;
 use std::{io, path::PathBuf};
 use tokio::{
@@ -22,6 +22,24 @@ pub struct Reloadable {
     pub door: Option<littoral_doors::Config>,
 }
 
+impl From<leader::File> for Reloadable {
+    fn from(file: leader::File) -> Self {
+        Self { logging: file.logging, door: Some(file.door) }
+    }
+}
+
+impl From<edge::File> for Reloadable {
+    fn from(file: edge::File) -> Self {
+        Self { logging: file.logging, door: Some(file.door) }
+    }
+}
+
+impl From<router::File> for Reloadable {
+    fn from(file: router::File) -> Self {
+        Self { logging: file.logging, door: None }
+    }
+}
+
 /// Where a node's configuration came from.
 pub struct Source {
     read: Box<dyn Fn() -> Result<(Reloadable, Table), Problem> + Send>,
@@ -30,19 +48,21 @@ pub struct Source {
 }
 
 impl Source {
-    /// Returns the source of a file, or of the defaults without one, with what overrides it. `running` are the settings
-    /// that were read from it for the start.
-    pub fn new<F: load::File>(
+    /// Reads a node's configuration for its start: a file, or the defaults without one, with what overrides it. Returns
+    /// it with its source, for later changes.
+    ///
+    /// # Errors
+    /// [`Problem`], the first one found.
+    pub fn load<F: load::File + Into<Reloadable>>(
         path: Option<PathBuf>,
         overrides: Vec<Override>,
-        running: Table,
-        reloadable: impl Fn(F) -> Reloadable + Send + 'static,
-    ) -> Self {
+    ) -> Result<(F, Self), Problem> {
+        let (file, running) = load::load_with_table(path.as_deref(), &overrides)?;
         let read = move || {
-            let (file, table) = load::load_with_table(path.as_deref(), &overrides)?;
-            Ok((reloadable(file), table))
+            let (file, table) = load::load_with_table::<F>(path.as_deref(), &overrides)?;
+            Ok((file.into(), table))
         };
-        Self { read: Box::new(read), running }
+        Ok((file, Self { read: Box::new(read), running }))
     }
 
     /// Reads the configuration again at each SIGHUP, until `stop`. An invalid one changes nothing.
