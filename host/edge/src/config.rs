@@ -2,7 +2,7 @@
 
 use littoral_edge_core::{Holdings, ViewMode};
 use littoral_feed::client::host_and_port;
-use littoral_model::region::Region;
+use littoral_model::{project::Receiver, region::Region};
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -183,6 +183,13 @@ impl Config {
         problems
     }
 
+    /// Returns where the rows of an edge that follows the log of region `log` are held, for the residency rules of
+    /// projects. Rows that may not be held in the log's region are not in the log, so the edge cannot hold all of them.
+    pub(crate) fn held_in(&self, log: Option<Region>) -> Receiver {
+        // An edge whose configuration names no region may be anywhere.
+        self.region.map_or(Receiver::Unknown, |region| Receiver::new(None, Some(region), log))
+    }
+
     /// Returns the views to hold, and the memory budgets.
     pub(crate) fn holdings(&self) -> Holdings {
         Holdings {
@@ -204,6 +211,16 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_held_where_both_the_edge_and_the_log_that_it_follows_may_hold_them() {
+        let [eu, us]: [Region; 2] = ["eu", "us"].map(|name| name.parse().expect("a region"));
+        let edge = Config { region: Some(eu), ..Config::default() };
+        assert_eq!(edge.held_in(None), Receiver::In(eu));
+        assert_eq!(edge.held_in(Some(eu)), Receiver::In(eu));
+        assert_eq!(edge.held_in(Some(us)), Receiver::Either(eu, us));
+        assert_eq!(Config::default().held_in(Some(us)), Receiver::Unknown, "it may be anywhere");
+    }
 
     #[test]
     fn invalid_settings_are_rejected_by_key() {

@@ -14,7 +14,6 @@ use littoral_model::{
     catalogue::Catalogue,
     lineage::{Lineage, RegionLineages},
     position::Epoch,
-    project::Receiver,
     region::Region,
     token::Watermark,
     view::ViewId,
@@ -83,13 +82,14 @@ pub(crate) fn path(config: &Config) -> Option<PathBuf> {
 /// Writes the replica's current state. Rows may be newer than the position, never older. Following
 /// the leader from the position applies the same rows again.
 ///
-/// A view whose rows may not be held `here` is not listed as whole, so that an edge whose configured region
-/// changes requests a snapshot.
-pub(crate) fn write(replica: &Replica, here: Receiver, path: &Path) -> Result<u64, Error> {
+/// A view whose rows may not be held here or in the followed log's region is not listed as whole, so that an edge whose
+/// configured region changes requests a snapshot.
+pub(crate) fn write(replica: &Replica, config: &Config, path: &Path) -> Result<u64, Error> {
     // Read the position first: records that are applied during the scan do no harm.
     let point = replica.point.load_full();
     let routes = replica.routes.load_full();
-    let may_hold = |view: &ViewId| here.may_hold(point.catalogue.regions_of(*view));
+    let held_in = config.held_in(Some(point.region));
+    let may_hold = |view: &ViewId| held_in.may_hold(point.catalogue.regions_of(*view));
     let full = routes.iter().filter(|(view, route)| route.holding == Holding::Full && may_hold(view));
     let full = full.map(|(view, _)| view.0).collect();
     let over_budget = routes.iter().filter(|(_, route)| route.over_budget).map(|(view, _)| view.0).collect();
@@ -123,11 +123,6 @@ pub(crate) fn write(replica: &Replica, here: Receiver, path: &Path) -> Result<u6
     keep_other(path, &point)?;
     writer.finish(total)?;
     Ok(total)
-}
-
-/// Returns where this edge is, for the residency rules of projects.
-fn here(config: &Config) -> Receiver {
-    config.region.map_or(Receiver::Unknown, Receiver::In)
 }
 
 fn head(reader: &mut Reader) -> Result<Head, Error> {
@@ -169,7 +164,7 @@ pub(crate) fn read(
     let Some(mut reader) = Reader::open(KIND, path)? else { return Ok(None) };
     let head = head(&mut reader)?;
     let holdings = config.holdings();
-    let here = here(config);
+    let held_in = config.held_in(Some(head.region));
     let catalogue = head.catalogue.clone();
     let whose = (head.region, Arc::new(head.lives));
     let point = AppliedPoint::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
@@ -180,7 +175,7 @@ pub(crate) fn read(
         }
     }
     let routes = replica.routes.load_full();
-    if let Some((view, _)) = (routes.iter().filter(|(view, _)| here.may_hold(catalogue.regions_of(**view))))
+    if let Some((view, _)) = (routes.iter().filter(|(view, _)| held_in.may_hold(catalogue.regions_of(**view))))
         .find(|(view, route)| route.holding == Holding::Full && !head.full.contains(&view.0))
     {
         tracing::info!(%view, "the local snapshot lacks a view that is now configured as full; starting with a snapshot from the leader");
@@ -195,7 +190,7 @@ pub(crate) fn read(
             let row = row.map_err(|error| error.to_string())?;
             let Some(row) = row else { return Err("it contains an empty row".to_owned()) };
             read += 1;
-            if !here.may_hold(catalogue.regions_of(row.view)) {
+            if !held_in.may_hold(catalogue.regions_of(row.view)) {
                 continue;
             }
             replica.holds(row.lsn);
@@ -245,7 +240,7 @@ pub(crate) fn read(
 /// What is wrong with the file, as a start would log it.
 pub fn rewrite_snapshot(config: &Config, from: &Path, to: &Path) -> Result<Option<u64>, String> {
     let replica = read(config, from, (0, &Loading::default())).map_err(|error| error.to_string())?;
-    replica.map(|replica| write(&replica, here(config), to)).transpose().map_err(|error| error.to_string())
+    replica.map(|replica| write(&replica, config, to)).transpose().map_err(|error| error.to_string())
 }
 
 /// Writes a snapshot periodically, until cancelled.
@@ -271,8 +266,8 @@ pub(crate) async fn save(shared: &Arc<Shared>) {
     let _alone = shared.saving.lock().await;
     let begun = Instant::now();
     let position = replica.position();
-    let here = here(&shared.config);
-    match tokio::task::spawn_blocking(move || write(&replica, here, &path)).await {
+    let writing = shared.clone();
+    match tokio::task::spawn_blocking(move || write(&replica, &writing.config, &path)).await {
         Ok(Ok(rows)) => {
             metrics::counter!("littoral_edge_local_snapshots_total").increment(1);
             metrics::gauge!("littoral_edge_local_snapshot_timestamp_seconds")

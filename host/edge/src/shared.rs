@@ -168,9 +168,7 @@ impl Shared {
 
     /// Returns where the rows are held, for the residency rules of projects.
     pub(crate) fn held_in(&self) -> Receiver {
-        let log = self.replica.load().as_ref().map(|replica| replica.point.load().region);
-        // An edge whose configuration names no region may be anywhere.
-        self.config.region.map_or(Receiver::Unknown, |region| Receiver::new(None, Some(region), log))
+        self.config.held_in(self.replica.load().as_ref().map(|replica| replica.point.load().region))
     }
 
     /// Returns whether the leader has missed too many heartbeats, here or at the followed relay.
