@@ -4,7 +4,11 @@
 use crate::{Checked, EVENT_TIMESTAMP, Error, Limits, canonical, event_times};
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use littoral_model::{event_time::EventTime, value::ValueType, view::FeatureView};
+use littoral_model::{
+    event_time::EventTime,
+    value::ValueType,
+    view::{FeatureView, JoinKey},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What to do with columns that the view does not have.
@@ -103,93 +107,16 @@ impl Plan {
     /// # Errors
     /// [`Error`], which names the column.
     pub fn new(schema: &Schema, view: &FeatureView, columns: &Columns) -> Result<Self, Error> {
-        let mut by_name = BTreeMap::new();
-        for (index, field) in schema.fields().iter().enumerate() {
-            if by_name.insert(field.name().as_str(), index).is_some() {
-                return Err(Error::DuplicateColumn(field.name().clone()));
-            }
-        }
-        let there = || by_name.keys().take(64).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
-        for name in columns.renamed.keys() {
-            if view.feature(name).is_none() && !view.join_keys.iter().any(|key| key.name == *name) {
-                return Err(Error::UnknownMapping { view: view.name.clone(), name: name.clone() });
-            }
-        }
-        let mapped = mapped(&columns.field_mapping, &by_name)?;
-        let column_of = |name: &str| {
-            let column = columns.renamed.get(name).map(String::as_str).or_else(|| mapped.get(name).copied());
-            column.unwrap_or(name).to_owned()
-        };
-        let find = |name: &str, value_type: ValueType| -> Result<Option<PlannedColumn>, Error> {
-            let column = column_of(name);
-            let Some(&index) = by_name.get(column.as_str()) else { return Ok(None) };
-            canonical::check_type(&column, schema.field(index).data_type(), value_type)?;
-            Ok(Some(PlannedColumn { name: name.to_owned(), column, index, value_type }))
-        };
-        let mut keys = Vec::with_capacity(view.join_keys.len());
-        for key in &view.join_keys {
-            keys.push(find(&key.name, key.value_type)?.ok_or_else(|| Error::MissingKey {
-                view: view.name.clone(),
-                column: column_of(&key.name),
-                there: there(),
-            })?);
-        }
-        let mut features = Vec::with_capacity(view.features.len());
-        for feature in &view.features {
-            let found = find(&feature.name, feature.value_type)?;
-            let required = columns.missing == Missing::Reject || columns.renamed.contains_key(&feature.name);
-            if found.is_none() && required {
-                return Err(Error::MissingFeature {
-                    view: view.name.clone(),
-                    column: column_of(&feature.name),
-                    there: there(),
-                });
-            }
-            features.push(found);
-        }
-        if features.iter().all(Option::is_none) {
-            return Err(Error::NoFeatures { view: view.name.clone(), there: there() });
-        }
-        let time_column = |name: &str| {
-            let column = mapped.get(name).copied().unwrap_or(name);
-            by_name.get(column).map(|index| (column.to_owned(), *index))
-        };
-        let timestamp_name = columns.timestamp.as_deref().unwrap_or(EVENT_TIMESTAMP);
-        let timestamp = time_column(timestamp_name);
-        match &timestamp {
-            Some((column, index)) => event_times::check_type(column, schema.field(*index).data_type())?,
-            None if columns.timestamp.is_some() => {
-                return Err(Error::MissingTimestamp { column: timestamp_name.to_owned(), there: there() });
-            }
-            None => {}
-        }
-        let used: BTreeSet<usize> = (keys.iter().chain(features.iter().flatten()).map(|column| column.index))
+        let matching = Matching::new(schema, view, columns)?;
+        let keys = matching.keys()?;
+        let features = matching.features()?;
+        let timestamp = matching.timestamp()?;
+        let mut used: BTreeSet<usize> = (keys.iter().chain(features.iter().flatten()).map(|column| column.index))
             .chain(timestamp.iter().map(|(_, index)| *index))
             .collect();
-        let created = match &columns.created {
-            Created::Unused => None,
-            Created::IfThere(name) | Created::Named(name) | Created::Required(name) => {
-                // The column with this name may be a feature.
-                time_column(name).filter(|(_, index)| !used.contains(index))
-            }
-        };
-        let created = match (created, &columns.created) {
-            (None, Created::Required(name)) => {
-                return Err(Error::MissingTimestamp { column: name.clone(), there: there() });
-            }
-            (None, _) => None,
-            (Some((column, index)), wanted) => {
-                let checked = event_times::check_type(&column, schema.field(index).data_type());
-                let lenient = matches!(wanted, Created::IfThere(_));
-                match checked {
-                    Err(_) if lenient => None,
-                    checked => checked.map(|()| Some(CreatedColumn { column, index, lenient }))?,
-                }
-            }
-        };
-        let used = |index: &usize| used.contains(index) || created.as_ref().is_some_and(|made| made.index == *index);
-        let ignored: Vec<String> =
-            (by_name.iter().filter(|(_, index)| !used(index))).map(|(name, _)| (*name).to_owned()).collect();
+        let created = matching.created(&used)?;
+        used.extend(created.iter().map(|created| created.index));
+        let ignored = matching.others(&used);
         if let (Extra::Reject, Some(column)) = (columns.extra, ignored.first()) {
             return Err(Error::UnknownColumn { view: view.name.clone(), column: column.clone() });
         }
@@ -264,6 +191,127 @@ impl Plan {
     /// [`Error::Value`] with column and row; [`Error::TooManyRows`], [`Error::TooLarge`].
     pub fn check(&self, batch: &RecordBatch, default_time: EventTime, limits: Limits) -> Result<Checked, Error> {
         Checked::new(self, batch, default_time, limits)
+    }
+}
+
+/// Matches the columns of a schema to a view.
+struct Matching<'a> {
+    schema: &'a Schema,
+    view: &'a FeatureView,
+    columns: &'a Columns,
+    by_name: BTreeMap<&'a str, usize>,
+    /// Name in the view -> column, by the field mapping.
+    mapped: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Matching<'a> {
+    fn new(schema: &'a Schema, view: &'a FeatureView, columns: &'a Columns) -> Result<Self, Error> {
+        let mut by_name = BTreeMap::new();
+        for (index, field) in schema.fields().iter().enumerate() {
+            if by_name.insert(field.name().as_str(), index).is_some() {
+                return Err(Error::DuplicateColumn(field.name().clone()));
+            }
+        }
+        for name in columns.renamed.keys() {
+            if view.feature(name).is_none() && !view.join_keys.iter().any(|key| key.name == *name) {
+                return Err(Error::UnknownMapping { view: view.name.clone(), name: name.clone() });
+            }
+        }
+        let mapped = mapped(&columns.field_mapping, &by_name)?;
+        Ok(Self { schema, view, columns, by_name, mapped })
+    }
+
+    /// Returns the names of the existing columns, for errors.
+    fn there(&self) -> String {
+        self.by_name.keys().take(64).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the column that stands for a join key or a feature.
+    fn column_of(&self, name: &str) -> String {
+        let column = self.columns.renamed.get(name).map(String::as_str).or_else(|| self.mapped.get(name).copied());
+        column.unwrap_or(name).to_owned()
+    }
+
+    /// Returns the column of a join key or a feature, if it exists.
+    fn find(&self, name: &str, value_type: ValueType) -> Result<Option<PlannedColumn>, Error> {
+        let column = self.column_of(name);
+        let Some(&index) = self.by_name.get(column.as_str()) else { return Ok(None) };
+        canonical::check_type(&column, self.schema.field(index).data_type(), value_type)?;
+        Ok(Some(PlannedColumn { name: name.to_owned(), column, index, value_type }))
+    }
+
+    /// Returns a column of times, if it exists.
+    fn time_column(&self, name: &str) -> Option<(String, usize)> {
+        let column = self.mapped.get(name).copied().unwrap_or(name);
+        self.by_name.get(column).map(|index| (column.to_owned(), *index))
+    }
+
+    fn keys(&self) -> Result<Vec<PlannedColumn>, Error> {
+        let key = |key: &JoinKey| {
+            self.find(&key.name, key.value_type)?.ok_or_else(|| Error::MissingKey {
+                view: self.view.name.clone(),
+                column: self.column_of(&key.name),
+                there: self.there(),
+            })
+        };
+        self.view.join_keys.iter().map(key).collect()
+    }
+
+    fn features(&self) -> Result<Vec<Option<PlannedColumn>>, Error> {
+        let mut features = Vec::with_capacity(self.view.features.len());
+        for feature in &self.view.features {
+            let found = self.find(&feature.name, feature.value_type)?;
+            let required = self.columns.missing == Missing::Reject || self.columns.renamed.contains_key(&feature.name);
+            if found.is_none() && required {
+                return Err(Error::MissingFeature {
+                    view: self.view.name.clone(),
+                    column: self.column_of(&feature.name),
+                    there: self.there(),
+                });
+            }
+            features.push(found);
+        }
+        if features.iter().all(Option::is_none) {
+            return Err(Error::NoFeatures { view: self.view.name.clone(), there: self.there() });
+        }
+        Ok(features)
+    }
+
+    fn timestamp(&self) -> Result<Option<(String, usize)>, Error> {
+        let name = self.columns.timestamp.as_deref().unwrap_or(EVENT_TIMESTAMP);
+        let timestamp = self.time_column(name);
+        match &timestamp {
+            Some((column, index)) => event_times::check_type(column, self.schema.field(*index).data_type())?,
+            None if self.columns.timestamp.is_some() => {
+                return Err(Error::MissingTimestamp { column: name.to_owned(), there: self.there() });
+            }
+            None => {}
+        }
+        Ok(timestamp)
+    }
+
+    /// Returns the column with the creation times. A column that is `used` already is none.
+    fn created(&self, used: &BTreeSet<usize>) -> Result<Option<CreatedColumn>, Error> {
+        let wanted = &self.columns.created;
+        let (Created::IfThere(name) | Created::Named(name) | Created::Required(name)) = wanted else { return Ok(None) };
+        // The column with this name may be a feature.
+        let Some((column, index)) = self.time_column(name).filter(|(_, index)| !used.contains(index)) else {
+            return match wanted {
+                Created::Required(name) => Err(Error::MissingTimestamp { column: name.clone(), there: self.there() }),
+                _ => Ok(None),
+            };
+        };
+        let lenient = matches!(wanted, Created::IfThere(_));
+        match event_times::check_type(&column, self.schema.field(index).data_type()) {
+            Err(_) if lenient => Ok(None),
+            checked => checked.map(|()| Some(CreatedColumn { column, index, lenient })),
+        }
+    }
+
+    /// Returns the names of the columns that are not `used`.
+    fn others(&self, used: &BTreeSet<usize>) -> Vec<String> {
+        let others = self.by_name.iter().filter(|(_, index)| !used.contains(index));
+        others.map(|(name, _)| (*name).to_owned()).collect()
     }
 }
 

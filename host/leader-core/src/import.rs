@@ -135,75 +135,30 @@ impl Sequencer {
     }
 
     fn push_import(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
-        let Import { region, incarnation, .. } = *import;
-        let refuse = |reason: String| Err(WriteError::Invalid(reason));
+        let region = import.region;
         if region == self.region {
-            return refuse(format!(
+            return Err(WriteError::Invalid(format!(
                 "records of this region, '{region}', arrive from another leader; two regions have the same name: rename one of them"
-            ));
+            )));
         }
         self.push_lives(building, import)?;
-        let lives = building.effects.known.lives_of(region, incarnation);
+        let lives = building.effects.known.lives_of(region, import.incarnation);
         if import.after > Lsn::NONE && !building.effects.known.has(region, lives.position(import.after)) {
-            return refuse(format!(
+            return Err(WriteError::Invalid(format!(
                 "records of region '{region}' follow its record {}, which could not be imported; requesting them again",
                 import.after
-            ));
+            )));
         }
-        let origin = building.effects.known.origins.get(region).cloned().unwrap_or_default();
-        let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
-        if !import.seen.is_empty() {
-            import.seen.iter().for_each(|seen| through.saw(*seen));
-            let here = lives.lists(origin.position.incarnation).then_some((origin.position, origin.chain));
-            let begin = (lives.position(Lsn::NONE), ChainHash::GENESIS);
-            self.push_through(building, region, here.unwrap_or(begin), &through)?;
-        }
+        let mut through = self.push_seen(building, import, &lives)?;
         let home = self.imports.catalogue_home;
         let gives_catalogue = gives_catalogue(region, self.region, home, &building.effects.known);
-        let begun = lives.starts().last().map_or(Lsn::NONE, |start| start.first);
+        let source = ImportSource { import, lives, gives_catalogue };
         for record in records::iter(&import.records) {
             let record = record.map_err(|error| WriteError::Invalid(error.to_string()))?;
             if let Payload::Through { incarnation: life, .. } = record.payload {
-                if is_request(&record, self.region) && record.lsn >= begun {
-                    through.seen.remove(&Region::NONE);
-                    through.changed = Some((record.lsn, record.chain));
-                }
-                let at = Position { incarnation: life, lsn: record.origin_lsn };
-                let own = building.effects.known.lives_of(self.region, self.imports.log);
-                if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
-                    // The LSN belongs to a former log of this region, or to records that this log has lost.
-                    continue;
-                }
-                through.saw(Seen { region: record.origin, lsn: record.origin_lsn, hlc: record.hlc });
-                through.changed = Some((record.lsn, record.chain));
-                continue;
-            }
-            let foreign = import.snapshot || record.origin_lsn == Lsn::NONE;
-            if foreign && record.is_content() && record.origin != region {
-                self.take_foreign(building, region, record, gives_catalogue)?;
-                continue;
-            }
-            let here = building.effects.known.has(region, lives.position(record.origin_lsn));
-            if !is_content(&record, region) || here {
-                continue;
-            }
-            if let Some((lsn, chain)) = through.changed.take()
-                && import.through.is_some()
-            {
-                // The next record was written with knowledge of what `through` names. That decides what counts as a
-                // conflict, so it is written first.
-                self.push_through(building, region, (lives.position(lsn), chain), &through)?;
-            }
-            let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
-            if let Err(drift) = self.clock.observe(record.hlc, now_ms, drift_max) {
-                return refuse(format!("region '{region}': {drift}"));
-            }
-            through.hlc = through.hlc.max(record.hlc);
-            let lost = active(Mutation::ImportLosesRecord) && record.origin_lsn.0.is_multiple_of(5);
-            if self.take_content(building, region, &record, gives_catalogue)? && !lost {
-                let of = (region, record.origin_lsn);
-                self.push_of(building, of, record.hlc, record.payload)
-                    .map_err(|error| WriteError::Invalid(error.to_string()))?;
+                self.note_through(building, &source, &record, life, &mut through);
+            } else {
+                self.push_content(building, &source, record, &mut through)?;
             }
         }
         if import.snapshot {
@@ -212,11 +167,89 @@ impl Sequencer {
             through.seen.remove(&Region::NONE);
         }
         match import.through {
-            Some((lsn, chain)) if !building.effects.known.has(region, lives.position(lsn)) => {
-                self.push_through(building, region, (lives.position(lsn), chain), &through)
+            Some((lsn, chain)) if !building.effects.known.has(region, source.lives.position(lsn)) => {
+                self.push_through(building, region, (source.lives.position(lsn), chain), &through)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes what the region has seen of other regions' logs before the first record, if the import states it. Returns
+    /// the state of the region's log there.
+    fn push_seen(&self, building: &mut Building, import: &Import, lives: &Lineage) -> Result<Through, WriteError> {
+        let origin = building.effects.known.origins.get(import.region).cloned().unwrap_or_default();
+        let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
+        if !import.seen.is_empty() {
+            import.seen.iter().for_each(|seen| through.saw(*seen));
+            let here = lives.lists(origin.position.incarnation).then_some((origin.position, origin.chain));
+            let begin = (lives.position(Lsn::NONE), ChainHash::GENESIS);
+            self.push_through(building, import.region, here.unwrap_or(begin), &through)?;
+        }
+        Ok(through)
+    }
+
+    /// Notes what a record states that the region has seen of another region's log: everything up to the record
+    /// `record.origin_lsn` of the life `life`.
+    fn note_through(
+        &self,
+        building: &Building,
+        source: &ImportSource<'_>,
+        record: &Record<'_>,
+        life: Incarnation,
+        through: &mut Through,
+    ) {
+        let begun = source.lives.starts().last().map_or(Lsn::NONE, |start| start.first);
+        if is_request(record, self.region) && record.lsn >= begun {
+            through.seen.remove(&Region::NONE);
+            through.changed = Some((record.lsn, record.chain));
+        }
+        let at = Position { incarnation: life, lsn: record.origin_lsn };
+        let own = building.effects.known.lives_of(self.region, self.imports.log);
+        if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
+            // The LSN belongs to a former log of this region, or to records that this log has lost.
+            return;
+        }
+        through.saw(Seen { region: record.origin, lsn: record.origin_lsn, hlc: record.hlc });
+        through.changed = Some((record.lsn, record.chain));
+    }
+
+    /// Adds a record that is not held yet, unless it is obsolete.
+    fn push_content(
+        &mut self,
+        building: &mut Building,
+        source: &ImportSource<'_>,
+        record: Record<'_>,
+        through: &mut Through,
+    ) -> Result<(), WriteError> {
+        let ImportSource { import, lives, gives_catalogue } = source;
+        let region = import.region;
+        let foreign = import.snapshot || record.origin_lsn == Lsn::NONE;
+        if foreign && record.is_content() && record.origin != region {
+            return self.take_foreign(building, region, record, *gives_catalogue);
+        }
+        let here = building.effects.known.has(region, lives.position(record.origin_lsn));
+        if !is_content(&record, region) || here {
+            return Ok(());
+        }
+        if let Some((lsn, chain)) = through.changed.take()
+            && import.through.is_some()
+        {
+            // The record was written with knowledge of what `through` names. That decides what counts as a conflict, so
+            // it is written first.
+            self.push_through(building, region, (lives.position(lsn), chain), through)?;
+        }
+        let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
+        if let Err(drift) = self.clock.observe(record.hlc, now_ms, drift_max) {
+            return Err(WriteError::Invalid(format!("region '{region}': {drift}")));
+        }
+        through.hlc = through.hlc.max(record.hlc);
+        let lost = active(Mutation::ImportLosesRecord) && record.origin_lsn.0.is_multiple_of(5);
+        if self.take_content(building, region, &record, *gives_catalogue)? && !lost {
+            let of = (region, record.origin_lsn);
+            let pushed = self.push_of(building, of, record.hlc, record.payload);
+            pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Writes what is new about a region's log: the record at which it forked from the known log, and where further
@@ -344,6 +377,15 @@ impl Sequencer {
         let pushed = self.push_of(building, (region, position.lsn), through.hlc, payload);
         pushed.map(drop).map_err(|error| WriteError::Invalid(error.to_string()))
     }
+}
+
+/// Where the records of an import come from.
+struct ImportSource<'a> {
+    import: &'a Import,
+    /// The lives of the region's log.
+    lives: Lineage,
+    /// Whether the region's catalogue changes are accepted.
+    gives_catalogue: bool,
 }
 
 /// The state of the origin's log at the current record.

@@ -169,53 +169,10 @@ impl Publisher {
         if version < hello.version_min.max(VERSION_MAX) {
             return Err(Refusal::Version { min: hello.version_min, max: hello.version_max });
         }
-        let ours = self.own_lives();
         let chain = hello.resume.and_then(|resume| chain_at(resume.position.lsn));
-        let belongs = hello.resume.filter(|resume| ours.has(resume.position, self.head.lsn));
-        let went_on =
-            hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
-        if went_on && !active(Mutation::RollbackUnnoticed) {
-            let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
-            return Err(Refusal::RolledBack { head: self.head, applied });
-        }
-        // A record of the current life that differs from ours: this log was rolled back while it
-        // ran.
-        let differs = hello.resume.filter(|resume| {
-            let known = resume.position.incarnation == ours.current() && resume.position.lsn <= self.head.lsn;
-            known && chain.is_some_and(|chain| chain != resume.chain)
-        });
-        // A record past our head. At a relay, its life may be one that the relay knows without
-        // having a record of it yet.
-        let ahead = furthest(hello).filter(|held| held.lsn > self.head.lsn && ours.has(*held, Lsn(u64::MAX)));
-        if let Some(applied) = ahead.or(differs.map(|resume| resume.position))
-            && !active(Mutation::RollbackUnnoticed)
-        {
-            return Err(match self.relay && ahead.is_some() {
-                true => Refusal::Behind { head: self.head.lsn, applied: applied.lsn },
-                false => Refusal::RolledBack { head: self.head, applied },
-            });
-        }
-        let forked = match (self.fork(hello), belongs) {
-            (Some(position), _) => Some(position),
-            // An earlier life was rolled back while it ran: only its first record is known to be
-            // shared.
-            (None, Some(resume)) if chain.is_some_and(|chain| chain != resume.chain) => {
-                let starts = ours.starts().iter();
-                let first =
-                    starts.filter(|start| start.life == resume.position.incarnation).map(|start| start.first).next();
-                first.map(|lsn| Position { lsn, ..resume.position })
-            }
-            _ => None,
-        };
-        let forked = forked.map(|position| (position, chain_at(position.lsn)));
-        let for_region = matches!(hello.views, Views::ForRegion(_));
-        // Rows that the log has lost are replaced by a snapshot. Another region keeps them,
-        // because the log replicates them back.
-        let tail_from = belongs.filter(|resume| chain == Some(resume.chain) && (for_region || forked.is_none()));
-        let from_fork =
-            forked.filter(|_| for_region).and_then(|(position, chain)| Some(Resume { position, chain: chain? }));
-        let goes_on = |fork: &Resume| hello.resume.is_some() && fork.position.lsn > Lsn::NONE;
-        let tail_from = tail_from.or(from_fork.filter(goes_on));
+        self.check_is_ahead(hello, chain)?;
+        let forked = self.fork_by_hash(hello, chain).map(|position| (position, chain_at(position.lsn)));
+        let tail_from = self.tail_from(hello, chain, forked);
         let forked = forked.map(|(position, chain)| Resume { position, chain: chain.unwrap_or_default() });
         let (mode, sent, rehomed) = match (tail_from, rehomed) {
             (Some(resume), _) if active(Mutation::ResumeTooLate) => (Mode::Tail, resume.position.lsn.next(), None),
@@ -243,6 +200,74 @@ impl Publisher {
         };
         let (head, generation) = (self.head, self.generation);
         Ok((answer, Session { head, generation, sent, applied: sent, ping: 0, answered: 0 }))
+    }
+
+    /// Checks that this log has every record that the subscriber has of it. `chain` is the hash of this log's record at
+    /// the subscriber's position.
+    fn check_is_ahead(&self, hello: &SubscriberHello, chain: Option<ChainHash>) -> Result<(), Refusal> {
+        if active(Mutation::RollbackUnnoticed) {
+            return Ok(());
+        }
+        let ours = self.own_lives();
+        let went_on =
+            hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
+        if went_on {
+            let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
+            return Err(Refusal::RolledBack { head: self.head, applied });
+        }
+        // A record of the current life that differs from ours: this log was rolled back while it
+        // ran.
+        let differs = hello.resume.filter(|resume| {
+            let known = resume.position.incarnation == ours.current() && resume.position.lsn <= self.head.lsn;
+            known && chain.is_some_and(|chain| chain != resume.chain)
+        });
+        // A record past our head. At a relay, its life may be one that the relay knows without
+        // having a record of it yet.
+        let ahead = furthest(hello).filter(|held| held.lsn > self.head.lsn && ours.has(*held, Lsn(u64::MAX)));
+        match ahead.or(differs.map(|resume| resume.position)) {
+            None => Ok(()),
+            Some(applied) if self.relay && ahead.is_some() => {
+                Err(Refusal::Behind { head: self.head.lsn, applied: applied.lsn })
+            }
+            Some(applied) => Err(Refusal::RolledBack { head: self.head, applied }),
+        }
+    }
+
+    /// Returns the subscriber's position if it belongs to this log.
+    fn belongs(&self, hello: &SubscriberHello) -> Option<Resume> {
+        hello.resume.filter(|resume| self.own_lives().has(resume.position, self.head.lsn))
+    }
+
+    /// Like [`Self::fork`], but also detects a fork by the hash `chain` of this log's record at the subscriber's
+    /// position.
+    fn fork_by_hash(&self, hello: &SubscriberHello, chain: Option<ChainHash>) -> Option<Position> {
+        if let Some(position) = self.fork(hello) {
+            return Some(position);
+        }
+        // An earlier life was rolled back while it ran: only its first record is known to be
+        // shared.
+        let resume = self.belongs(hello).filter(|resume| chain.is_some_and(|chain| chain != resume.chain))?;
+        let ours = self.own_lives();
+        let start = ours.starts().iter().find(|start| start.life == resume.position.incarnation)?;
+        Some(Position { lsn: start.first, ..resume.position })
+    }
+
+    /// Returns the record of this log after which the subscriber can continue, if there is one. `chain` is the hash of
+    /// this log's record at the subscriber's position; `forked` is the common record, with its hash.
+    fn tail_from(
+        &self,
+        hello: &SubscriberHello,
+        chain: Option<ChainHash>,
+        forked: Option<(Position, Option<ChainHash>)>,
+    ) -> Option<Resume> {
+        let for_region = matches!(hello.views, Views::ForRegion(_));
+        // Rows that the log has lost are replaced by a snapshot. Another region keeps them,
+        // because the log replicates them back.
+        let same = self.belongs(hello).filter(|resume| chain == Some(resume.chain) && (for_region || forked.is_none()));
+        let from_fork =
+            forked.filter(|_| for_region).and_then(|(position, chain)| Some(Resume { position, chain: chain? }));
+        let goes_on = |fork: &Resume| hello.resume.is_some() && fork.position.lsn > Lsn::NONE;
+        same.or(from_fork.filter(goes_on))
     }
 }
 

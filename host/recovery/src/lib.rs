@@ -221,25 +221,16 @@ fn load(
     storage: &dyn Storage,
     log: &dyn Log,
     (lsn, config): (Lsn, Config),
-    (mut receipts, mut ledger): (Receipts, Ledger),
+    (receipts, ledger): (Receipts, Ledger),
     (workers, progress): (&dyn RestoreWorkers, &Progress),
 ) -> Result<Recovered, OpenError> {
     let mut reader = snapshot::Reader::open(storage, lsn)?;
-    let Head { incarnation, chain, catalogue, hlc, rows_estimate, .. } = reader.head.clone();
-    let same = incarnation == log.identity().incarnation
-        && log.chain_at(lsn).ok().flatten().is_none_or(|in_log| in_log == chain);
-    if !same {
-        return Err(OpenError::Damaged {
-            file: format!("the snapshot as of record {lsn}"),
-            offset: 0,
-            reason: "it belongs to another log".to_owned(),
-            remedy: "remove it, or restore the whole data directory",
-        });
-    }
+    check_is_of(&reader.head, log, lsn)?;
+    let Head { catalogue, hlc, rows_estimate, .. } = reader.head.clone();
     let table = Arc::new(Table::new(config));
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
-    let (mut origins, mut lives) = (Origins::default(), RegionLineages::default());
+    let mut beside = BesideRows { receipts, ledger, origins: Origins::default(), lives: RegionLineages::default() };
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
     // Sections may be applied in any order, because of two rows of one key the newer one is kept.
@@ -254,24 +245,7 @@ fn load(
             }
             match reader.next_raw_section() {
                 Ok(Some(RawSection::Rows(rows))) => return Some(rows),
-                Ok(Some(RawSection::Section(section))) => match section {
-                    Section::Origins(all) => origins = all,
-                    Section::Lineage(all) => lives = all,
-                    Section::Conflicts(all) => {
-                        for conflict in all {
-                            ledger.add(conflict);
-                        }
-                    }
-                    Section::Receipts(all) => {
-                        for receipt in all {
-                            let range = (receipt.first, receipt.last);
-                            receipts.insert(&receipt.idempotency_key, receipt.content, range, receipt.hlc);
-                            receipts.set_outranked(receipt.last, receipt.outranked);
-                        }
-                    }
-                    // Rows arrive as raw sections.
-                    Section::Rows(_) => {}
-                },
+                Ok(Some(RawSection::Section(section))) => beside.add(section),
                 Ok(None) => return None,
                 Err(error) => fail(error),
             }
@@ -293,10 +267,57 @@ fn load(
         return Err(error);
     }
     reader.check_end(progress.rows.load(Relaxed))?;
+    let BesideRows { receipts, ledger, origins, lives } = beside;
     let known = LogState { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
     let (snapshot_lsn, damaged, rehoming) = (lsn, Vec::new(), RehomingPoints::default());
     let applied = lsn;
     Ok(Recovered { table, known, ledger, rehoming, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
+}
+
+/// Checks that a snapshot as of `lsn` is of this log.
+fn check_is_of(head: &Head, log: &dyn Log, lsn: Lsn) -> Result<(), OpenError> {
+    let is_same = head.incarnation == log.identity().incarnation
+        && log.chain_at(lsn).ok().flatten().is_none_or(|in_log| in_log == head.chain);
+    if is_same {
+        return Ok(());
+    }
+    Err(OpenError::Damaged {
+        file: format!("the snapshot as of record {lsn}"),
+        offset: 0,
+        reason: "it belongs to another log".to_owned(),
+        remedy: "remove it, or restore the whole data directory",
+    })
+}
+
+/// What a snapshot has beside rows.
+struct BesideRows {
+    receipts: Receipts,
+    ledger: Ledger,
+    origins: Origins,
+    lives: RegionLineages,
+}
+
+impl BesideRows {
+    fn add(&mut self, section: Section) {
+        match section {
+            Section::Origins(all) => self.origins = all,
+            Section::Lineage(all) => self.lives = all,
+            Section::Conflicts(all) => {
+                for conflict in all {
+                    self.ledger.add(conflict);
+                }
+            }
+            Section::Receipts(all) => {
+                for receipt in all {
+                    let range = (receipt.first, receipt.last);
+                    self.receipts.insert(&receipt.idempotency_key, receipt.content, range, receipt.hlc);
+                    self.receipts.set_outranked(receipt.last, receipt.outranked);
+                }
+            }
+            // Rows arrive as raw sections.
+            Section::Rows(_) => {}
+        }
+    }
 }
 
 /// Applies the records of the log after `after`, up to `through`.
