@@ -156,18 +156,7 @@ impl<T: FnMut(&Event)> Running<T> {
             fault_ms = self.began.elapsed().as_millis() as u64;
         }
         let broken = Instant::now();
-        match self.scenario.fault {
-            Fault::Nothing => {}
-            Fault::Clock => self.see_refusal(&names).await?,
-            _ => {
-                let is_seen = |view: &serde_json::Value| watcher::unusable(view, Some(victim.as_str())) > 0;
-                if watcher.until(NOTICE_MAX.min(self.scenario.broken), is_seen).await {
-                    self.note(Kind::Detection, "the router has detected it");
-                } else {
-                    self.note(Kind::Note, "the router has detected nothing");
-                }
-            }
-        }
+        self.detect(victim, &names, &watcher).await?;
         let promoted = self.respond(victim, &watcher).await?;
         tokio::time::sleep(self.scenario.broken.saturating_sub(broken.elapsed())).await;
         let late = self.known_only_there(victim, &names, &load).await?;
@@ -176,11 +165,7 @@ impl<T: FnMut(&Event)> Running<T> {
             within.cancel();
         }
         let repair_ms = self.repair(victim).await?;
-        let level = ends::level(&self.regions, &names, LEVEL_MAX).await;
-        if !level {
-            self.note(Kind::Note, "the regions did not catch up with each other in time");
-        }
-        self.checks.push(Check { name: "regions that do not catch up by themselves", missed: u64::from(!level) });
+        self.check_level(&names).await;
         if let Some(promoted) = promoted {
             self.fail_back(victim, promoted).await?;
         }
@@ -195,14 +180,46 @@ impl<T: FnMut(&Event)> Running<T> {
         figures.checks = std::mem::take(&mut self.checks);
         figures.back_to_normal_ms = whole.then(|| normal_ms.saturating_sub(repair_ms));
         figures.writes_late = late;
-        figures.equal_everywhere = ends::equal(&self.regions, &names).await?;
+        self.compare(&names, &seen, &mut figures).await?;
+        Ok(self.report(figures, seen))
+    }
+
+    /// Waits until the fault is detected: by the router, or, if a clock is wrong, by the other regions.
+    async fn detect(&mut self, victim: Name, names: &[Name], watcher: &Watcher) -> Result<(), Failure> {
+        match self.scenario.fault {
+            Fault::Nothing => {}
+            Fault::Clock => self.see_refusal(names).await?,
+            _ => {
+                let is_seen = |view: &serde_json::Value| watcher::unusable(view, Some(victim.as_str())) > 0;
+                if watcher.until(NOTICE_MAX.min(self.scenario.broken), is_seen).await {
+                    self.note(Kind::Detection, "the router has detected it");
+                } else {
+                    self.note(Kind::Note, "the router has detected nothing");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the regions catch up with each other.
+    async fn check_level(&mut self, names: &[Name]) {
+        let level = ends::level(&self.regions, names, LEVEL_MAX).await;
+        if !level {
+            self.note(Kind::Note, "the regions did not catch up with each other in time");
+        }
+        self.checks.push(Check { name: "regions that do not catch up by themselves", missed: u64::from(!level) });
+    }
+
+    /// Compares the regions' rows with each other and with the acknowledged writes.
+    async fn compare(&self, names: &[Name], seen: &Seen, figures: &mut Figures) -> Result<(), Failure> {
+        figures.equal_everywhere = ends::equal(&self.regions, names).await?;
         let mut held = std::collections::BTreeSet::new();
-        for name in &names {
+        for name in names {
             held.extend(ends::numbers(&self.regions, *name).await?);
             figures.conflicts = figures.conflicts.max(self.conflicts(*name).await?);
         }
         figures.writes_lost = seen.acknowledged.keys().copied().filter(|number| !held.contains(number)).collect();
-        Ok(self.report(figures, seen))
+        Ok(())
     }
 
     /// Creates the view, and waits until every region has it and every door is usable.

@@ -7,16 +7,13 @@ mod addresses;
 mod configs;
 mod members;
 mod place;
+mod start;
 
 pub use configs::{Peers, Security};
 pub use members::Members;
 pub use place::Place;
 
-use crate::{
-    failure::Failure,
-    local::{Child, certs::Certs},
-    target,
-};
+use crate::{failure::Failure, local::Child};
 use littoral_faults::{Link, link::Side};
 use littoral_lease::Profile;
 use littoral_model::region::Region as Name;
@@ -140,105 +137,6 @@ impl Node {
 // === impl Regions ===
 
 impl Regions {
-    /// Starts leaders, edges and the router.
-    ///
-    /// # Errors
-    /// When the topology cannot run here, or a node does not start; the others are stopped.
-    pub async fn start(plan: Plan) -> Result<Self, Failure> {
-        let mut topology = plan.topology;
-        let alone = |region: &&Region| region.members.is_empty() && (region.leader.is_none() || region.peer.is_none());
-        if let Some(region) = topology.regions.iter().find(alone) {
-            return Err(Failure::usage(format!(
-                "region '{}' of topology '{}' needs a leader and a peer address, or members, to run here",
-                region.name, topology.name
-            )));
-        }
-        // A region's members are partitioned by the links between them; one network for the whole region could not do
-        // that.
-        let has_members = topology.regions.iter().any(|region| !region.members.is_empty());
-        let place =
-            if plan.apart && !plan.fixed && !has_members { Place::apart(&topology) } else { Place::Loopback(None) };
-        if !plan.fixed {
-            place.choose(&mut topology)?;
-        }
-        std::fs::create_dir_all(&plan.data_dir)
-            .map_err(|error| Failure::refused(format!("cannot create {}: {error}", plan.data_dir.display())))?;
-        let mut ways = Vec::new();
-        let mut leaders = BTreeMap::new();
-        // The links come first: a leader's configuration has those to all other regions.
-        let mut peers = configs::Peers::new();
-        for from in &topology.regions {
-            for to in topology.regions.iter().filter(|to| to.name != from.name) {
-                for peer in to.peers() {
-                    let way = Way::open(&topology, &place, Some(from.name), to, addresses::of(Some(peer))?, plan.seed)
-                        .await?;
-                    peers.entry((from.name, to.name)).or_default().push(way.link.address());
-                    ways.push(way);
-                }
-            }
-        }
-        let certs = if plan.tls { Some(Certs::create(&plan.data_dir.join("tls"))?) } else { None };
-        if let Some(certs) = &certs {
-            target::trust(certs.client_files());
-        }
-        let security = Security {
-            dir: plan.data_dir.clone(),
-            certs,
-            beyond_loopback: matches!(place, Place::Apart(_)),
-            signer: topology.regions.first().map(|home| {
-                let member = home.members.first().map(|member| member.name.clone());
-                (home.name, member.unwrap_or_else(|| home.name.to_string()))
-            }),
-        };
-        let members = Members::start(&topology, &peers, &security, plan.lease, plan.seed).await?;
-        for region in topology.regions.iter().filter(|region| region.members.is_empty()) {
-            let mut arguments = configs::leader(&topology, region, &peers, &place, &security)?;
-            if plan.clocks {
-                arguments.extend([
-                    "--drill-clock".to_owned(),
-                    clock_file(&plan.data_dir, region.name).display().to_string(),
-                ]);
-            }
-            let log = plan.data_dir.join(format!("{}.log", region.name));
-            leaders.insert(region.name, Node::start(place.launcher(Some(region.name)), arguments, log).await?);
-        }
-        let mut edges = BTreeMap::new();
-        for region in &topology.regions {
-            for edge in &region.edges {
-                let arguments = configs::edge(&topology, region, edge, &peers, &place, &security)?;
-                let log = plan.data_dir.join(format!("{}.log", edge.name));
-                let launcher = place.launcher(Some(region.name));
-                edges.insert(edge.name.clone(), Node::start(launcher, arguments, log).await?);
-            }
-        }
-        let mut routed = topology.clone();
-        for region in &mut routed.regions {
-            let at = region.clone();
-            let members = region.members.iter_mut().map(|member| &mut member.door);
-            let edges = region.edges.iter_mut().map(|edge| &mut edge.door);
-            for door in region.leader.iter_mut().chain(members).chain(edges) {
-                let way = Way::open(&topology, &place, None, &at, addresses::of(Some(door))?, plan.seed).await?;
-                let way = if plan.router_everywhere { way.without_delay() } else { way };
-                *door = way.link.address().to_string();
-                ways.push(way);
-            }
-        }
-        let topology_file = plan.data_dir.join("topology.toml");
-        write(&topology_file, &routed)?;
-        let home = topology.regions.first().ok_or_else(|| Failure::usage("the topology has no region"))?;
-        let mut renew = None;
-        if security.certs.is_some() {
-            let way = Way::open(&topology, &place, None, home, addresses::of(home.peers().next())?, plan.seed).await?;
-            renew = Some(way.link.address());
-            ways.push(way);
-        }
-        let arguments = configs::router(&topology_file, place.router(plan.listen), (home.name, renew), &security)?;
-        let mut router = Child::start_by(&place.launcher(None), &arguments, &plan.data_dir.join("router.log")).await?;
-        router.scheme = security.scheme();
-        members::wait_for_leaders(&topology, security.scheme()).await?;
-        Ok(Self { topology, security, topology_file, routed, leaders, members, edges, ways, router, place })
-    }
-
     /// Returns the directory of a leader's log.
     pub fn leader_data(&self, name: Name) -> PathBuf {
         configs::data(&self.security.dir, name.as_str())
