@@ -24,7 +24,7 @@ pub(crate) enum Kept {
 pub(crate) struct Latest(Vec<Vec<u64>>);
 
 /// The order of rows: event time, time of creation, file, row.
-type Candidate = (EventTime, Option<EventTime>, u32, u64);
+type RowRank = (EventTime, Option<EventTime>, u32, u64);
 
 impl Latest {
     /// Reads the key and times of all rows. Calls `scanned` with the number of rows read.
@@ -38,18 +38,18 @@ impl Latest {
         let words = |input: &Input| usize::try_from(input.rows.div_ceil(64)).unwrap_or(0);
         let mut left_out = Self(inputs.iter().map(|input| vec![all; words(input)]).collect());
         // Keys by their 128-bit hash: among a billion keys, the probability of a collision is below 1 in 10^20.
-        let mut last: HashMap<u128, Candidate> = HashMap::new();
+        let mut last: HashMap<u128, RowRank> = HashMap::new();
         for (file, input) in inputs.iter().enumerate() {
             for batch in Batches::keys(input, batch_rows)? {
                 let (first, checked) = batch?;
                 checked.for_each_key(|row, key| {
-                    let candidate = (checked.event_time(row), checked.created(row), file as u32, first + row as u64);
-                    let held = last.entry(xxh3_128(key)).or_insert(candidate);
-                    let outranked = candidate.min(*held);
-                    if kept == Kept::TheLaterMade && candidate != *held && candidate.0 == held.0 {
+                    let rank = (checked.event_time(row), checked.created(row), file as u32, first + row as u64);
+                    let held = last.entry(xxh3_128(key)).or_insert(rank);
+                    let outranked = rank.min(*held);
+                    if kept == Kept::TheLaterMade && rank != *held && rank.0 == held.0 {
                         left_out.set(outranked, true);
                     }
-                    *held = candidate.max(*held);
+                    *held = rank.max(*held);
                 });
                 scanned(checked.rows() as u64);
             }
@@ -60,7 +60,7 @@ impl Latest {
         Ok(left_out)
     }
 
-    fn set(&mut self, (_, _, file, row): Candidate, left_out: bool) {
+    fn set(&mut self, (_, _, file, row): RowRank, left_out: bool) {
         if let Some(word) = self.0.get_mut(file as usize).and_then(|words| words.get_mut((row / 64) as usize)) {
             let bit = 1 << (row % 64);
             *word = if left_out { *word | bit } else { *word & !bit };

@@ -36,8 +36,8 @@ const SAVE_EVERY: Duration = Duration::from_millis(500);
 const REFUSED_NAMED_MAX: usize = 100;
 /// How many announcements of chunks may wait. They are small.
 const CHUNKS_WAITING_MAX: usize = 1_024;
-/// How many parts may wait for each partition: enough to keep it busy, few enough to bound memory.
-const PARTS_WAITING_MAX: usize = 2;
+/// How many slices may wait for each partition: enough to keep it busy, few enough to bound memory.
+const SLICES_WAITING_MAX: usize = 2;
 
 /// Loads a file, or a directory's files, into a view. Returns when every row is acknowledged, or left out as the
 /// options request.
@@ -266,10 +266,10 @@ impl Load<'_> {
             sent: sent_tx,
         };
         let mut senders = JoinSet::new();
-        let mut parts = Vec::with_capacity(partitions);
+        let mut slices = Vec::with_capacity(partitions);
         for _ in 0..partitions {
-            let (part, waiting) = mpsc::channel(PARTS_WAITING_MAX);
-            parts.push(part);
+            let (slice, waiting) = mpsc::channel(SLICES_WAITING_MAX);
+            slices.push(slice);
             senders.spawn(sender.clone().run(waiting));
         }
         drop(sender);
@@ -284,7 +284,7 @@ impl Load<'_> {
             skip_refused: self.options.skip_refused,
             fingerprint: self.identity.clone(),
         };
-        let reading = tokio::task::spawn_blocking(move || split.run(&parts, &chunks_tx));
+        let reading = tokio::task::spawn_blocking(move || split.run(&slices, &chunks_tx));
 
         let mut progress = FileProgress { done: from, refused, ..FileProgress::default() };
         let mut failed = None;
@@ -301,13 +301,13 @@ impl Load<'_> {
                         self.refused(input, row, reason);
                     }
                     Some(Sent::Body { rows, bytes, receipt }) => self.acknowledged(rows, bytes, &receipt),
-                    Some(Sent::Part { chunk }) => progress.acknowledged(chunk),
+                    Some(Sent::Slice { chunk }) => progress.acknowledged(chunk),
                 },
             }
             self.settle(&mut progress);
             self.save(input, &progress, false)?;
         }
-        // The last chunk may have no parts; then only its announcement accounts for it.
+        // The last chunk may have no slices; then only its announcement accounts for it.
         while let Ok(chunk) = chunks.try_recv() {
             progress.announced(chunk);
         }
@@ -375,7 +375,7 @@ impl Load<'_> {
     }
 }
 
-/// The progress of one file. A chunk is done when all its parts are acknowledged. Its rows count only once all earlier
+/// The progress of one file. A chunk is done when all its slices are acknowledged. Its rows count only once all earlier
 /// chunks are done too, because a resumed load continues at a row number.
 #[derive(Default)]
 struct FileProgress {
@@ -391,19 +391,19 @@ struct FileProgress {
 
 impl FileProgress {
     fn announced(&mut self, mut chunk: Chunk) {
-        chunk.parts_left -= self.early.remove(&chunk.number).unwrap_or(0);
+        chunk.slices_left -= self.early.remove(&chunk.number).unwrap_or(0);
         self.open.push_back(chunk);
     }
 
     fn acknowledged(&mut self, chunk: u64) {
         match self.open.iter_mut().find(|open| open.number == chunk) {
-            Some(open) => open.parts_left -= 1,
+            Some(open) => open.slices_left -= 1,
             None => *self.early.entry(chunk).or_default() += 1,
         }
     }
 
     fn next_done(&mut self) -> Option<Chunk> {
-        let chunk = self.open.pop_front_if(|chunk| chunk.parts_left == 0)?;
+        let chunk = self.open.pop_front_if(|chunk| chunk.slices_left == 0)?;
         self.done += chunk.rows;
         let after = self.refused_after.split_off(&self.done);
         self.refused += std::mem::replace(&mut self.refused_after, after).len() as u64;

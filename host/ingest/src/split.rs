@@ -1,20 +1,20 @@
 //! Reads one file and splits its rows among the partitions, by entity key.
 
-use crate::{Error, encode, files::Input, latest::Latest, reader::Batches, sender::Part};
+use crate::{Error, encode, files::Input, latest::Latest, reader::Batches, sender::Slice};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The announcement of a chunk: how many rows it covers, and how many of its parts are not acknowledged yet.
+/// The announcement of a chunk: how many rows it covers, and how many of its slices are not acknowledged yet.
 pub(crate) struct Chunk {
     pub(crate) number: u64,
     pub(crate) rows: u64,
     pub(crate) superseded: u64,
-    pub(crate) parts_left: usize,
+    pub(crate) slices_left: usize,
 }
 
-/// Reads one file, on a blocking thread. A batch that was read is a *chunk*; it is split into a *part* for each
-/// partition, and each part is encoded as one or more request bodies.
+/// Reads one file, on a blocking thread. A batch that was read is a *chunk*; it is split into a *slice* for each
+/// partition, and each slice is encoded as one or more request bodies.
 pub(crate) struct Split {
     pub(crate) inputs: Arc<Vec<Input>>,
     /// The index of the file among the inputs.
@@ -32,15 +32,15 @@ pub(crate) struct Split {
 
 impl Split {
     /// Reads the file. Ends early, without an error, when the partitions have ended.
-    pub(crate) fn run(&self, parts: &[mpsc::Sender<Part>], chunks: &mpsc::Sender<Chunk>) -> Result<(), Error> {
+    pub(crate) fn run(&self, slices: &[mpsc::Sender<Slice>], chunks: &mpsc::Sender<Chunk>) -> Result<(), Error> {
         let input = &self.inputs[self.at];
-        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); parts.len()];
+        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); slices.len()];
         for (number, batch) in (0..).zip(Batches::rows(input, self.from, self.batch_rows)?) {
             let (first, rows) = batch?;
             picked.iter_mut().for_each(Vec::clear);
             rows.for_each_key(|row, key| {
                 if self.latest.as_ref().is_none_or(|latest| latest.is_sent(self.at, first + row as u64)) {
-                    let partition = xxh3_64(key) as usize % parts.len();
+                    let partition = xxh3_64(key) as usize % slices.len();
                     picked[partition].push(row as u32);
                 }
             });
@@ -49,29 +49,29 @@ impl Split {
                 number,
                 rows: rows.rows() as u64,
                 superseded: (rows.rows() - kept) as u64,
-                parts_left: picked.iter().filter(|rows| !rows.is_empty()).count(),
+                slices_left: picked.iter().filter(|rows| !rows.is_empty()).count(),
             };
             if chunks.blocking_send(chunk).is_err() {
                 return Ok(());
             }
             for (partition, picked) in picked.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
                 let wrong = |source| Error::Rows { path: input.path.clone(), source };
-                let part = rows.take(picked).map_err(wrong)?;
-                let all = 0..part.rows() as u32;
-                let bodies = encode::bodies(&part, all, self.body_bytes_max).map_err(wrong)?;
+                let slice = rows.take(picked).map_err(wrong)?;
+                let all = 0..slice.rows() as u32;
+                let bodies = encode::bodies(&slice, all, self.body_bytes_max).map_err(wrong)?;
                 // The same rows must always have the same key, and other rows another one. The file, the place, the
-                // number of rows and the split determine the rows of a part; the fingerprint covers everything else.
+                // number of rows and the split determine the rows of a slice; the fingerprint covers everything else.
                 let key = format!(
                     "{}-{:.16}-{first}+{}-{partition}/{}",
                     input.digest,
                     self.fingerprint,
                     rows.rows(),
-                    parts.len()
+                    slices.len()
                 );
                 let file_rows = picked.iter().map(|row| first + u64::from(*row)).collect();
-                let rows = self.skip_refused.then(|| Arc::new(part));
-                let part = Part { chunk: number, key, bodies, file_rows, rows };
-                if parts[partition].blocking_send(part).is_err() {
+                let rows = self.skip_refused.then(|| Arc::new(slice));
+                let slice = Slice { chunk: number, key, bodies, file_rows, rows };
+                if slices[partition].blocking_send(slice).is_err() {
                     return Ok(());
                 }
             }

@@ -21,13 +21,14 @@ pub const TERM_MAX: Duration = Duration::from_secs(300);
 pub struct Holder {
     /// The node's name.
     pub name: String,
-    /// A random number, generated when the process starts.
-    pub life: u64,
+    /// Identifies the process: a random number, generated when it starts.
+    #[serde(rename = "life")]
+    pub process: u64,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{:016x}", self.name, self.life)
+        write!(f, "{}/{:016x}", self.name, self.process)
     }
 }
 
@@ -128,7 +129,7 @@ mod tests {
     fn claim() -> Claim {
         Claim {
             epoch: Epoch(7),
-            holder: Holder { name: "a".into(), life: 3 },
+            holder: Holder { name: "a".into(), process: 3 },
             attempt: 2,
             term_ms: 2_000,
             released: false,

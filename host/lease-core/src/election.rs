@@ -127,7 +127,7 @@ impl Election {
     pub fn role(&self, now: Duration) -> Role {
         match self.leading {
             Some(Leading { epoch, until, .. }) if now < until => Role::Leader { epoch, until },
-            _ if self.competing && self.open_from().is_some_and(|open| now >= open) => Role::Candidate,
+            _ if self.competing && self.open_from().is_some_and(|open| now >= open) => Role::Contender,
             _ => Role::Follower,
         }
     }

@@ -145,7 +145,7 @@ mod tests {
     fn claim(store: Option<u64>) -> Claim {
         Claim {
             epoch: Epoch(3),
-            holder: Holder { name: "a".into(), life: 1 },
+            holder: Holder { name: "a".into(), process: 1 },
             attempt: 1,
             term_ms: 2_000,
             released: false,

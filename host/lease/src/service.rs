@@ -114,7 +114,7 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
     if config.contact.len() > CONTACT_MAX {
         return Err(InvalidConfig::Contact);
     }
-    let me = Holder { name: config.name, life: fastrand::u64(..) };
+    let me = Holder { name: config.name, process: fastrand::u64(..) };
     let authority = Arc::new(Authority::default());
     let (lease, lease_seen) = watch::channel(LeaseState::default());
     let (commands, commands_received) = mpsc::channel(COMMANDS_MAX);

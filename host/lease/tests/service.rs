@@ -59,13 +59,13 @@ impl LeaseStore for Memory {
     }
 }
 
-struct Candidate {
+struct Contender {
     handle: Handle,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Candidate {
+impl Contender {
     fn start(name: &str, store: &Arc<Memory>) -> Self {
         let config = Config {
             name: name.into(),
@@ -100,7 +100,7 @@ impl Candidate {
 #[tokio::test]
 async fn an_observer_does_not_lead_but_sees_the_leader() {
     let store = Arc::default();
-    let (observer, leader) = (Candidate::start("observer", &store), Candidate::start("leader", &store));
+    let (observer, leader) = (Contender::start("observer", &store), Contender::start("leader", &store));
     leader.handle.stand(Epoch(41)).await;
     assert_eq!(leader.leads().await, Epoch(42), "an epoch greater than the newest in its log");
     let mut state = observer.handle.state();
@@ -114,7 +114,7 @@ async fn an_observer_does_not_lead_but_sees_the_leader() {
 #[tokio::test]
 async fn a_leader_releases_the_lease_when_it_resigns_or_stops() {
     let store = Arc::default();
-    let (one, two) = (Candidate::start("one", &store), Candidate::start("two", &store));
+    let (one, two) = (Contender::start("one", &store), Contender::start("two", &store));
     one.handle.stand(Epoch(0)).await;
     let first = one.leads().await;
     two.handle.stand(Epoch(0)).await;
@@ -133,7 +133,7 @@ async fn a_leader_releases_the_lease_when_it_resigns_or_stops() {
 #[tokio::test]
 async fn a_store_that_hangs_costs_the_lease_and_a_bounded_number_of_requests() {
     let store = Arc::<Memory>::default();
-    let one = Candidate::start("one", &store);
+    let one = Contender::start("one", &store);
     one.handle.stand(Epoch(0)).await;
     let first = one.leads().await;
     store.hangs.store(true, SeqCst);

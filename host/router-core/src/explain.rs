@@ -125,14 +125,14 @@ pub fn explain(
     };
     let mut regions: Vec<_> = view.regions.iter().enumerate().map(weigh).collect();
     regions.sort_by(|a, b| a.cost_ms.total_cmp(&b.cost_ms));
-    let choice = |candidate: &crate::select::Candidate| {
-        let door = &view.doors.get(candidate.door)?.door;
+    let choice = |ranked: &crate::select::RankedDoor| {
+        let door = &view.doors.get(ranked.door)?.door;
         Some(Choice {
             region: door.region,
             node: door.name.clone(),
             door: door.address.clone(),
-            cost_ms: candidate.cost_ms,
-            in_flight: in_flight(candidate.door),
+            cost_ms: ranked.cost_ms,
+            in_flight: in_flight(ranked.door),
         })
     };
     let name = |index: &usize| view.regions.get(*index).map(|region| region.name);
@@ -147,12 +147,12 @@ pub fn explain(
         place_source: place.source,
         tenant: criteria.tenant.map(str::to_owned),
         pinned_to: pin.map(|pin| pin.iter().filter_map(name).collect()),
-        reason: if decision.candidates.is_empty() {
+        reason: if decision.ranked.is_empty() {
             "no door is left".to_owned()
         } else {
             Shown { reason: decision.reason, view }.to_string()
         },
-        candidates: decision.candidates.iter().filter_map(choice).collect(),
+        candidates: decision.ranked.iter().filter_map(choice).collect(),
         regions,
     }
 }

@@ -39,7 +39,7 @@ pub struct Criteria<'a> {
 
 /// A door that the request may be sent to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
+pub struct RankedDoor {
     /// The index of the door among the view's doors.
     pub door: usize,
     /// The index of its region among the view's regions.
@@ -52,7 +52,7 @@ pub struct Candidate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The doors; empty if none is left.
-    pub candidates: Vec<Candidate>,
+    pub ranked: Vec<RankedDoor>,
     /// Why the first door is the first.
     pub reason: Reason,
 }
@@ -113,7 +113,7 @@ pub fn decide(view: &View, criteria: &Criteria<'_>, in_flight: impl Fn(usize) ->
     }
     found.truncate(criteria.limit);
     let reason = reason(view, criteria, nearest.map(|(_, region)| region), found.first(), panic);
-    Decision { candidates: found, reason }
+    Decision { ranked: found, reason }
 }
 
 /// Returns a key that orders by rank, then by cost: the bits of a number that is not negative order like the number.
@@ -141,8 +141,8 @@ struct Choice<'a, F> {
     criteria: &'a Criteria<'a>,
     in_flight: &'a F,
     dice: Dice,
-    found: Vec<Candidate>,
-    full: Vec<Candidate>,
+    found: Vec<RankedDoor>,
+    full: Vec<RankedDoor>,
 }
 
 impl<F: Fn(usize) -> u32> Choice<'_, F> {
@@ -175,9 +175,9 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
     }
 
     fn put(&mut self, near: &Near, door: usize) {
-        let candidate = Candidate { door, region: near.region, cost_ms: near.cost_ms };
+        let ranked = RankedDoor { door, region: near.region, cost_ms: near.cost_ms };
         let is_full = (self.in_flight)(door) >= self.criteria.in_flight_max;
-        if is_full { self.full.push(candidate) } else { self.found.push(candidate) }
+        if is_full { self.full.push(ranked) } else { self.found.push(ranked) }
     }
 
     /// Returns whether all chosen doors are of one region, which may fail as a whole.
@@ -190,7 +190,7 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
     fn put_another_region_last(&mut self) {
         let last = self.criteria.limit.saturating_sub(1);
         let Some(first) = self.found.first().map(|first| first.region) else { return };
-        let another = self.found.iter().position(|candidate| candidate.region != first);
+        let another = self.found.iter().position(|ranked| ranked.region != first);
         if let Some(another) = another.filter(|another| last > 0 && *another > last) {
             self.found.swap(last, another);
         }
@@ -248,7 +248,7 @@ fn rank_of_last_resort(state: State) -> Option<u8> {
 /// Returns doors that are not known to be healthy but may answer, the best first: they are tried when all better ones
 /// have failed. Draining regions and tenants' restrictions still apply.
 #[must_use]
-pub fn last_resort(view: &View, criteria: &Criteria<'_>) -> Vec<Candidate> {
+pub fn last_resort(view: &View, criteria: &Criteria<'_>) -> Vec<RankedDoor> {
     let from = criteria.place.map(Coordinates::direction);
     let pin = criteria.tenant.and_then(|tenant| view.pin(tenant));
     let mut left = Vec::new();
@@ -262,27 +262,27 @@ pub fn last_resort(view: &View, criteria: &Criteria<'_>) -> Vec<Candidate> {
         let doors = region.doors().filter(|at| writes || region.edges.contains(at));
         for door in doors {
             if let Some(bad) = view.doors.get(door).and_then(|door| rank_of_last_resort(door.state)) {
-                left.push((bad, region.role == Role::Standby, Candidate { door, region: index, cost_ms }));
+                left.push((bad, region.role == Role::Standby, RankedDoor { door, region: index, cost_ms }));
             }
         }
     }
     // Equal edges alternate, so that the first of them does not receive all reads.
-    let turn = |candidate: &Candidate| match criteria.purpose {
+    let turn = |ranked: &RankedDoor| match criteria.purpose {
         Purpose::Write => 0,
-        Purpose::Read | Purpose::Name => Dice::new(criteria.dice ^ candidate.door as u64).roll(),
+        Purpose::Read | Purpose::Name => Dice::new(criteria.dice ^ ranked.door as u64).roll(),
     };
     left.sort_by(|(bad, standby, one), (worse, other_standby, other)| {
         let nearer = one.cost_ms.total_cmp(&other.cost_ms);
         bad.cmp(worse).then(standby.cmp(other_standby)).then(nearer).then(turn(one).cmp(&turn(other)))
     });
-    left.into_iter().map(|(_, _, candidate)| candidate).collect()
+    left.into_iter().map(|(_, _, ranked)| ranked).collect()
 }
 
 fn reason(
     view: &View,
     criteria: &Criteria<'_>,
     nearest: Option<usize>,
-    first: Option<&Candidate>,
+    first: Option<&RankedDoor>,
     panic: bool,
 ) -> Reason {
     let passed_over = nearest.filter(|nearest| first.is_none_or(|first| first.region != *nearest));

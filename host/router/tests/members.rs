@@ -52,7 +52,7 @@ impl Fixture {
         let name = |door: usize| view.doors[door].door.name.clone();
         let criteria = Criteria { purpose, place: None, tenant: None, in_flight_max: 8, limit: 9, dice: 1 };
         let decision = decide(&view, &criteria, |door| in_flight(&name(door)));
-        let names = decision.candidates.iter().map(|candidate| name(candidate.door)).collect();
+        let names = decision.ranked.iter().map(|ranked| name(ranked.door)).collect();
         (names, matches!(decision.reason.kind, Kind::Panic(_)))
     }
 

@@ -124,9 +124,9 @@ impl World {
             Criteria { purpose: Purpose::Read, place: Some(place), tenant: None, in_flight_max: 1_000, limit: 8, dice };
         loop {
             let view = self.fleet.view(self.now);
-            let decided = decide(&view, &criteria, |_| 0).candidates;
-            for candidates in [decided, last_resort(&view, &criteria)] {
-                let doors: Vec<_> = candidates.iter().map(|at| view.doors[at.door].door.clone()).collect();
+            let decided = decide(&view, &criteria, |_| 0).ranked;
+            for ranked in [decided, last_resort(&view, &criteria)] {
+                let doors: Vec<_> = ranked.iter().map(|at| view.doors[at.door].door.clone()).collect();
                 while let Some(next) = attempts.next(doors.iter().map(|door| &**door), None) {
                     let door = &doors[next];
                     attempts.begin(door);

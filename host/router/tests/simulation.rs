@@ -106,47 +106,43 @@ impl Facts<'_> {
         let healthy = self.healthy();
         assert_eq!(self.is_panic(), healthy.is_empty(), "{self}: healthy: {healthy:?}");
         if !self.is_panic() {
-            assert!(self.decision.candidates.iter().all(|candidate| healthy.contains(&candidate.door)), "{self}");
-            assert_eq!(
-                self.decision.candidates.len(),
-                healthy.len().min(self.criteria.limit),
-                "{self}: none is missing"
-            );
+            assert!(self.decision.ranked.iter().all(|ranked| healthy.contains(&ranked.door)), "{self}");
+            assert_eq!(self.decision.ranked.len(), healthy.len().min(self.criteria.limit), "{self}: none is missing");
         }
     }
 
     fn a_restricted_tenant_never_leaves_its_regions(&self) {
-        assert!(self.decision.candidates.iter().all(|candidate| self.allowed(candidate.region)), "{self}");
+        assert!(self.decision.ranked.iter().all(|ranked| self.allowed(ranked.region)), "{self}");
     }
 
     fn a_draining_region_gets_no_new_requests(&self) {
-        for candidate in &self.decision.candidates {
-            assert_ne!(self.view.regions[candidate.region].role, Role::Draining, "{self}");
+        for ranked in &self.decision.ranked {
+            assert_ne!(self.view.regions[ranked.region].role, Role::Draining, "{self}");
         }
     }
 
     fn a_door_without_data_or_of_another_region_is_never_chosen(&self) {
         use littoral_router::decision::health::State;
-        for candidate in &self.decision.candidates {
-            let state = self.view.doors[candidate.door].state;
+        for ranked in &self.decision.ranked {
+            let state = self.view.doors[ranked.door].state;
             assert!(!matches!(state, State::Empty | State::WrongRegion), "{self}");
         }
     }
 
     fn no_door_is_chosen_twice(&self) {
-        let mut doors: Vec<_> = self.decision.candidates.iter().map(|candidate| candidate.door).collect();
+        let mut doors: Vec<_> = self.decision.ranked.iter().map(|ranked| ranked.door).collect();
         doors.sort_unstable();
         doors.dedup();
-        assert_eq!(doors.len(), self.decision.candidates.len(), "{self}");
+        assert_eq!(doors.len(), self.decision.ranked.len(), "{self}");
     }
 
     fn standby_regions_get_no_writes_and_are_last(&self) {
-        let standby = |at: &usize| self.view.regions[self.decision.candidates[*at].region].role == Role::Standby;
-        let all: Vec<_> = (0..self.decision.candidates.len()).collect();
+        let standby = |at: &usize| self.view.regions[self.decision.ranked[*at].region].role == Role::Standby;
+        let all: Vec<_> = (0..self.decision.ranked.len()).collect();
         if self.criteria.purpose == Purpose::Write {
             assert!(!all.iter().any(standby), "{self}");
         } else if !self.is_panic() {
-            let room = |at: &usize| !self.is_full(self.decision.candidates[*at].door);
+            let room = |at: &usize| !self.is_full(self.decision.ranked[*at].door);
             let with_room: Vec<_> = all.into_iter().filter(room).collect();
             assert!(with_room.is_sorted_by_key(standby), "{self}");
         }
@@ -155,7 +151,7 @@ impl Facts<'_> {
     fn a_write_goes_to_a_leader_if_one_accepts_it(&self) {
         if self.criteria.purpose == Purpose::Write && !self.is_panic() {
             let leads = |at: &usize| self.view.doors[*at].leads.is_some() && !self.is_full(*at);
-            let first = self.decision.candidates[0];
+            let first = self.decision.ranked[0];
             // The other members of a region whose leader is busy forward the write to it.
             let busy = self.view.regions[first.region].leading.is_some_and(|leader| self.is_full(leader));
             assert!(leads(&first.door) || busy || !self.healthy().iter().any(leads), "{self}");
@@ -165,12 +161,12 @@ impl Facts<'_> {
     fn a_write_goes_to_the_nearer_leader_while_its_edges_return(&self) {
         let all =
             decide(self.view, &Criteria { limit: usize::MAX, ..*self.criteria }, |door| self.world.in_flight(door));
-        let Some(first) = all.candidates.first().filter(|_| self.criteria.purpose == Purpose::Write) else { return };
-        for candidate in &all.candidates {
-            let region = &self.view.regions[candidate.region];
-            let has_room = self.world.in_flight(candidate.door) < self.criteria.in_flight_max;
-            if region.leading == Some(candidate.door) && region.weight >= 1.0 && region.readable && has_room {
-                assert!(first.cost_ms <= candidate.cost_ms, "{self}: {} is nearer and leads", region.name);
+        let Some(first) = all.ranked.first().filter(|_| self.criteria.purpose == Purpose::Write) else { return };
+        for ranked in &all.ranked {
+            let region = &self.view.regions[ranked.region];
+            let has_room = self.world.in_flight(ranked.door) < self.criteria.in_flight_max;
+            if region.leading == Some(ranked.door) && region.weight >= 1.0 && region.readable && has_room {
+                assert!(first.cost_ms <= ranked.cost_ms, "{self}: {} is nearer and leads", region.name);
             }
         }
     }
@@ -182,7 +178,7 @@ impl Facts<'_> {
         let epoch = |at: usize| self.view.doors[at].leads;
         for region in &self.view.regions {
             let led = |at: &usize| region.leaders.contains(at) && !self.is_full(*at);
-            let mut leading = self.decision.candidates.iter().map(|candidate| candidate.door).filter(led);
+            let mut leading = self.decision.ranked.iter().map(|ranked| ranked.door).filter(led);
             let known: Vec<_> = self.healthy().into_iter().filter(|at| region.leaders.contains(at)).collect();
             let newest = known.iter().filter_map(|at| epoch(*at)).max();
             let newest_is_full = known.iter().any(|at| epoch(*at) == newest && self.is_full(*at));
@@ -196,8 +192,8 @@ impl Facts<'_> {
 
     fn full_doors_are_last(&self) {
         if !self.is_panic() {
-            let full = |candidate: &littoral_router::decision::select::Candidate| self.is_full(candidate.door);
-            assert!(self.decision.candidates.is_sorted_by_key(full), "{self}");
+            let full = |ranked: &littoral_router::decision::select::RankedDoor| self.is_full(ranked.door);
+            assert!(self.decision.ranked.is_sorted_by_key(full), "{self}");
         }
     }
 
@@ -238,7 +234,7 @@ fn a_returning_door_gets_few_requests_at_first_and_finally_its_share() {
                 limit: 1,
                 dice: dice.roll(),
             };
-            decide(&view, &criteria, |_| 0).candidates[0].door == door
+            decide(&view, &criteria, |_| 0).ranked[0].door == door
         });
         hits.count() as f64 / 4_000.0
     };

@@ -3,13 +3,13 @@
 /// How similar two words must be (Jaro-Winkler, 0 to 1) for one to be suggested in place of the other.
 const ALIKE: f64 = 0.8;
 
-/// Returns the candidate that is most similar to `word`, if one is similar enough.
-pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+/// Returns the known word that is most similar to `word`, if one is similar enough.
+pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|one| (strsim::jaro_winkler(word, one), one))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+        .map(|(_, one)| one)
 }
 
 #[cfg(test)]

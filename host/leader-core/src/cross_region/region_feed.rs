@@ -88,7 +88,7 @@ pub enum Step {
 #[derive(Debug)]
 pub enum Done {
     /// A section of a snapshot, or the lineage of the region's log.
-    Part,
+    Piece,
     /// The whole snapshot.
     Snapshot,
     /// A block of records.
@@ -167,7 +167,7 @@ impl RegionFeed {
                 let seen = Import { seen: self.seen(&watermark, ours), ..self.import(as_of, Vec::new(), None) };
                 if !self.is_home {
                     catalogue::check_same(&ours.catalogue, &catalogue, self.region).map_err(Fault::Apart)?;
-                    return Ok(Step::Submit { imports: vec![seen], modules: Vec::new(), done: Done::Part });
+                    return Ok(Step::Submit { imports: vec![seen], modules: Vec::new(), done: Done::Piece });
                 }
                 let of = (self.region, as_of);
                 let changes = match self.asks_for_all && !ours.catalogue.is_blank() {
@@ -175,7 +175,7 @@ impl RegionFeed {
                     false => catalogue::changes(&ours.catalogue, &catalogue, of, self.goes_on)?,
                 };
                 let modules = catalogue.modules().map(|module| module.digest).collect();
-                Step::Submit { imports: vec![changes, seen], modules, done: Done::Part }
+                Step::Submit { imports: vec![changes, seen], modules, done: Done::Piece }
             }
             Action::AddRows { bytes, .. } => {
                 let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
@@ -191,7 +191,7 @@ impl RegionFeed {
                     }
                 }
                 let import = Import { snapshot: true, ..self.import(as_of, block, None) };
-                Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
+                Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Piece }
             }
             Action::FinishSnapshot => {
                 let Some((as_of, chain)) = self.snapshot.take() else { return Ok(Step::None) };
@@ -230,7 +230,7 @@ impl RegionFeed {
         }
         let history = History { lives: theirs.clone(), forked: hello.forked, requests: true };
         let import = Import { history: Some(Box::new(history)), ..self.import(hello.head, Vec::new(), None) };
-        Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
+        Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Piece }
     }
 
     fn import(&self, at: Position, records: Vec<u8>, through: Option<(Lsn, ChainHash)>) -> Import {

@@ -179,7 +179,7 @@ impl Follower {
                 }
                 match done {
                     // The next chunk of a snapshot is compared with the rows that are applied here.
-                    Done::Part => return settle(responses).await,
+                    Done::Piece => return settle(responses).await,
                     Done::Snapshot => settle(std::mem::take(&mut responses)).await?,
                     Done::Block(..) => {}
                 }

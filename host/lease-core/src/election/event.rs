@@ -102,7 +102,7 @@ pub enum Role {
     /// It does not compete, or another process's lease has not expired as far as it knows.
     Follower,
     /// It competes, and no lease is known to be valid.
-    Candidate,
+    Contender,
     /// It is the leader.
     Leader {
         /// The epoch.

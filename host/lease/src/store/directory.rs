@@ -1,4 +1,4 @@
-//! A lease in a directory that all candidates share: on one host, or on a file system that several hosts mount.
+//! A lease in a directory that all contenders share: on one host, or on a file system that several hosts mount.
 
 use super::slots::{Retention, Slots, claim_dir::ClaimDir};
 use crate::clock::Clock;
@@ -50,7 +50,7 @@ fn remove_temporary_files(dir: &Path) {
     for path in
         entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| staged(path) && old(path))
     {
-        // Another candidate may already have removed it.
+        // Another contender may already have removed it.
         let _ = fs::remove_file(path);
     }
 }

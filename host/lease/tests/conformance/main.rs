@@ -16,7 +16,7 @@ use littoral_model::position::Epoch;
 fn claim(name: &str, epoch: u64, attempt: u64) -> Claim {
     Claim {
         epoch: Epoch(epoch),
-        holder: Holder { name: name.into(), life: 7 },
+        holder: Holder { name: name.into(), process: 7 },
         attempt,
         // Long enough that no store lets it expire between two steps of a test on a slow machine.
         term_ms: 120_000,

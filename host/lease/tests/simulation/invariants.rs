@@ -5,7 +5,7 @@ use littoral_model::position::Epoch;
 use std::{collections::HashMap, time::Duration};
 
 /// One run of one process: its index, and which run it is.
-pub type Life = (usize, u64);
+pub type Process = (usize, u64);
 
 #[derive(Debug, Default)]
 pub struct Invariants {
@@ -15,7 +15,7 @@ pub struct Invariants {
 
 #[derive(Debug)]
 struct Leadership {
-    life: Life,
+    process: Process,
     ended: bool,
     /// By its holder's clock.
     until: Duration,
@@ -33,10 +33,10 @@ impl Invariants {
     }
 
     /// Checks that the epochs of acknowledgements never decrease.
-    pub fn epochs_of_acknowledgements_never_go_back(&mut self, life: Life, epoch: Epoch) -> Result<(), String> {
+    pub fn epochs_of_acknowledgements_never_go_back(&mut self, process: Process, epoch: Epoch) -> Result<(), String> {
         if epoch < self.newest_acknowledged {
             let newest = self.newest_acknowledged;
-            return Err(format!("process {} acknowledges in epoch {epoch} after epoch {newest}", life.0));
+            return Err(format!("process {} acknowledges in epoch {epoch} after epoch {newest}", process.0));
         }
         self.newest_acknowledged = epoch;
         Ok(())
@@ -45,23 +45,23 @@ impl Invariants {
     /// Checks that an epoch is one unbroken leadership of one run of one process. Returns whether it begins now.
     pub fn an_epoch_is_one_unbroken_leadership(
         &mut self,
-        life: Life,
+        process: Process,
         epoch: Epoch,
         now: Duration,
         until: Duration,
     ) -> Result<bool, String> {
         let Some(leadership) = self.leaderships.get_mut(&epoch) else {
-            self.leaderships.insert(epoch, Leadership { life, ended: false, until });
+            self.leaderships.insert(epoch, Leadership { process, ended: false, until });
             return Ok(true);
         };
-        if leadership.life != life {
+        if leadership.process != process {
             return Err(format!(
                 "epoch {epoch} belonged to process {} and was begun by process {}",
-                leadership.life.0, life.0
+                leadership.process.0, process.0
             ));
         }
         if leadership.ended || now >= leadership.until {
-            return Err(format!("process {} continues in epoch {epoch}, which had ended", life.0));
+            return Err(format!("process {} continues in epoch {epoch}, which had ended", process.0));
         }
         leadership.until = until;
         Ok(false)

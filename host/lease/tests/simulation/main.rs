@@ -1,4 +1,4 @@
-//! Simulates elections: several candidates, a store that hangs, loses and repeats requests, processes that are paused,
+//! Simulates elections: several contenders, a store that hangs, loses and repeats requests, processes that are paused,
 //! killed and isolated, and clocks that drift as far as allowed. Everything follows from one seed.
 //!
 //! `LITTORAL_SEEDS=100000` runs more seeds; `LITTORAL_SEED=N` runs one and prints its events.

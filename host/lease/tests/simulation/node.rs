@@ -1,6 +1,6 @@
 //! A simulated process: an election, its authority to acknowledge, and a writer.
 
-use crate::{clock::LocalClock, invariants::Life};
+use crate::{clock::LocalClock, invariants::Process};
 use littoral_lease::{
     Authority, Claim, Election, Holder, Identity, Seen, StoreId, Swap, Timing,
     election::{Command, Event},
@@ -8,7 +8,7 @@ use littoral_lease::{
 use littoral_model::position::Epoch;
 
 pub struct Node {
-    pub life: u64,
+    pub process: u64,
     pub election: Election,
     pub authority: Authority,
     pub identity: Identity,
@@ -40,15 +40,15 @@ pub enum NodeEvent {
 impl Node {
     pub fn new(
         index: usize,
-        life: u64,
+        process: u64,
         timing: Timing,
         clock: LocalClock,
         log_epoch: Epoch,
         store: Option<StoreId>,
     ) -> Self {
-        let me = Holder { name: format!("node-{index}"), life };
+        let me = Holder { name: format!("node-{index}"), process };
         Self {
-            life,
+            process,
             election: Election::new(me, String::new(), timing),
             authority: Authority::default(),
             identity: Identity::remembered(store),
@@ -64,7 +64,7 @@ impl Node {
 
     /// Returns the identity in its claims.
     fn store_id(&self) -> StoreId {
-        self.identity.known().unwrap_or(StoreId(self.life << 8 | 1))
+        self.identity.known().unwrap_or(StoreId(self.process << 8 | 1))
     }
 
     /// Transforms a command as the store's guard does.
@@ -94,8 +94,8 @@ impl Node {
         }
     }
 
-    pub fn life(&self, index: usize) -> Life {
-        (index, self.life)
+    pub fn process(&self, index: usize) -> Process {
+        (index, self.process)
     }
 
     pub fn runs(&self) -> bool {

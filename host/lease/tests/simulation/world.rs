@@ -154,8 +154,8 @@ impl World {
 
     fn process(&mut self, what: What) -> Result<(), String> {
         match what {
-            What::Node(index, life, event) => return self.node(index, life, event),
-            What::Store(index, life, request, sent) => self.store(index, life, request, sent),
+            What::Node(index, process, event) => return self.node(index, process, event),
+            What::Store(index, process, request, sent) => self.store(index, process, request, sent),
             What::Fault => self.inject_fault(),
             What::Back(index) => return self.back(index),
             What::StoreBack => self.store_up = true,
@@ -172,9 +172,9 @@ impl World {
         Ok(())
     }
 
-    fn node(&mut self, index: usize, life: u64, event: NodeEvent) -> Result<(), String> {
+    fn node(&mut self, index: usize, process: u64, event: NodeEvent) -> Result<(), String> {
         let node = &mut self.nodes[index];
-        if node.life != life || !node.up {
+        if node.process != process || !node.up {
             return Ok(());
         }
         if let Some(backlog) = &mut node.backlog {
@@ -194,10 +194,10 @@ impl World {
                     // A region's log also rejects old epochs; this simulation checks only the lease.
                     node.log_epoch = node.log_epoch.max(epoch);
                     let durable = self.now + self.rng.u64(MS / 10..30 * MS);
-                    self.schedule(durable, What::Node(index, life, NodeEvent::Durable(epoch)));
+                    self.schedule(durable, What::Node(index, process, NodeEvent::Durable(epoch)));
                 }
                 let next = self.now + self.rng.u64(3 * MS..25 * MS);
-                self.schedule(next, What::Node(index, life, NodeEvent::Append));
+                self.schedule(next, What::Node(index, process, NodeEvent::Append));
                 Ok(())
             }
             NodeEvent::Durable(epoch) => {
@@ -206,8 +206,8 @@ impl World {
                     return Ok(());
                 }
                 self.counts.acknowledged += 1;
-                let life = node.life(index);
-                self.invariants.epochs_of_acknowledgements_never_go_back(life, epoch)
+                let process = node.process(index);
+                self.invariants.epochs_of_acknowledgements_never_go_back(process, epoch)
             }
         }
     }
@@ -223,8 +223,8 @@ impl World {
             match node.guards_out(command) {
                 Command::Lead { epoch, until } => {
                     node.authority.grant(epoch, until);
-                    let life = node.life(index);
-                    let begun = self.invariants.an_epoch_is_one_unbroken_leadership(life, epoch, local, until)?;
+                    let process = node.process(index);
+                    let begun = self.invariants.an_epoch_is_one_unbroken_leadership(process, epoch, local, until)?;
                     self.counts.leaderships += u64::from(begun);
                 }
                 Command::StepDown { epoch, .. } => {
@@ -240,8 +240,8 @@ impl World {
         node.timer += 1;
         // Only a faulty election requests a timer in the past; simulate it, but let time pass.
         let at = node.clock.when(node.election.wake_at()).max(self.now + MS / 10);
-        let (life, timer) = (node.life, node.timer);
-        self.schedule(at, What::Node(index, life, NodeEvent::Timer(timer)));
+        let (process, timer) = (node.process, node.timer);
+        self.schedule(at, What::Node(index, process, NodeEvent::Timer(timer)));
         Ok(())
     }
 
@@ -252,11 +252,11 @@ impl World {
                 continue;
             }
             let at = self.now + self.conditions.delay(&mut self.rng);
-            self.schedule(at, What::Store(index, self.nodes[index].life, request.clone(), self.now));
+            self.schedule(at, What::Store(index, self.nodes[index].process, request.clone(), self.now));
         }
     }
 
-    fn store(&mut self, index: usize, life: u64, request: Request, sent: Truth) {
+    fn store(&mut self, index: usize, process: u64, request: Request, sent: Truth) {
         let at = if self.nodes[index].unmounted { index + 1 } else { 0 };
         let answer = match request {
             Request::Read(request) => {
@@ -282,7 +282,7 @@ impl World {
                 continue;
             }
             let at = self.now + self.conditions.delay(&mut self.rng);
-            self.schedule(at, What::Node(index, life, NodeEvent::Election(answer.clone())));
+            self.schedule(at, What::Node(index, process, NodeEvent::Election(answer.clone())));
         }
     }
 
@@ -328,7 +328,7 @@ impl World {
                 self.send_event(index, Event::Resign);
                 self.schedule(
                     back,
-                    What::Node(index, self.nodes[index].life, NodeEvent::Election(Event::Stand { floor })),
+                    What::Node(index, self.nodes[index].process, NodeEvent::Election(Event::Stand { floor })),
                 );
             }
         }
@@ -339,35 +339,35 @@ impl World {
     fn back(&mut self, index: usize) -> Result<(), String> {
         (self.nodes[index].cut_off, self.nodes[index].unmounted) = (false, false);
         if !self.nodes[index].up {
-            let Node { life, log_epoch, identity, .. } = &self.nodes[index];
-            self.nodes[index] = self.create_node(index, life + 1, *log_epoch, identity.known());
+            let Node { process, log_epoch, identity, .. } = &self.nodes[index];
+            self.nodes[index] = self.create_node(index, process + 1, *log_epoch, identity.known());
             self.start(index);
         }
         let Some(mut backlog) = self.nodes[index].backlog.take() else { return Ok(()) };
         self.log(|| format!("{index}: resumes"));
-        let life = self.nodes[index].life;
+        let process = self.nodes[index].process;
         // Use the worst order: pending acknowledgements run before the renewal of the lease.
         backlog.sort_by_key(|event| !matches!(event, NodeEvent::Durable(_)));
         for event in backlog {
-            self.node(index, life, event)?;
+            self.node(index, process, event)?;
         }
         Ok(())
     }
 
-    fn create_node(&mut self, index: usize, life: u64, log_epoch: Epoch, store: Option<StoreId>) -> Node {
+    fn create_node(&mut self, index: usize, process: u64, log_epoch: Epoch, store: Option<StoreId>) -> Node {
         let drift = self.conditions.drift_ppm(&mut self.rng);
         let clock = LocalClock::new(self.rng.u64(..1 << 40), self.now, drift);
-        Node::new(index, life, self.conditions.timing, clock, log_epoch, store)
+        Node::new(index, process, self.conditions.timing, clock, log_epoch, store)
     }
 
     fn start(&mut self, index: usize) {
         let floor = self.nodes[index].log_epoch;
         self.send_event(index, Event::Stand { floor });
-        self.schedule(self.now, What::Node(index, self.nodes[index].life, NodeEvent::Append));
+        self.schedule(self.now, What::Node(index, self.nodes[index].process, NodeEvent::Append));
     }
 
     fn send_event(&mut self, index: usize, event: Event) {
-        self.schedule(self.now, What::Node(index, self.nodes[index].life, NodeEvent::Election(event)));
+        self.schedule(self.now, What::Node(index, self.nodes[index].process, NodeEvent::Election(event)));
     }
 
     fn schedule(&mut self, at: Truth, what: What) {

@@ -156,7 +156,7 @@ fn nearest(
         dice: router.dice(),
     };
     let decision = board.decide(&criteria);
-    if decision.candidates.is_empty() {
+    if decision.ranked.is_empty() {
         return Err(ResponseCode::ServFail);
     }
     // Uses the best region that has an address of the type: the client cannot use a region without one.
@@ -167,18 +167,18 @@ fn nearest(
     };
     let mut records = Vec::new();
     let mut region = None;
-    for candidate in &decision.candidates {
-        if records.len() >= zone.addresses_max || region.is_some_and(|region| region != candidate.region) {
+    for ranked in &decision.ranked {
+        if records.len() >= zone.addresses_max || region.is_some_and(|region| region != ranked.region) {
             break;
         }
-        let Some(view) = board.view.doors.get(candidate.door) else { continue };
+        let Some(view) = board.view.doors.get(ranked.door) else { continue };
         for kind in kinds {
             let addresses = view.door.addresses.iter();
             let found = addresses.filter_map(|address| address_record(query.name(), *address, *kind, zone.ttl));
             records.extend(found);
         }
         if !records.is_empty() {
-            region = Some(candidate.region);
+            region = Some(ranked.region);
         }
     }
     records.truncate(zone.addresses_max);

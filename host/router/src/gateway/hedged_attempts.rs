@@ -10,7 +10,7 @@ use crate::{
         attempts::Attempts,
         door::{Door, DoorId},
         outlier::Outcome,
-        select::{Candidate, Purpose},
+        select::{Purpose, RankedDoor},
     },
     gateway::{
         answer::Answer,
@@ -35,7 +35,7 @@ pub(crate) struct HedgedAttempts<'a> {
     pub(crate) head: &'a Head,
     pub(crate) template: &'a Template,
     pub(crate) body: &'a RequestBody,
-    pub(crate) candidates: &'a [Candidate],
+    pub(crate) ranked: &'a [RankedDoor],
 }
 
 /// What one round of attempts leaves to the next round.
@@ -48,15 +48,15 @@ pub(crate) struct Progress {
     hedged: bool,
 }
 
-/// The answer, and the candidate that sent it.
+/// The answer, and the rank of the door that sent it.
 pub(crate) struct AttemptAnswer {
     pub(crate) response: Response<Answer>,
-    pub(crate) candidate: usize,
+    pub(crate) rank: usize,
     /// The number of the attempt, from 1.
     pub(crate) attempt: usize,
 }
 
-/// The result of a round in which no candidate has sent a good answer.
+/// The result of a round in which no door has sent a good answer.
 pub(crate) struct Unanswered {
     /// The answer of the request, unless another round has a better one.
     pub(crate) result: Result<AttemptAnswer, Failure>,
@@ -68,7 +68,7 @@ pub(crate) struct Unanswered {
 
 /// An attempt that has ended.
 struct Ended {
-    candidate: usize,
+    rank: usize,
     /// The number of the attempt, from 1.
     attempt: usize,
     result: Result<Response<Answer>, AttemptError>,
@@ -76,8 +76,8 @@ struct Ended {
 
 /// An attempt that was started.
 struct Running {
-    /// The index of its candidate.
-    candidate: usize,
+    /// The rank of its door.
+    rank: usize,
     door: DoorId,
     began: Instant,
     /// Whether a timeout was recorded for its door.
@@ -105,7 +105,7 @@ impl Progress {
 }
 
 impl HedgedAttempts<'_> {
-    /// Sends the request until there is an answer or every candidate was tried.
+    /// Sends the request until there is an answer or every door was tried.
     pub(crate) async fn run(&self, progress: &mut Progress) -> Result<AttemptAnswer, Unanswered> {
         let mut state =
             State { round: self, attempts: FuturesUnordered::new(), running: Vec::with_capacity(2), progress };
@@ -134,26 +134,26 @@ impl HedgedAttempts<'_> {
                     continue;
                 }
             };
-            let Ended { candidate, attempt, result } = ended;
+            let Ended { rank, attempt, result } = ended;
             let (may_continue, unsent, failure) = match result {
                 Ok(mut response) => {
-                    state.notice_draining(candidate, &mut response);
-                    let answer = AttemptAnswer { response, candidate, attempt };
+                    state.notice_draining(rank, &mut response);
+                    let answer = AttemptAnswer { response, rank, attempt };
                     let Verdict::Elsewhere(outcome) = verdict(&answer.response) else {
-                        state.finish(candidate, Outcome::Success);
+                        state.finish(rank, Outcome::Success);
                         return Ok(answer);
                     };
                     // A node that accepts no request yet is treated like one that cannot be connected to.
                     let not_ready = is_not_ready(answer.response.headers());
                     // Its region may not have the project's rows, so another region's door has to decide.
                     let outside = is_outside(answer.response.headers());
-                    state.finish(candidate, outcome);
+                    state.finish(rank, outcome);
                     if outside {
-                        state.exclude_region(candidate);
+                        state.exclude_region(rank);
                     } else if not_ready {
-                        state.note_not_accepted(candidate);
+                        state.note_not_accepted(rank);
                     } else {
-                        state.note_possibly_accepted(candidate);
+                        state.note_possibly_accepted(rank);
                     }
                     if !outside || fallback.is_none() {
                         fallback = Some(answer);
@@ -161,17 +161,17 @@ impl HedgedAttempts<'_> {
                     (self.head.repeatable || outside, not_ready || outside, None)
                 }
                 Err(AttemptError::Unreached(reason)) => {
-                    state.finish(candidate, Outcome::Unreached);
+                    state.finish(rank, Outcome::Unreached);
                     (true, true, Some(Failure::lost(&reason, false)))
                 }
                 Err(AttemptError::Lost(reason)) => {
-                    state.finish(candidate, Outcome::Lost);
-                    state.note_possibly_accepted(candidate);
+                    state.finish(rank, Outcome::Lost);
+                    state.note_possibly_accepted(rank);
                     (self.head.repeatable, false, Some(Failure::lost(&reason, !self.head.repeatable)))
                 }
             };
-            let costs_retry = !unsent && state.costs_retry(candidate);
-            let has_next = may_continue && state.next_candidate().is_some();
+            let costs_retry = !unsent && state.costs_retry(rank);
+            let has_next = may_continue && state.next_rank().is_some();
             if has_next && (!costs_retry || self.doors.router.withdraw_retry()) && state.start() {
                 metrics::counter!("littoral_router_retries_total").increment(1);
                 continue;
@@ -187,8 +187,8 @@ impl HedgedAttempts<'_> {
         }
     }
 
-    fn door(&self, candidate: usize) -> Option<&Door> {
-        let index = self.candidates.get(candidate)?.door;
+    fn door(&self, rank: usize) -> Option<&Door> {
+        let index = self.ranked.get(rank)?.door;
         Some(&self.board.view.doors.get(index)?.door)
     }
 }
@@ -196,46 +196,46 @@ impl HedgedAttempts<'_> {
 impl<'a> State<'a> {
     /// Returns the next door that the request may be sent to. For a write that a door may have accepted, it is in the
     /// region of that door.
-    fn next_candidate(&self) -> Option<usize> {
+    fn next_rank(&self) -> Option<usize> {
         let round = self.round;
         let running = || {
             let running = self.running.iter().find(|running| !running.ended)?;
-            round.door(running.candidate).map(|door| door.region)
+            round.door(running.rank).map(|door| door.region)
         };
         let is_write = round.head.purpose == Purpose::Write;
         let bound = is_write.then(|| self.progress.accepted_in.or_else(running)).flatten();
-        let doors = (0..round.candidates.len()).filter_map(|candidate| round.door(candidate));
+        let doors = (0..round.ranked.len()).filter_map(|rank| round.door(rank));
         self.progress.attempts.next(doors, bound)
     }
 
     /// Returns whether a retry after a failure at this door is withdrawn from the retry budget. It is not if the door
     /// receives no further requests: then all of its requests move to another door, and each of them still uses one
     /// usable door.
-    fn costs_retry(&self, candidate: usize) -> bool {
-        self.round.door(candidate).is_none_or(|door| self.round.doors.router.may_receive(door.id))
+    fn costs_retry(&self, rank: usize) -> bool {
+        self.round.door(rank).is_none_or(|door| self.round.doors.router.may_receive(door.id))
     }
 
-    fn note_not_accepted(&mut self, candidate: usize) {
-        if let Some(door) = self.round.door(candidate) {
+    fn note_not_accepted(&mut self, rank: usize) {
+        if let Some(door) = self.round.door(rank) {
             self.progress.attempts.unreached(door.id);
         }
     }
 
-    fn exclude_region(&mut self, candidate: usize) {
-        if let Some(door) = self.round.door(candidate) {
+    fn exclude_region(&mut self, rank: usize) {
+        if let Some(door) = self.round.door(rank) {
             self.progress.attempts.exclude(door.region);
         }
     }
 
-    fn note_possibly_accepted(&mut self, candidate: usize) {
-        self.progress.accepted_in = self.round.door(candidate).map(|door| door.region);
+    fn note_possibly_accepted(&mut self, rank: usize) {
+        self.progress.accepted_in = self.round.door(rank).map(|door| door.region);
     }
 
     /// Removes the header by which a node announces that it is draining, and records that. No probe may have noticed it
     /// yet.
-    fn notice_draining(&self, candidate: usize, response: &mut Response<Answer>) {
+    fn notice_draining(&self, rank: usize, response: &mut Response<Answer>) {
         if response.headers_mut().remove(draining::HEADER).is_some()
-            && let Some(door) = self.round.door(candidate)
+            && let Some(door) = self.round.door(rank)
         {
             self.round.doors.router.note_draining(door.id);
         }
@@ -244,23 +244,23 @@ impl<'a> State<'a> {
     /// Sends the request to the next door. Returns whether there was one.
     fn start(&mut self) -> bool {
         let round: &'a HedgedAttempts<'a> = self.round;
-        let Some(candidate) = self.next_candidate() else { return false };
-        let (Some(door), Some(body)) = (round.door(candidate), round.body.outgoing()) else { return false };
-        let Some(index) = round.candidates.get(candidate).map(|candidate| candidate.door) else { return false };
+        let Some(rank) = self.next_rank() else { return false };
+        let (Some(door), Some(body)) = (round.door(rank), round.body.outgoing()) else { return false };
+        let Some(index) = round.ranked.get(rank).map(|ranked| ranked.door) else { return false };
         let in_flight = round.board.enter(index);
         self.progress.attempts.begin(door);
         self.progress.started += 1;
         let (attempt, began) = (self.progress.started, Instant::now());
-        self.running.push(Running { candidate, door: door.id, began, timed_out: false, ended: false });
+        self.running.push(Running { rank, door: door.id, began, timed_out: false, ended: false });
         let sent = round.doors.attempt(round.template, door, in_flight, body);
-        self.attempts.push(sent.map(move |result| Ended { candidate, attempt, result }).boxed());
+        self.attempts.push(sent.map(move |result| Ended { rank, attempt, result }).boxed());
         true
     }
 
     /// Returns when to act if no attempt ends earlier.
     fn wake(&self, hedge_at: Option<Instant>) -> Instant {
         let mut wake = self.round.head.deadline;
-        if self.round.head.repeatable && self.next_candidate().is_some() {
+        if self.round.head.repeatable && self.next_rank().is_some() {
             let overdue = self.waiting().map(|running| running.began + self.round.head.attempt_timeout).min();
             wake = overdue.map_or(wake, |at| wake.min(at));
             if !self.progress.hedged {
@@ -275,7 +275,7 @@ impl<'a> State<'a> {
         let now = Instant::now();
         let attempt_timeout = self.round.head.attempt_timeout;
         let overdue = self.waiting().find(|running| now >= running.began + attempt_timeout);
-        let overdue = overdue.map(|running| running.candidate);
+        let overdue = overdue.map(|running| running.rank);
         self.record_timeouts(now);
         if let Some(overdue) = overdue {
             if (!self.costs_retry(overdue) || self.round.doors.router.withdraw_retry()) && self.start() {
@@ -304,8 +304,8 @@ impl<'a> State<'a> {
         }
     }
 
-    fn finish(&mut self, candidate: usize, outcome: Outcome) {
-        let Some(running) = self.running.iter_mut().find(|running| running.candidate == candidate) else { return };
+    fn finish(&mut self, rank: usize, outcome: Outcome) {
+        let Some(running) = self.running.iter_mut().find(|running| running.rank == rank) else { return };
         running.ended = true;
         if outcome == Outcome::Unreached {
             self.progress.attempts.unreached(running.door);

@@ -7,7 +7,7 @@ use crate::{
     decision::{
         attempts::Attempts,
         reason,
-        select::{Candidate, Criteria, Decision, last_resort},
+        select::{Criteria, Decision, RankedDoor, last_resort},
     },
     gateway::{
         attempt::{Doors, Template},
@@ -54,7 +54,7 @@ impl RequestDriver<'_> {
         let mut unanswered_since = None;
         loop {
             let Self { doors, head, template, body, .. } = *self;
-            let round = HedgedAttempts { doors, board: &board, head, template, body, candidates: &decision.candidates };
+            let round = HedgedAttempts { doors, board: &board, head, template, body, ranked: &decision.ranked };
             let Unanswered { result, may_continue, costs_retry } = match round.run(&mut progress).await {
                 Ok(answer) => return Ok(RoutedAnswer { started: progress.started, answer, board, decision }),
                 Err(unanswered) => unanswered,
@@ -107,11 +107,11 @@ impl RequestDriver<'_> {
     fn open(&self, attempts: &Attempts, progress: &Progress) -> Option<(Arc<Board>, Decision)> {
         let board = self.doors.router.board();
         let mut decision = board.decide(&Criteria { limit: usize::MAX, ..*self.criteria });
-        let is_open = |candidates: &[Candidate]| {
-            let doors = candidates.iter().filter_map(|candidate| board.view.doors.get(candidate.door));
+        let is_open = |ranked: &[RankedDoor]| {
+            let doors = ranked.iter().filter_map(|ranked| board.view.doors.get(ranked.door));
             attempts.next(doors.map(|view| &*view.door), progress.bound(self.criteria.purpose)).is_some()
         };
-        if is_open(&decision.candidates) {
+        if is_open(&decision.ranked) {
             return Some((board, decision));
         }
         let others = last_resort(&board.view, self.criteria);
@@ -120,7 +120,7 @@ impl RequestDriver<'_> {
         }
         let state = others.first().and_then(|first| board.view.doors.get(first.door)).map(|view| view.state);
         decision.reason.kind = state.map_or(decision.reason.kind, reason::Kind::Panic);
-        decision.candidates = others;
+        decision.ranked = others;
         Some((board, decision))
     }
 }

@@ -38,8 +38,7 @@ use std::{
     time::Duration,
 };
 
-/// The number of candidates beyond the doors that a request may be sent to, as doors that refuse the connection do not
-/// count.
+/// The number of doors beyond those that a request may be sent to, as doors that refuse the connection do not count.
 const DOORS_TO_SPARE: usize = 5;
 
 /// The requests that a door answered. Kept, as a search by labels costs more than the count.
@@ -193,14 +192,14 @@ impl Service {
             dice: head.dice.unwrap_or_else(|| router.dice()),
         };
         let decision = board.decide(&criteria);
-        if decision.candidates.is_empty() {
+        if decision.ranked.is_empty() {
             return Err(Failure::nothing_left(nothing(&board, &head)));
         }
         router.deposit();
         let template = template(router, parts, &head, connection, loads)?;
         let found = match body {
             RequestBody::Large(forwarded, _held) => {
-                let answer = stream::run(doors, &board, &head, &template, forwarded, &decision.candidates).await?;
+                let answer = stream::run(doors, &board, &head, &template, forwarded, &decision.ranked).await?;
                 RoutedAnswer { started: answer.attempt, answer, board, decision }
             }
             body => {
@@ -217,8 +216,8 @@ impl Service {
             router.read_took(head.began.elapsed());
         }
         ANSWERED.increment(1);
-        let candidate = found.decision.candidates.get(found.answer.candidate);
-        if let Some(view) = candidate.and_then(|candidate| found.board.view.doors.get(candidate.door)) {
+        let ranked = found.decision.ranked.get(found.answer.rank);
+        if let Some(view) = ranked.and_then(|ranked| found.board.view.doors.get(ranked.door)) {
             self.inner.latency.record(&view.door, head.began.elapsed());
         }
         Ok(finish(found, &head).map(|answer| answer.keeping(share)))
@@ -313,8 +312,8 @@ fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {
     // The door's version is that of its own connection.
     *response.version_mut() = Version::default();
     if head.explain
-        && let Some(candidate) = decision.candidates.get(answer.candidate)
-        && let Some(view) = board.view.doors.get(candidate.door)
+        && let Some(ranked) = decision.ranked.get(answer.rank)
+        && let Some(view) = board.view.doors.get(ranked.door)
     {
         let to = format!("{}/{}", view.door.region, view.door.name);
         let mut reason = Shown { reason: decision.reason, view: &board.view }.to_string();
@@ -324,7 +323,7 @@ fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {
         }
         let took = head.began.elapsed().as_micros();
         let reason =
-            format!("{reason}; place={}; cost={:.1}ms; took={took}us", head.place.source.as_str(), candidate.cost_ms);
+            format!("{reason}; place={}; cost={:.1}ms; took={took}us", head.place.source.as_str(), ranked.cost_ms);
         for (name, value) in [(api::headers::ROUTED_TO, to), (api::headers::ROUTE_REASON, reason)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(name, value);

@@ -3,7 +3,7 @@
 
 use crate::{
     board::Board,
-    decision::{attempts::Attempts, outlier::Outcome, select::Candidate},
+    decision::{attempts::Attempts, outlier::Outcome, select::RankedDoor},
     gateway::{
         attempt::{AttemptError, Doors, Template},
         failure::Failure,
@@ -21,18 +21,18 @@ pub(crate) async fn run(
     head: &Head,
     template: &Template,
     body: Box<Forwarded>,
-    candidates: &[Candidate],
+    doors_by_rank: &[RankedDoor],
 ) -> Result<AttemptAnswer, Failure> {
     let sending = async {
         let mut error = None;
         let mut attempts = Attempts::new(doors.router.config().gateway.attempts_max);
-        let door_of = |candidate: &Candidate| board.view.doors.get(candidate.door).map(|view| &*view.door);
+        let door_of = |ranked: &RankedDoor| board.view.doors.get(ranked.door).map(|view| &*view.door);
         let mut attempt = 0;
-        while let Some(index) = attempts.next(candidates.iter().filter_map(door_of), None) {
-            let Some((candidate, door)) = candidates.get(index).and_then(|at| Some((at, door_of(at)?))) else { break };
+        while let Some(index) = attempts.next(doors_by_rank.iter().filter_map(door_of), None) {
+            let Some((ranked, door)) = doors_by_rank.get(index).and_then(|at| Some((at, door_of(at)?))) else { break };
             attempt += 1;
             attempts.begin(door);
-            let in_flight = board.enter(candidate.door);
+            let in_flight = board.enter(ranked.door);
             match doors.connect(door).await {
                 Ok(upstream) => {
                     let request = template.request(door, Outgoing::Forwarded(body));
@@ -45,7 +45,7 @@ pub(crate) async fn run(
                     };
                     doors.router.recorded(door.id, outcome);
                     let lost = |error: AttemptError| Failure::lost(error.reason(), !head.repeatable);
-                    return sent.map(|response| AttemptAnswer { response, candidate: index, attempt }).map_err(lost);
+                    return sent.map(|response| AttemptAnswer { response, rank: index, attempt }).map_err(lost);
                 }
                 Err(unreached) => {
                     attempts.unreached(door.id);

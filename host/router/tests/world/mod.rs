@@ -208,8 +208,8 @@ impl World {
     /// Sends requests as the router would: to the first door, and to the next if it fails.
     pub fn send(&mut self, view: &View, decision: &Decision) {
         for _ in 0..1 + self.dice.roll() % 6 {
-            for candidate in &decision.candidates {
-                let door = view.doors[candidate.door].door.id;
+            for ranked in &decision.ranked {
+                let door = view.doors[ranked.door].door.id;
                 let answers = matches!(self.truth.get(&door), Some(Truth::Well | Truth::Lagging | Truth::Draining));
                 let failures = [Outcome::Failure, Outcome::Unreached, Outcome::Lost, Outcome::Refused];
                 let failure = failures[self.dice.roll() as usize % failures.len()];

@@ -22,7 +22,7 @@ fn read(input: &[u8]) {
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let claim = |epoch, released, contact: &str| Claim {
         epoch: Epoch(epoch),
-        holder: Holder { name: "leader-1".into(), life: u64::MAX },
+        holder: Holder { name: "leader-1".into(), process: u64::MAX },
         attempt: 7,
         term_ms: 2_000,
         released,

@@ -1,4 +1,4 @@
-//! Starts candidates and reads the shared file of their acknowledgements.
+//! Starts contenders and reads the shared file of their acknowledgements.
 
 use littoral_lease::clock;
 use littoral_provision::Guarded;
@@ -39,26 +39,26 @@ pub struct Acknowledged {
     pub by: String,
 }
 
-pub struct Candidates<'a> {
+pub struct Contenders<'a> {
     place: &'a Store,
     profile: &'static str,
     running: HashMap<String, Guarded>,
     dir: tempfile::TempDir,
 }
 
-impl<'a> Candidates<'a> {
+impl<'a> Contenders<'a> {
     pub fn start(place: &'a Store, profile: &'static str, count: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut candidates = Self { place, profile, running: HashMap::new(), dir };
+        let mut contenders = Self { place, profile, running: HashMap::new(), dir };
         for name in 1..=count {
-            candidates.start_again(&format!("c{name}"));
+            contenders.start_again(&format!("c{name}"));
         }
-        candidates
+        contenders
     }
 
     pub fn start_again(&mut self, name: &str) {
         let path = |what: &str| self.dir.path().join(what);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lease-candidate"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lease-contender"));
         command.arg(&self.place.address).args(["--name", name, "--profile", self.profile]);
         command.arg("--log").arg(path(&format!("{name}.log"))).arg("--acknowledged").arg(path("acknowledged"));
         command.envs(self.place.environment.iter().map(|(key, value)| (key, value)));
@@ -80,7 +80,7 @@ impl<'a> Candidates<'a> {
         self.running[name].signal(Signal::CONT).unwrap();
     }
 
-    /// Stops a candidate, and checks that it exits successfully.
+    /// Stops a contender, and checks that it exits successfully.
     pub fn end(&mut self, name: &str) {
         let status = self.running.get_mut(name).unwrap().stop(WAIT_MAX);
         assert!(status.is_some_and(|status| status.success()), "{name} ended with {status:?}");
@@ -101,7 +101,7 @@ impl<'a> Candidates<'a> {
             if let Some(found) = self.acknowledged().into_iter().find(|acknowledged| wanted(acknowledged)) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "no candidate acknowledges {what}");
+            assert!(Instant::now() < deadline, "no contender acknowledges {what}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -111,7 +111,7 @@ impl<'a> Candidates<'a> {
         self.wait_for("any more", |acknowledged| acknowledged.at > since)
     }
 
-    /// Waits for the first acknowledgement by another candidate after the last one by this candidate.
+    /// Waits for the first acknowledgement by another contender after the last one by this contender.
     pub fn next_acknowledged_after(&self, name: &str) -> Acknowledged {
         let last = self.acknowledged().into_iter().rfind(|acknowledged| acknowledged.by == name).unwrap();
         self.wait_for("after the loss", |next| next.epoch > last.epoch && next.by != name)
@@ -125,7 +125,7 @@ impl<'a> Candidates<'a> {
         self.acknowledged().iter().filter(|acknowledged| acknowledged.epoch == epoch && acknowledged.at > since).count()
     }
 
-    /// Waits until a candidate has noticed that it may no longer acknowledge in this epoch.
+    /// Waits until a contender has noticed that it may no longer acknowledge in this epoch.
     pub fn wait_until_fenced(&self, name: &str, epoch: u64) {
         let deadline = Instant::now() + WAIT_MAX;
         let noticed = |output: &str| output.lines().any(|line| line.split(' ').nth(2) == Some(&epoch.to_string()));
@@ -135,8 +135,8 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Checks that two candidates never acknowledge at the same time: ordered by time, epochs never decrease, and each
-    /// belongs to one candidate.
+    /// Checks that two contenders never acknowledge at the same time: ordered by time, epochs never decrease, and each
+    /// belongs to one contender.
     pub fn check(&self) {
         let all = self.acknowledged();
         for pair in all.windows(2) {

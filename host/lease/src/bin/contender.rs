@@ -1,5 +1,5 @@
-//! `lease-candidate`: competes for a lease and, while it leads, appends to its own log and acknowledges. Tests and
-//! drills kill, pause and isolate such processes. All candidates record their acknowledgements in one shared file.
+//! `lease-contender`: competes for a lease and, while it leads, appends to its own log and acknowledges. Tests and
+//! drills kill, pause and isolate such processes. All contenders record their acknowledgements in one shared file.
 
 #![warn(clippy::unwrap_used)]
 
@@ -30,16 +30,16 @@ struct Arguments {
     /// The address of the lease store: dir:/PATH, s3://BUCKET/PREFIX (with the AWS_* variables) or
     /// etcd://HOST:PORT,HOST:PORT/PREFIX
     store: String,
-    /// The candidate's name
+    /// The contender's name
     #[arg(long)]
     name: String,
     /// How quickly a new leader follows the old one
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     profile: Profile,
-    /// The candidate's own log
+    /// The contender's own log
     #[arg(long)]
     log: PathBuf,
-    /// The shared file to which each candidate writes one line per acknowledgement: nanoseconds, epoch, name
+    /// The shared file to which each contender writes one line per acknowledgement: nanoseconds, epoch, name
     #[arg(long)]
     acknowledged: PathBuf,
 }
