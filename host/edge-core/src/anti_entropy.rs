@@ -173,9 +173,9 @@ pub enum Reach {
 #[must_use]
 pub fn reach(point: &AppliedPoint, position: Position) -> Reach {
     let here = point.resume.position;
-    if point.lives.includes(here, position) {
+    if point.lineages.includes(here, position) {
         Reach::Reached
-    } else if point.lives.includes(position, here) {
+    } else if point.lineages.includes(position, here) {
         Reach::Behind
     } else {
         Reach::OtherLog

@@ -36,14 +36,14 @@ impl Checked<'_> {
     ///
     /// # Errors
     /// [`Violation::Recreated`].
-    pub(crate) fn check_beyond(&self, beyond: &Watermark, lives: &RegionLineages) -> Result<(), Violation> {
+    pub(crate) fn check_beyond(&self, beyond: &Watermark, lineages: &RegionLineages) -> Result<(), Violation> {
         if beyond.is_empty() {
             return Ok(());
         }
         for record in &self.records {
             if let Payload::Through { incarnation: now, .. } = record.payload
                 && let Some((held, lsn)) = beyond.get(record.origin)
-                && is_lost(lives, record.origin, Position { incarnation: held, lsn }, now)
+                && is_lost(lineages, record.origin, Position { incarnation: held, lsn }, now)
             {
                 return Err(Violation::Recreated { region: record.origin, held, now });
             }
@@ -53,8 +53,8 @@ impl Checked<'_> {
 
     /// Returns the lineages with the lives that begin in this block. Lives that begin up to the record `known` are
     /// included already, because the publisher's hello stated them.
-    pub(crate) fn lives(&self, lives: &Arc<RegionLineages>, known: Lsn) -> Arc<RegionLineages> {
-        let mut with = lives.clone();
+    pub(crate) fn lineages(&self, lineages: &Arc<RegionLineages>, known: Lsn) -> Arc<RegionLineages> {
+        let mut with = lineages.clone();
         for record in self.records.iter().filter(|record| record.lsn > known) {
             match record.payload {
                 Payload::Begin { life, .. } => {
@@ -62,7 +62,7 @@ impl Checked<'_> {
                     begins.for_each(|start| Arc::make_mut(&mut with).entry(record.origin, life).begin(start));
                 }
                 Payload::Through { incarnation, .. }
-                    if with.get(record.origin).is_none_or(|lives| !lives.lists(incarnation)) =>
+                    if with.get(record.origin).is_none_or(|lineage| !lineage.lists(incarnation)) =>
                 {
                     Arc::make_mut(&mut with).set(record.origin, Lineage::of(incarnation));
                 }
@@ -74,9 +74,9 @@ impl Checked<'_> {
 }
 
 /// Returns whether a position of a region's log is lost, given that the log is in the life `now`.
-pub(crate) fn is_lost(lives: &RegionLineages, region: Region, held: Position, now: Incarnation) -> bool {
-    match lives.get(region) {
-        Some(lives) if lives.lists(now) => !lives.has(held, Lsn(u64::MAX)),
+pub(crate) fn is_lost(lineages: &RegionLineages, region: Region, held: Position, now: Incarnation) -> bool {
+    match lineages.get(region) {
+        Some(lineages) if lineages.lists(now) => !lineages.has(held, Lsn(u64::MAX)),
         // Only the two lives are known.
         _ => held.incarnation != now,
     }

@@ -17,7 +17,7 @@ pub use littoral_protocol::demand::Unmet;
 /// Returns why the demand is not met at this point and staleness; `None` if it is met.
 #[must_use]
 pub fn unmet(demand: &ReadDemand, point: &AppliedPoint, staleness: Option<Duration>) -> Option<Unmet> {
-    let standing = Standing { watermark: &point.watermark, lives: &point.lives, staleness, leads: false };
+    let standing = Standing { watermark: &point.watermark, lineages: &point.lineages, staleness, leads: false };
     demand::unmet(demand, &standing)
 }
 
@@ -39,9 +39,10 @@ pub fn look_at(unmet: &Unmet, point: &AppliedPoint) -> Option<Lsn> {
     };
     let (region, incarnation, lsn) = token.iter().find(behind)?;
     let applied = point.resume.position.lsn;
-    let will_arrive = |lives: &Lineage| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
+    let will_arrive =
+        |lineage: &Lineage| lineage.lists(incarnation) && !lineage.has_lost(Position { incarnation, lsn });
     match region == point.region {
-        true if point.lives.get(region).is_some_and(will_arrive) => Some(lsn),
+        true if point.lineages.get(region).is_some_and(will_arrive) => Some(lsn),
         // A position in another life of the log is reached only by following that life, and its snapshot wakes all
         // waiters.
         true => None,

@@ -64,7 +64,7 @@ pub struct FeedFollower {
     /// The newest epochs seen.
     epochs: Epochs,
     /// The lineages of the regions' logs, as the last publisher stated them.
-    lives: Arc<RegionLineages>,
+    lineages: Arc<RegionLineages>,
     /// Whether a snapshot is needed, because the held rows may differ from the leader's records.
     needs_snapshot: bool,
     /// A log that an operator has chosen for adoption in place of the held one.
@@ -89,7 +89,7 @@ impl FeedFollower {
             name,
             holdings,
             serving,
-            lives: point.as_ref().map(|point| point.lives.clone()).unwrap_or_default(),
+            lineages: point.as_ref().map(|point| point.lineages.clone()).unwrap_or_default(),
             staleness: Staleness::default(),
             epochs: point.map(|point| (point.resume.position.incarnation, point.epoch)).into(),
             needs_snapshot: false,
@@ -136,7 +136,7 @@ impl FeedFollower {
         let resume = replica.map(|replica| replica.point.load().resume);
         let watermark = replica.map(|replica| replica.rehoming_watermark()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
-        let subscriber = subscriber.with_watermark(watermark).with_lives(self.known_lives());
+        let subscriber = subscriber.with_watermark(watermark).with_lineages(self.known_lineages());
         let subscriber = subscriber.holding(self.held());
         let subscriber = subscriber.with_rows_up_to(self.serving.as_ref().map(|replica| replica.holds_up_to()));
         let hello = subscriber.hello(&self.name);
@@ -161,15 +161,15 @@ impl FeedFollower {
     /// Returns the known lineages of the regions' logs, with that of the held rows. The last publisher
     /// may have stated another lineage of that log, if its snapshot did not arrive. Without the life
     /// of the position, the next publisher would treat the held rows as those of another log.
-    fn known_lives(&self) -> RegionLineages {
-        let mut lives = RegionLineages::clone(&self.lives);
+    fn known_lineages(&self) -> RegionLineages {
+        let mut lineages = RegionLineages::clone(&self.lineages);
         let point = self.serving.as_ref().map(|replica| replica.point.load());
         if let Some(point) = point
-            && let Some(held) = point.lives.get(point.region)
+            && let Some(held) = point.lineages.get(point.region)
         {
-            lives.set(point.region, held.clone());
+            lineages.set(point.region, held.clone());
         }
-        lives
+        lineages
     }
 
     /// Makes the edge adopt this log in place of the held one.
@@ -180,7 +180,7 @@ impl FeedFollower {
     /// Returns the log whose rows are held.
     fn held(&self) -> Option<HeldLog> {
         let point = self.serving.as_ref()?.point.load_full();
-        let cluster = point.lives.belongs().map(|belongs| belongs.cluster);
+        let cluster = point.lineages.belongs().map(|belongs| belongs.cluster);
         Some(HeldLog { region: point.region, log: point.log(), cluster, adopted: self.adopted })
     }
 
@@ -218,8 +218,8 @@ impl FeedFollower {
                 stream.belongs = belongs(&hello);
                 self.tailed = hello.mode == Mode::Tail;
                 self.epochs.note_seen(hello.head.incarnation, stream.subscriber.epoch());
-                self.epochs.note_followed(stream.subscriber.lives());
-                self.lives = newest_lives(&self.lives, &hello);
+                self.epochs.note_followed(stream.subscriber.lineage());
+                self.lineages = newest_lineages(&self.lineages, &hello);
                 if let (Some(begins), Some(replica)) = (hello.rehomed, self.serving.clone()) {
                     return Ok(self.rehome(hello, begins, &replica));
                 }
@@ -235,11 +235,11 @@ impl FeedFollower {
                 }
                 Effect::Greeted(hello)
             }
-            Action::BeginSnapshot { as_of, chain, watermark, mut lives, mixed, catalogue, rows_estimate } => {
-                lives.set_belongs(stream.belongs);
+            Action::BeginSnapshot { as_of, chain, watermark, mut lineages, mixed, catalogue, rows_estimate } => {
+                lineages.set_belongs(stream.belongs);
                 let resume = Resume { position: as_of, chain };
                 let epoch = stream.subscriber.epoch();
-                let whose = (stream.region, Arc::new(lives));
+                let whose = (stream.region, Arc::new(lineages));
                 let point = AppliedPoint { mixed, ..AppliedPoint::new(resume, epoch, whose, watermark, catalogue) };
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
@@ -307,20 +307,20 @@ fn belongs(hello: &PublisherHello) -> Option<Affiliation> {
 
 /// Merges the known lineages with those that a new publisher states. The publisher's lineage of its own log always
 /// replaces the known one. Its lineage of another log does so unless the known one is further.
-pub(crate) fn newest_lives(before: &RegionLineages, hello: &PublisherHello) -> Arc<RegionLineages> {
-    let mut lives = before.clone();
-    for (region, theirs) in hello.lives.iter() {
+pub(crate) fn newest_lineages(before: &RegionLineages, hello: &PublisherHello) -> Arc<RegionLineages> {
+    let mut lineages = before.clone();
+    for (region, theirs) in hello.lineages.iter() {
         let is_further = before.get(region).is_some_and(|ours| region != hello.region && theirs.is_past_of(ours));
         if !is_further {
-            lives.set(region, theirs.clone());
+            lineages.set(region, theirs.clone());
         }
     }
-    lives.set_belongs(belongs(hello).or(before.belongs()));
-    if hello.lives.get(hello.region).is_none() {
+    lineages.set_belongs(belongs(hello).or(before.belongs()));
+    if hello.lineages.get(hello.region).is_none() {
         // The publisher does not know lives.
-        lives.set(hello.region, Lineage::of(hello.head.incarnation));
+        lineages.set(hello.region, Lineage::of(hello.head.incarnation));
     }
-    Arc::new(lives)
+    Arc::new(lineages)
 }
 
 #[cfg(test)]
@@ -368,7 +368,7 @@ mod tests {
             rehomed: None,
             watermark: Watermark::default(),
             heartbeat_ms: 100,
-            lives: RegionLineages::default(),
+            lineages: RegionLineages::default(),
             forked: None,
             cluster: None,
             succeeds: None,
@@ -392,7 +392,7 @@ mod tests {
         let Downstream::Hello(mut hello) = tail(60, 1) else { unreachable!("`tail` creates a hello") };
         let start = Start { life: Incarnation(life), first: Lsn(60), after: LOG, shared: Lsn(59) };
         hello.head.incarnation = start.life;
-        hello.lives.entry(hello.region, LOG).begin(start);
+        hello.lineages.entry(hello.region, LOG).begin(start);
         Downstream::Hello(hello)
     }
 
@@ -421,7 +421,9 @@ mod tests {
         follower.receive(Downstream::Hello(restored)).expect("a valid hello");
         follower.disconnected(&Fault::Lost);
         let hello = follower.connected(0, Duration::ZERO);
-        assert!(hello.lives.with_life(Incarnation(8)).is_some() && hello.lives.with_life(Incarnation(9)).is_none());
+        assert!(
+            hello.lineages.with_life(Incarnation(8)).is_some() && hello.lineages.with_life(Incarnation(9)).is_none()
+        );
     }
 
     /// Measures the freshness at a publisher that knows only the log's first life, then installs another publisher's
@@ -444,17 +446,17 @@ mod tests {
         let mut after = LOG;
         for life in lives {
             let start = Start { life: Incarnation(*life), first: Lsn(59), after, shared: Lsn(58) };
-            hello.lives.entry(hello.region, LOG).begin(start);
+            hello.lineages.entry(hello.region, LOG).begin(start);
             after = start.life;
         }
         hello.head.incarnation = after;
-        let (as_of, lives) = (hello.head, hello.lives.clone());
+        let (as_of, lineages) = (hello.head, hello.lineages.clone());
         follower.receive(Downstream::Hello(hello)).expect("a valid hello");
         let begin = Downstream::SnapshotBegin {
             as_of,
             chain: ChainHash(59),
             watermark: Watermark::default(),
-            lives,
+            lineages,
             mixed: false,
             catalogue: Arc::default(),
             rows_estimate: 0,

@@ -82,7 +82,7 @@ pub struct FillingRead {
     generation: Generation,
     /// The position that the answer states.
     position: Position,
-    lives: Arc<RegionLineages>,
+    lineages: Arc<RegionLineages>,
     misses: Vec<KeyIndex>,
     rounds: usize,
     rewound: bool,
@@ -93,8 +93,8 @@ impl FillingRead {
     /// Creates a read of this replica whose answer states `position`, with these misses.
     #[must_use]
     pub fn new(replica: &Replica, position: Position, misses: Vec<KeyIndex>) -> Self {
-        let (generation, lives) = (replica.generation, replica.point.load().lives.clone());
-        Self { generation, position, lives, misses, rounds: 0, rewound: false, replaced: false }
+        let (generation, lineages) = (replica.generation, replica.point.load().lineages.clone());
+        Self { generation, position, lineages, misses, rounds: 0, rewound: false, replaced: false }
     }
 
     /// Returns the misses for which to request fills now; empty if the read is filled.
@@ -130,7 +130,7 @@ impl FillingRead {
     /// Applies a fill of one miss. A fill that began before this read may be older than the position of the answer, or
     /// may belong to an earlier replica. The key is then a miss again.
     pub fn filled(&mut self, index: KeyIndex, filled: Filled, rows: &mut [Vec<Option<Row>>]) {
-        let same_log = self.lives.is_one_log(filled.as_of, self.position);
+        let same_log = self.lineages.is_one_log(filled.as_of, self.position);
         let same_replica = filled.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && filled.as_of.lsn >= self.position.lsn;
         if (same_replica && is_newer) || active(Mutation::JoinOlderFill) {

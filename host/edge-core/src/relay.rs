@@ -109,7 +109,7 @@ pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSour
         as_of: point.resume.position,
         chain: point.resume.chain,
         watermark: point.portable_watermark.clone(),
-        lives: RegionLineages::clone(&point.lives),
+        lineages: RegionLineages::clone(&point.lineages),
         mixed: point.mixed,
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,

@@ -2,7 +2,7 @@
 //! applied.
 
 use crate::{
-    follower::newest_lives,
+    follower::newest_lineages,
     holdings::{Holdings, ViewMode},
 };
 use arc_swap::ArcSwap;
@@ -79,7 +79,7 @@ pub struct AppliedPoint {
     /// comparable with the log's. Nearly always empty.
     pub beyond: Watermark,
     /// The lineages of the regions' logs.
-    pub lives: Arc<RegionLineages>,
+    pub lineages: Arc<RegionLineages>,
     /// Whether there are rows that `portable_watermark` does not cover: rows that arrived through a
     /// third region, or rows of a log that was recreated since the last snapshot. Another region's
     /// log may lack some of these rows.
@@ -100,19 +100,19 @@ impl AppliedPoint {
     pub fn new(
         resume: Resume,
         epoch: Epoch,
-        (region, mut lives): (Region, Arc<RegionLineages>),
+        (region, mut lineages): (Region, Arc<RegionLineages>),
         mut portable_watermark: Watermark,
         catalogue: Arc<Catalogue>,
     ) -> Self {
         let position = resume.position;
-        if lives.get(region).is_none() {
+        if lineages.get(region).is_none() {
             // The publisher does not know lives; its log counts as having one.
-            Arc::make_mut(&mut lives).set(region, Lineage::of(position.incarnation));
+            Arc::make_mut(&mut lineages).set(region, Lineage::of(position.incarnation));
         }
         let mut watermark = portable_watermark.clone();
         watermark.set(region, position.incarnation, position.lsn);
         let of_this_log = |(incarnation, lsn)| {
-            lives.get(region).is_some_and(|lives| lives.has(Position { incarnation, lsn }, Lsn(u64::MAX)))
+            lineages.get(region).is_some_and(|lineage| lineage.has(Position { incarnation, lsn }, Lsn(u64::MAX)))
         };
         if portable_watermark.get(region).is_none_or(|portable_watermark| !of_this_log(portable_watermark)) {
             portable_watermark.set(region, position.incarnation, position.lsn);
@@ -124,7 +124,7 @@ impl AppliedPoint {
             watermark,
             portable_watermark,
             beyond: Watermark::default(),
-            lives,
+            lineages,
             mixed: false,
             unnamed: Vec::new(),
             catalogue,
@@ -134,13 +134,13 @@ impl AppliedPoint {
     /// Returns the name of the log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
-        self.lives.get(self.region).map_or(self.resume.position.incarnation, Lineage::log)
+        self.lineages.get(self.region).map_or(self.resume.position.incarnation, Lineage::log)
     }
 
     /// Returns whether everything that a token demands is applied.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
-        self.lives.covers(&self.watermark, demand)
+        self.lineages.covers(&self.watermark, demand)
     }
 
     /// Returns the watermark with which the replica may continue in another region's log
@@ -154,7 +154,7 @@ impl AppliedPoint {
     /// include what that life acknowledged: the publisher was perhaps a leader whose host was restored to an earlier
     /// state, and did not know that life either.
     pub(crate) fn lacks_life_of(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.lives.get(self.region), other.lives.get(other.region));
+        let (ours, theirs) = (self.lineages.get(self.region), other.lineages.get(other.region));
         let known = ours.zip(theirs).is_some_and(|(ours, theirs)| ours.lists(theirs.current()));
         !known && !active(Mutation::FreshAcrossLives)
     }
@@ -162,7 +162,7 @@ impl AppliedPoint {
     /// Returns the common record of the held log and one with the lineage `theirs`, if the latter
     /// has lost something that is held, up to `holds`.
     fn fork(&self, theirs: &Lineage, holds: Lsn) -> Option<Position> {
-        let ours = self.lives.get(self.region).filter(|ours| ours.log() == theirs.log())?;
+        let ours = self.lineages.get(self.region).filter(|ours| ours.log() == theirs.log())?;
         if theirs.has(ours.position(holds), Lsn(u64::MAX)) {
             return None;
         }
@@ -281,11 +281,11 @@ impl Replica {
     /// [`Violation::PastFork`].
     pub(crate) fn note_hello(&self, epoch: Epoch, hello: &PublisherHello) -> Result<(), Violation> {
         let point = self.point.load_full();
-        let lives = newest_lives(&point.lives, hello);
+        let lineages = newest_lineages(&point.lineages, hello);
         // Epochs of different lives cannot be compared.
-        let epoch = if lives == point.lives { epoch.max(point.epoch) } else { epoch };
-        if (point.epoch, &point.lives) != (epoch, &lives) {
-            self.advance(AppliedPoint { epoch, lives, ..AppliedPoint::clone(&point) })?;
+        let epoch = if lineages == point.lineages { epoch.max(point.epoch) } else { epoch };
+        if (point.epoch, &point.lineages) != (epoch, &lineages) {
+            self.advance(AppliedPoint { epoch, lineages, ..AppliedPoint::clone(&point) })?;
         }
         Ok(())
     }
@@ -298,11 +298,11 @@ impl Replica {
         let newest_answer = self.newest_answer.lock();
         let before = self.point.load();
         let holds = self.newest(&before, *newest_answer);
-        let theirs = point.lives.get(point.region).filter(|_| !Arc::ptr_eq(&before.lives, &point.lives));
+        let theirs = point.lineages.get(point.region).filter(|_| !Arc::ptr_eq(&before.lineages, &point.lineages));
         if let Some(fork) = theirs.and_then(|theirs| before.fork(theirs, holds)) {
             return Err(Violation::PastFork { fork, holds });
         }
-        let stated = before.lives.get(point.region);
+        let stated = before.lineages.get(point.region);
         let abandons = theirs.zip(stated).is_some_and(|(theirs, stated)| !theirs.extends(stated));
         self.point.store(Arc::new(point));
         if abandons {
@@ -335,7 +335,7 @@ impl Replica {
     pub fn may_insert(&self, newest: Position) -> bool {
         let mut newest_answer = self.newest_answer.lock();
         let point = self.point.load();
-        let of_this_log = point.lives.is_one_log(point.resume.position, newest);
+        let of_this_log = point.lineages.is_one_log(point.resume.position, newest);
         if of_this_log {
             *newest_answer = newest.lsn.max(*newest_answer);
         }
@@ -357,7 +357,8 @@ impl Replica {
         let newest_answer = self.newest_answer.lock();
         let point = self.point.load();
         let lsn = self.newest(&point, *newest_answer);
-        let life = point.lives.get(point.region).map_or(point.resume.position.incarnation, |lives| lives.at(lsn));
+        let life =
+            point.lineages.get(point.region).map_or(point.resume.position.incarnation, |lineage| lineage.at(lsn));
         Position { incarnation: life, lsn }
     }
 

@@ -159,7 +159,7 @@ impl Driver {
                     Some(message) => {
                         match &message {
                             // A relay may have learned more lives since its hello.
-                            Downstream::SnapshotBegin { lives, .. } => self.keep_tail(None, lives),
+                            Downstream::SnapshotBegin { lineages, .. } => self.keep_tail(None, lineages),
                             // Wait until the held rows are on disk, or could not be written,
                             // before they are replaced.
                             Downstream::SnapshotEnd { .. } => {
@@ -291,14 +291,14 @@ impl Driver {
             let shared = self.shared.clone();
             self.write_first(None, async move { local_snapshot::save(&shared).await });
         }
-        self.keep_tail(hello.forked.map(|fork| fork.position), &hello.lives);
+        self.keep_tail(hello.forked.map(|fork| fork.position), &hello.lineages);
     }
 
     /// Saves the rows that the held log has lost, according to the publisher's statement and its
     /// lineage of that log.
-    fn keep_tail(&mut self, stated: Option<Position>, lives: &RegionLineages) {
+    fn keep_tail(&mut self, stated: Option<Position>, lineages: &RegionLineages) {
         let Some(replica) = self.follower.serving().cloned() else { return };
-        let by_lineage = tails::fork(&replica, lives);
+        let by_lineage = tails::fork(&replica, lineages);
         let Some(fork) = stated.into_iter().chain(by_lineage).min_by_key(|fork| fork.lsn) else { return };
         if self.keeping.as_ref().is_some_and(|keeping| keeping.fork.is_some_and(|kept| kept <= fork.lsn)) {
             return;

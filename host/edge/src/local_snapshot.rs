@@ -40,7 +40,7 @@ struct Head {
     region: Region,
     watermark: Watermark,
     beyond: Watermark,
-    lives: RegionLineages,
+    lineages: RegionLineages,
     catalogue: Arc<Catalogue>,
     rows_estimate: u64,
     /// The full views that the file contains whole; another configuration may need others.
@@ -66,12 +66,12 @@ struct HeadV2 {
 impl From<HeadV2> for Head {
     fn from(old: HeadV2) -> Self {
         let HeadV2 { resume, epoch, region, watermark, beyond, catalogue, rows_estimate, full, over_budget } = old;
-        let mut lives = RegionLineages::default();
+        let mut lineages = RegionLineages::default();
         for (region, log, _) in watermark.iter() {
-            lives.entry(region, log);
+            lineages.entry(region, log);
         }
-        lives.set(region, Lineage::of(resume.position.incarnation));
-        Self { resume, epoch, region, watermark, beyond, lives, catalogue, rows_estimate, full, over_budget }
+        lineages.set(region, Lineage::of(resume.position.incarnation));
+        Self { resume, epoch, region, watermark, beyond, lineages, catalogue, rows_estimate, full, over_budget }
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn write(replica: &Replica, config: &Config, path: &Path) -> Result<u
         region: point.region,
         watermark: point.rehoming_watermark(),
         beyond: point.beyond.clone(),
-        lives: RegionLineages::clone(&point.lives),
+        lineages: RegionLineages::clone(&point.lineages),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         full,
@@ -136,10 +136,10 @@ fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
     // An unreadable file is useless.
     let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
     let Ok(head) = head(&mut reader) else { return Ok(()) };
-    let held = head.lives.get(head.region).map_or(head.resume.position.incarnation, Lineage::log);
+    let held = head.lineages.get(head.region).map_or(head.resume.position.incarnation, Lineage::log);
     // After rehoming, the new log's lineages list the held log for its region. The new log then includes what the held
     // one had.
-    let known = point.lives.get(head.region).map(Lineage::log);
+    let known = point.lineages.get(head.region).map(Lineage::log);
     if held == log || (head.region != point.region && known == Some(held)) {
         return Ok(());
     }
@@ -166,7 +166,7 @@ pub(crate) fn read(
     let holdings = config.holdings();
     let held_in = config.held_in(Some(head.region));
     let catalogue = head.catalogue.clone();
-    let whose = (head.region, Arc::new(head.lives));
+    let whose = (head.region, Arc::new(head.lineages));
     let point = AppliedPoint::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
     let replica = Replica::new(&holdings, point);
     for view in head.over_budget {

@@ -45,7 +45,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
     let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.portable_watermark.clone());
     let head = shared.head();
-    let one_log = point.as_ref().is_some_and(|point| point.lives.is_one_log(head, position));
+    let one_log = point.as_ref().is_some_and(|point| point.lineages.is_one_log(head, position));
     let lag = if one_log { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
     let verified = shared.anti_entropy.verified(shared.now());
     let mut gauges = BTreeMap::from([
@@ -73,7 +73,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
         watermark,
-        lives: point.as_ref().map_or_else(RegionLineages::default, |point| RegionLineages::clone(&point.lives)),
+        lineages: point.as_ref().map_or_else(RegionLineages::default, |point| RegionLineages::clone(&point.lineages)),
         regions: Vec::new(),
         views,
         modules,

@@ -104,9 +104,9 @@ impl RegionPeer for Handle {
         self.status().watermark
     }
 
-    fn lives(&self) -> RegionLineages {
+    fn lineages(&self) -> RegionLineages {
         let replica = self.shared.replica.load();
-        replica.as_ref().map(|replica| RegionLineages::clone(&replica.point.load().lives)).unwrap_or_default()
+        replica.as_ref().map(|replica| RegionLineages::clone(&replica.point.load().lineages)).unwrap_or_default()
     }
 
     fn configured(&self) -> Vec<Region> {
@@ -114,7 +114,7 @@ impl RegionPeer for Handle {
     }
 
     fn belongs(&self) -> Option<Affiliation> {
-        self.lives().belongs()
+        self.lineages().belongs()
     }
 
     fn resume_point(&self, _: &Watermark, _: &RegionLineages) -> Option<Lsn> {

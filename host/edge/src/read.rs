@@ -305,8 +305,8 @@ async fn fill(
 }
 
 /// Returns the lineages of the regions' logs.
-fn lives(shared: &Shared) -> Arc<RegionLineages> {
-    shared.replica.load().as_ref().map(|replica| replica.point.load().lives.clone()).unwrap_or_default()
+fn lineages(shared: &Shared) -> Arc<RegionLineages> {
+    shared.replica.load().as_ref().map(|replica| replica.point.load().lineages.clone()).unwrap_or_default()
 }
 
 /// Sends the whole read to the leader.
@@ -314,7 +314,7 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let sent_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
-    read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, sent_at)
+    read.into_answer((region(shared), &lineages(shared)), &request.demand, Source::Leader, sent_at)
 }
 
 /// Sends the whole read to a majority of the regions' leaders, through our leader.
@@ -322,7 +322,7 @@ async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let sent_at = Instant::now();
     let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Quorum, sent_at)?;
+    let mut answer = read.into_answer((region(shared), &lineages(shared)), &request.demand, Source::Quorum, sent_at)?;
     answer.freshness.regions = regions;
     Ok(answer)
 }

@@ -68,7 +68,7 @@ mod tests {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::at("eu".parse().unwrap(), Incarnation(1), Lsn(lsn)),
-            lives: littoral_model::lineage::RegionLineages::default(),
+            lineages: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),

@@ -205,7 +205,7 @@ impl Shared {
         // that continued separately. So between the rows of the two there must be a moment without
         // any, and the catalogue is published before the rows.
         let other_log = |old: &Replica| {
-            let one_log = point.lives.is_one_log(old.position(), point.resume.position);
+            let one_log = point.lineages.is_one_log(old.position(), point.resume.position);
             !one_log && !Arc::ptr_eq(&old.table, &replica.table)
         };
         if self.replica.load().as_deref().is_some_and(other_log) {

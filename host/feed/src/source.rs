@@ -104,7 +104,7 @@ pub trait RegionPeer: Send + Sync + 'static {
     fn watermark(&self) -> Watermark;
 
     /// Returns the lineages of the regions' logs, including this one's.
-    fn lives(&self) -> RegionLineages;
+    fn lineages(&self) -> RegionLineages;
 
     /// Returns the regions that the leader's configuration names, including its own; empty if unknown.
     fn configured(&self) -> Vec<Region>;
@@ -113,8 +113,8 @@ pub trait RegionPeer: Send + Sync + 'static {
     fn belongs(&self) -> Option<Affiliation>;
 
     /// Returns the record after which a replica of another region's log can continue here, given that it has each
-    /// region's records up to `theirs`, and knows the lineages `lives`; `None` if it needs a snapshot.
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn>;
+    /// region's records up to `theirs`, and knows these lineages; `None` if it needs a snapshot.
+    fn resume_point(&self, theirs: &Watermark, lineages: &RegionLineages) -> Option<Lsn>;
 
     /// Returns rows and tombstones as they are held here, for a quorum read of another region's leader.
     ///

@@ -117,7 +117,7 @@ async fn garbage_from_a_subscriber_ends_only_its_own_stream_with_a_typed_error()
         holds: None,
         ended: None,
         watermark: littoral_model::token::Watermark::default(),
-        lives: littoral_model::lineage::RegionLineages::default(),
+        lineages: littoral_model::lineage::RegionLineages::default(),
         cluster: None,
     });
     let versions = format!("versions {} to {}", VERSION_MAX + 1, VERSION_MAX + 3);
@@ -130,7 +130,7 @@ async fn garbage_from_a_subscriber_ends_only_its_own_stream_with_a_typed_error()
         holds: None,
         ended: None,
         watermark: littoral_model::token::Watermark::default(),
-        lives: littoral_model::lineage::RegionLineages::default(),
+        lineages: littoral_model::lineage::RegionLineages::default(),
         cluster: None,
     });
     let ping = |seq| Upstream::Ping { seq };

@@ -364,7 +364,7 @@ async fn comes_from_us(leader: &Arc<Leader>, views: Views) -> Mode {
     let mut peer = connect_from(&served.address, Some(region())).await;
     let position = Position { incarnation: Incarnation(70), lsn: Lsn(4) };
     let Upstream::Hello(mut greeting) = hello(views, Some(Resume { position, ..leader.last() })) else { panic!() };
-    greeting.lives.set(us(), Lineage::of(position.incarnation));
+    greeting.lineages.set(us(), Lineage::of(position.incarnation));
     peer.sender.send(&Upstream::Hello(greeting)).unwrap();
     next_hello(&mut peer.receiver).await.mode
 }

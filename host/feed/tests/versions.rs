@@ -89,7 +89,7 @@ async fn a_publisher_of_the_older_release_is_followed() {
             message => message,
         };
         match subscriber.receive(message).unwrap() {
-            Action::Greeted(hello) => assert_eq!((hello.mode, hello.lives.iter().count()), (Mode::Snapshot, 0)),
+            Action::Greeted(hello) => assert_eq!((hello.mode, hello.lineages.iter().count()), (Mode::Snapshot, 0)),
             Action::AddRows { rows: some, .. } => rows += some,
             Action::FinishSnapshot => break,
             _ => {}
@@ -97,7 +97,7 @@ async fn a_publisher_of_the_older_release_is_followed() {
     }
     assert_eq!(rows, 2);
     let at = subscriber.resume().unwrap().position;
-    assert_eq!(subscriber.lives().log(), at.incarnation, "its log counts as having one life");
+    assert_eq!(subscriber.lineage().log(), at.incarnation, "its log counts as having one life");
     // Records follow.
     let bytes = of_version_3("downstream-4");
     let mut frames = Decoder::new(1 << 20);

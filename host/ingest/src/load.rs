@@ -193,8 +193,8 @@ fn is_lost(status: &NodeStatus, token: &str) -> bool {
     // A later build may have written the token. A token that cannot be parsed proves no loss.
     let Ok(token) = token.parse::<Watermark>() else { return false };
     let lost = |(region, incarnation, lsn)| {
-        let lives = status.lives.get(region);
-        lives.is_some_and(|lives| !lives.lists(incarnation) || lives.has_lost(Position { incarnation, lsn }))
+        let lineage = status.lineages.get(region);
+        lineage.is_some_and(|lineage| !lineage.lists(incarnation) || lineage.has_lost(Position { incarnation, lsn }))
     };
     token.iter().any(lost)
 }

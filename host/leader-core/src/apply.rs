@@ -67,7 +67,7 @@ impl State {
     pub fn new(mut known: LogState, identity: Identity) -> Self {
         let merges = known.catalogue.views().map(|view| (view.id, view.merge)).collect();
         // A log written before logs had lives has one life.
-        Arc::make_mut(&mut known.lives).entry(identity.region, identity.incarnation);
+        Arc::make_mut(&mut known.lineages).entry(identity.region, identity.incarnation);
         Self { known, identity, merges, outranked_rows: OutrankedRows::default() }
     }
 
@@ -110,11 +110,11 @@ impl State {
     /// Returns the position of a record of this log.
     fn position(&self, lsn: Lsn) -> Position {
         let Identity { region, incarnation } = self.identity;
-        self.known.lives.get(region).map_or(Position { incarnation, lsn }, |lives| lives.position(lsn))
+        self.known.lineages.get(region).map_or(Position { incarnation, lsn }, |lineage| lineage.position(lsn))
     }
 
     fn begin(&mut self, region: Region, start: Start) {
-        Arc::make_mut(&mut self.known.lives).entry(region, start.life).begin(start);
+        Arc::make_mut(&mut self.known.lineages).entry(region, start.life).begin(start);
         Arc::make_mut(&mut self.known.origins).note_cut(region, start.shared);
     }
 

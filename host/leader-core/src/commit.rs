@@ -126,12 +126,12 @@ impl Sequencer {
         self.epoch
     }
 
-    /// Starts to lead in this epoch. `last` is the newest clock reading in the log. `lives` is its lineage, including
-    /// lives that began past the applied position. The caller must add [`LogCommand::Begin`] first, and nothing else
-    /// before [`Sequencer::open`].
-    pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLineages) {
+    /// Starts to lead in this epoch. `last` is the newest clock reading in the log. `lineages` has the log's own lives,
+    /// including those that began past the applied position. The caller must add [`LogCommand::Begin`] first, and
+    /// nothing else before [`Sequencer::open`].
+    pub fn lead(&mut self, epoch: Epoch, last: Hlc, lineages: RegionLineages) {
         self.epoch = epoch;
-        self.known.lives = Arc::new(lives);
+        self.known.lineages = Arc::new(lineages);
         self.clock = HlcClock::after(self.clock.last().max(last));
     }
 

@@ -40,7 +40,7 @@ pub struct Imports {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// The lineage.
-    pub lives: Lineage,
+    pub lineage: Lineage,
     /// The record at which it forked from the log whose records are applied here: later ones are lost there.
     pub forked: Option<Resume>,
     /// Whether the region will request the records that its log has lost. Otherwise this region requests them.
@@ -76,13 +76,13 @@ impl Import {
     /// Creates an import that records that nothing of a region's log counts as stored here. It follows a rollback of
     /// this log, whose lost records the region has.
     #[must_use]
-    pub fn nothing_taken(region: Region, lives: Lineage) -> Self {
-        let position = lives.position(Lsn::NONE);
+    pub fn nothing_taken(region: Region, lineage: Lineage) -> Self {
+        let position = lineage.position(Lsn::NONE);
         Self {
             region,
             incarnation: position.incarnation,
             history: Some(Box::new(History {
-                lives,
+                lineage,
                 forked: Some(Resume { position, chain: ChainHash::GENESIS }),
                 requests: false,
             })),
@@ -141,18 +141,18 @@ impl Sequencer {
                 "records of this region, '{region}', arrive from another leader; two regions have the same name: rename one of them"
             )));
         }
-        self.push_lives(building, import)?;
-        let lives = building.effects.known.lives_of(region, import.incarnation);
-        if import.after > Lsn::NONE && !building.effects.known.has(region, lives.position(import.after)) {
+        self.push_lineage(building, import)?;
+        let lineage = building.effects.known.lineage_of(region, import.incarnation);
+        if import.after > Lsn::NONE && !building.effects.known.has(region, lineage.position(import.after)) {
             return Err(WriteError::Invalid(format!(
                 "records of region '{region}' follow its record {}, which could not be imported; requesting them again",
                 import.after
             )));
         }
-        let mut through = self.push_seen(building, import, &lives)?;
+        let mut through = self.push_seen(building, import, &lineage)?;
         let home = self.imports.catalogue_home;
         let gives_catalogue = gives_catalogue(region, self.region, home, &building.effects.known);
-        let source = ImportSource { import, lives, gives_catalogue };
+        let source = ImportSource { import, lineage, gives_catalogue };
         for record in records::iter(&import.records) {
             let record = record.map_err(|error| WriteError::Invalid(error.to_string()))?;
             if let Payload::Through { incarnation: life, .. } = record.payload {
@@ -167,8 +167,8 @@ impl Sequencer {
             through.seen.remove(&Region::NONE);
         }
         match import.through {
-            Some((lsn, chain)) if !building.effects.known.has(region, source.lives.position(lsn)) => {
-                self.push_through(building, region, (source.lives.position(lsn), chain), &through)
+            Some((lsn, chain)) if !building.effects.known.has(region, source.lineage.position(lsn)) => {
+                self.push_through(building, region, (source.lineage.position(lsn), chain), &through)
             }
             _ => Ok(()),
         }
@@ -176,13 +176,13 @@ impl Sequencer {
 
     /// Writes what the region has seen of other regions' logs before the first record, if the import states it. Returns
     /// the state of the region's log there.
-    fn push_seen(&self, building: &mut Building, import: &Import, lives: &Lineage) -> Result<Through, WriteError> {
+    fn push_seen(&self, building: &mut Building, import: &Import, lineage: &Lineage) -> Result<Through, WriteError> {
         let origin = building.effects.known.origins.get(import.region).cloned().unwrap_or_default();
         let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
         if !import.seen.is_empty() {
             import.seen.iter().for_each(|seen| through.saw(*seen));
-            let here = lives.lists(origin.position.incarnation).then_some((origin.position, origin.chain));
-            let begin = (lives.position(Lsn::NONE), ChainHash::GENESIS);
+            let here = lineage.lists(origin.position.incarnation).then_some((origin.position, origin.chain));
+            let begin = (lineage.position(Lsn::NONE), ChainHash::GENESIS);
             self.push_through(building, import.region, here.unwrap_or(begin), &through)?;
         }
         Ok(through)
@@ -198,13 +198,13 @@ impl Sequencer {
         life: Incarnation,
         through: &mut Through,
     ) {
-        let begun = source.lives.starts().last().map_or(Lsn::NONE, |start| start.first);
+        let begun = source.lineage.starts().last().map_or(Lsn::NONE, |start| start.first);
         if is_request(record, self.region) && record.lsn >= begun {
             through.seen.remove(&Region::NONE);
             through.changed = Some((record.lsn, record.chain));
         }
         let at = Position { incarnation: life, lsn: record.origin_lsn };
-        let own = building.effects.known.lives_of(self.region, self.imports.log);
+        let own = building.effects.known.lineage_of(self.region, self.imports.log);
         if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
             // The LSN belongs to a former log of this region, or to records that this log has lost.
             return;
@@ -221,13 +221,13 @@ impl Sequencer {
         record: Record<'_>,
         through: &mut Through,
     ) -> Result<(), WriteError> {
-        let ImportSource { import, lives, gives_catalogue } = source;
+        let ImportSource { import, lineage, gives_catalogue } = source;
         let region = import.region;
         let foreign = import.snapshot || record.origin_lsn == Lsn::NONE;
         if foreign && record.is_content() && record.origin != region {
             return self.take_foreign(building, region, record, *gives_catalogue);
         }
-        let here = building.effects.known.has(region, lives.position(record.origin_lsn));
+        let here = building.effects.known.has(region, lineage.position(record.origin_lsn));
         if !is_content(&record, region) || here {
             return Ok(());
         }
@@ -236,7 +236,7 @@ impl Sequencer {
         {
             // The record was written with knowledge of what `through` names. That decides what counts as a conflict, so
             // it is written first.
-            self.push_through(building, region, (lives.position(lsn), chain), through)?;
+            self.push_through(building, region, (lineage.position(lsn), chain), through)?;
         }
         let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
         if let Err(drift) = self.clock.observe(record.hlc, now_ms, drift_max) {
@@ -254,11 +254,12 @@ impl Sequencer {
 
     /// Writes what is new about a region's log: the record at which it forked from the known log, and where further
     /// lives begin.
-    fn push_lives(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
+    fn push_lineage(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
         let region = import.region;
-        let Some(History { lives: theirs, forked, requests }) = import.history.as_deref() else { return Ok(()) };
+        let Some(History { lineage: theirs, forked, requests }) = import.history.as_deref() else { return Ok(()) };
         let known = &building.effects.known;
-        let (before, here) = (known.lives.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
+        let (before, here) =
+            (known.lineages.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
         // Nothing counts as seen by the region any more: the records that stated it may be lost.
         let nothing_seen = Through { seen: BTreeMap::new(), changed: None, hlc: here.hlc };
         let same_log = before.as_ref().is_some_and(|before| before.log() == theirs.log());
@@ -276,11 +277,11 @@ impl Sequencer {
             self.push_through(building, region, begin, &nothing_seen)?;
         }
         for start in theirs.starts() {
-            let lives = Arc::make_mut(&mut building.effects.known.lives).entry(region, theirs.log());
-            if lives.lists(start.life) {
+            let lineage = Arc::make_mut(&mut building.effects.known.lineages).entry(region, theirs.log());
+            if lineage.lists(start.life) {
                 continue;
             }
-            lives.begin(*start);
+            lineage.begin(*start);
             let payload = Payload::Begin { life: start.life, after: start.after, shared: start.shared };
             let pushed = self.push_of(building, (region, start.first), here.hlc, payload);
             pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
@@ -293,14 +294,14 @@ impl Sequencer {
         &self,
         building: &mut Building,
         region: Region,
-        lives: &Lineage,
+        lineage: &Lineage,
         kept: Lsn,
     ) -> Result<(), WriteError> {
         let origin = building.effects.known.origins.get(region).cloned().unwrap_or_default();
         let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
         through.saw(Seen { region: Region::NONE, lsn: kept, hlc: Hlc::default() });
         let here = (origin.position != Position::default()).then_some((origin.position, origin.chain));
-        let begin = (lives.position(Lsn::NONE), ChainHash::GENESIS);
+        let begin = (lineage.position(Lsn::NONE), ChainHash::GENESIS);
         self.push_through(building, region, here.unwrap_or(begin), &through)
     }
 
@@ -383,7 +384,7 @@ impl Sequencer {
 struct ImportSource<'a> {
     import: &'a Import,
     /// The lives of the region's log.
-    lives: Lineage,
+    lineage: Lineage,
     /// Whether the region's catalogue changes are accepted.
     gives_catalogue: bool,
 }
@@ -482,11 +483,11 @@ mod tests {
 
     /// An import of the history of their log, which began a life at record 41, and forked from ours at record 40.
     fn forked(requests: bool) -> LogCommand {
-        let mut lives = Lineage::of(LIFE);
-        lives.begin(Start { life: Incarnation(8), first: Lsn(41), after: LIFE, shared: Lsn(40) });
-        let fork = Resume { position: lives.position(Lsn(40)), chain: ChainHash(40) };
+        let mut lineage = Lineage::of(LIFE);
+        lineage.begin(Start { life: Incarnation(8), first: Lsn(41), after: LIFE, shared: Lsn(40) });
+        let fork = Resume { position: lineage.position(Lsn(40)), chain: ChainHash(40) };
         let LogCommand::Import(import) = import(0, 0) else { unreachable!("`import` creates an import") };
-        let history = Some(Box::new(History { lives, forked: Some(fork), requests }));
+        let history = Some(Box::new(History { lineage, forked: Some(fork), requests }));
         LogCommand::Import(Import { history, through: None, ..import })
     }
 

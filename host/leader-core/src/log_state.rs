@@ -19,19 +19,19 @@ pub struct LogState {
     /// How far other regions' records are applied.
     pub origins: Arc<Origins>,
     /// The lineages of the regions' logs, this one's among them.
-    pub lives: Arc<RegionLineages>,
+    pub lineages: Arc<RegionLineages>,
 }
 
 impl LogState {
     /// Returns the lineage of a region's log; `log` is its name if its lineage is not known yet.
     #[must_use]
-    pub fn lives_of(&self, region: Region, log: Incarnation) -> Lineage {
-        self.lives.get(region).cloned().unwrap_or_else(|| Lineage::of(log))
+    pub fn lineage_of(&self, region: Region, log: Incarnation) -> Lineage {
+        self.lineages.get(region).cloned().unwrap_or_else(|| Lineage::of(log))
     }
 
     /// Sets the affiliation of this log.
     pub fn belong(&mut self, belongs: Affiliation) {
-        Arc::make_mut(&mut self.lives).set_belongs(Some(belongs));
+        Arc::make_mut(&mut self.lineages).set_belongs(Some(belongs));
     }
 
     /// Returns whether everything up to a position in another region's log is applied.
@@ -39,7 +39,7 @@ impl LogState {
     pub fn has(&self, region: Region, position: Position) -> bool {
         let origin = self.origins.get(region);
         origin.is_some_and(|origin| {
-            origin.position != Position::default() && self.lives.reaches(region, origin.position, position)
+            origin.position != Position::default() && self.lineages.reaches(region, origin.position, position)
         })
     }
 
@@ -72,7 +72,7 @@ impl LogState {
             return Some(UNREQUESTED);
         }
         let origin = self.origins.get(region).filter(|origin| origin.newest_lsn > origin.position.lsn)?;
-        self.lives.get(region).map(|lives| lives.position(origin.newest_lsn))
+        self.lineages.get(region).map(|lineage| lineage.position(origin.newest_lsn))
     }
 
     /// Notes a `Through` record, which states how far another region's records are applied. Returns the record past
@@ -83,8 +83,8 @@ impl LogState {
     pub fn through(&mut self, region: Region, position: Position, seen: &[Seen]) -> Option<Lsn> {
         let before =
             self.origins.get(region).map(|origin| origin.position).filter(|before| *before != Position::default());
-        let lives = Arc::make_mut(&mut self.lives);
-        let known = lives.entry(region, position.incarnation);
+        let lineages = Arc::make_mut(&mut self.lineages);
+        let known = lineages.entry(region, position.incarnation);
         if !known.lists(position.incarnation) {
             *known = Lineage::of(position.incarnation);
             Arc::make_mut(&mut self.origins).note_cut(region, Lsn::NONE);

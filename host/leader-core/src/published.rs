@@ -51,7 +51,7 @@ pub struct Published {
     /// How far other regions' records are applied.
     pub origins: Arc<Origins>,
     /// The lineages of the regions' logs, this one's among them.
-    pub lives: Arc<RegionLineages>,
+    pub lineages: Arc<RegionLineages>,
     /// The positions of all regions as a token. Reads that demand a token are compared with it.
     pub watermark: Watermark,
     /// Like `watermark`, but for this region it stops at the last record that other regions replicate. Answers carry
@@ -64,11 +64,11 @@ impl Published {
     #[must_use]
     pub fn at(identity: Identity, Head { lsn, chain, hlc }: Head, known: LogState) -> Self {
         let Identity { region, incarnation } = identity;
-        let LogState { catalogue, origins, mut lives } = known;
-        if lives.get(region).is_none() {
-            Arc::make_mut(&mut lives).entry(region, incarnation);
+        let LogState { catalogue, origins, mut lineages } = known;
+        if lineages.get(region).is_none() {
+            Arc::make_mut(&mut lineages).entry(region, incarnation);
         }
-        let position = lives.get(region).map_or(Position { incarnation, lsn }, |lives| lives.position(lsn));
+        let position = lineages.get(region).map_or(Position { incarnation, lsn }, |lineage| lineage.position(lsn));
         let mut portable_watermark = Watermark::default();
         origins.add_to(&mut portable_watermark);
         let mut watermark = portable_watermark.clone();
@@ -77,7 +77,7 @@ impl Published {
             // Other regions replicate none of its records, or that information is no longer available.
             portable_watermark.set(region, position.incarnation, lsn);
         }
-        Self { position, chain, hlc, catalogue, origins, lives, watermark, portable_watermark }
+        Self { position, chain, hlc, catalogue, origins, lineages, watermark, portable_watermark }
     }
 
     /// Returns the last record of this state.
@@ -89,13 +89,13 @@ impl Published {
     /// Returns the state of the log as of this record.
     #[must_use]
     pub fn known(&self) -> LogState {
-        LogState { catalogue: self.catalogue.clone(), origins: self.origins.clone(), lives: self.lives.clone() }
+        LogState { catalogue: self.catalogue.clone(), origins: self.origins.clone(), lineages: self.lineages.clone() }
     }
 
     /// Returns whether everything that a token demands is applied.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
-        self.lives.covers(&self.watermark, demand)
+        self.lineages.covers(&self.watermark, demand)
     }
 }
 

@@ -73,7 +73,7 @@ pub struct OwnLog<'a> {
     /// The positions of other regions' records in it.
     pub origins: &'a Origins,
     /// The lineages that this region knows.
-    pub lives: &'a RegionLineages,
+    pub lineages: &'a RegionLineages,
 }
 
 /// A replica of another region's log that is to continue in this one.
@@ -82,15 +82,15 @@ pub struct Replica<'a> {
     /// The position of each region's records in it.
     pub watermark: &'a Watermark,
     /// The lineages that it knows.
-    pub lives: &'a RegionLineages,
+    pub lineages: &'a RegionLineages,
 }
 
 /// Returns the record after which a replica can continue that has each region's records up to its watermark, given the
 /// lineages that it knows. Returns `None` if it needs a snapshot.
 #[must_use]
 pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoints) -> Option<Lsn> {
-    let OwnLog { region: own, head, origins, lives } = log;
-    let Replica { watermark: theirs, lives: their_lives } = replica;
+    let OwnLog { region: own, head, origins, lineages } = log;
+    let Replica { watermark: theirs, lineages: their_lineages } = replica;
     let position = |(incarnation, lsn)| Position { incarnation, lsn };
     let has = match theirs.get(own).map(position) {
         Some(has) => has,
@@ -102,7 +102,7 @@ pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoin
         }
         None => return None,
     };
-    if !lives.reaches(own, head, has) {
+    if !lineages.reaches(own, head, has) {
         return None;
     }
     let mut point = has.lsn;
@@ -116,8 +116,8 @@ pub fn resume_point(log: OwnLog<'_>, replica: Replica<'_>, points: &RehomingPoin
         }
         let has = theirs.get(region).map(position)?;
         // Either side may know more about that region's lives.
-        let all_ours = [lives, their_lives].iter().any(|lives| lives.reaches(region, has, origin.position));
-        let same_log = all_ours || lives.reaches(region, origin.position, has);
+        let all_ours = [lineages, their_lineages].iter().any(|lineages| lineages.reaches(region, has, origin.position));
+        let same_log = all_ours || lineages.reaches(region, origin.position, has);
         // Rows that arrived with a third region's snapshot are in this log without an LSN of their origin.
         let all = all_ours && origin.hlc >= origin.foreign;
         if origin.foreign > Hlc::default() && !all && !(same_log && points.reaches(region, has.lsn, origin.foreign)) {
@@ -167,8 +167,8 @@ mod tests {
         points: &RehomingPoints,
     ) -> Option<Lsn> {
         let none = RegionLineages::default();
-        let log = OwnLog { region: own.0, head: own.1, origins, lives: &none };
-        super::resume_point(log, Replica { watermark: theirs, lives: &none }, points)
+        let log = OwnLog { region: own.0, head: own.1, origins, lineages: &none };
+        super::resume_point(log, Replica { watermark: theirs, lineages: &none }, points)
     }
 
     fn point(a: u64, b: Option<(Incarnation, u64)>) -> Option<u64> {

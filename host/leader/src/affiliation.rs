@@ -85,12 +85,12 @@ impl AffiliationState {
             cluster: hello.cluster,
             knows_clusters: hello.version >= KNOWS_CLUSTERS,
             log: hello.log(),
-            knew: hello.lives.get(shared.identity.region).map(Lineage::log),
+            knew: hello.lineages.get(shared.identity.region).map(Lineage::log),
         };
         let published = shared.applied.load_full();
         // This node knows another region's log only if it has replicated something from it.
         let origin = published.origins.get(hello.region).filter(|origin| origin.position != Position::default());
-        let known: Option<Incarnation> = origin.and_then(|_| published.lives.get(hello.region)).map(Lineage::log);
+        let known: Option<Incarnation> = origin.and_then(|_| published.lineages.get(hello.region)).map(Lineage::log);
         let checked = self.check.lock().greeted(hello.region, greeting, known, recorded(shared));
         self.record(shared).await;
         checked
@@ -121,10 +121,10 @@ impl AffiliationState {
 
 /// Returns whether a log holds nothing that could be lost.
 pub(crate) fn is_blank(state: &LogState, table: &Table) -> bool {
-    state.catalogue.is_blank() && table.is_empty() && state.lives.belongs().is_none()
+    state.catalogue.is_blank() && table.is_empty() && state.lineages.belongs().is_none()
 }
 
 /// Returns the affiliation that the log states.
 fn recorded(shared: &Shared) -> Option<Affiliation> {
-    shared.applied.load().lives.belongs()
+    shared.applied.load().lineages.belongs()
 }

@@ -65,12 +65,13 @@ impl CrossRegion {
     }
 
     /// Raises a watermark to the positions up to which other regions' records are applied.
-    pub(crate) fn add_to(&self, watermark: &mut Watermark, lives: &RegionLineages) {
+    pub(crate) fn add_to(&self, watermark: &mut Watermark, lineages: &RegionLineages) {
         for (region, link) in &self.links {
             let applied = link.applied();
             // A position that the other log has lost by a rollback is not named.
-            if applied.lsn > Lsn::NONE && lives.get(*region).is_some_and(|lineage| lineage.has(applied, applied.lsn)) {
-                lives.raise(watermark, *region, applied);
+            if applied.lsn > Lsn::NONE && lineages.get(*region).is_some_and(|lineage| lineage.has(applied, applied.lsn))
+            {
+                lineages.raise(watermark, *region, applied);
             }
         }
     }

@@ -117,7 +117,7 @@ impl Handle {
         // Where members keep the log, other regions receive a record only once a majority here has it.
         let (shared, position) = (&self.shared, receipt.position);
         // A region that may not hold the rows passes their position without them.
-        let has_all = |has| shared.applied.load().lives.reaches(shared.identity.region, has, position);
+        let has_all = |has| shared.applied.load().lineages.reaches(shared.identity.region, has, position);
         let includes = |region, has| allowed.contains(region) && has_all(has);
         match self.shared.cross_region.replicated.reached(includes, count, wait).await {
             Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),

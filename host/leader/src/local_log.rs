@@ -115,10 +115,10 @@ impl fmt::Debug for AppendLock<'_> {
 }
 
 impl AppendLock<'_> {
-    /// Assigns `epoch` to all records appended from now on. `lives` is the lineage of the log up to its last record,
+    /// Assigns `epoch` to all records appended from now on. `lineages` has the log's own lives up to its last record,
     /// applied or not.
-    pub fn lead(&mut self, epoch: Epoch, lives: RegionLineages) {
-        self.sequencer.lead(epoch, self.shared.log.bounds().hlc, lives);
+    pub fn lead(&mut self, epoch: Epoch, lineages: RegionLineages) {
+        self.sequencer.lead(epoch, self.shared.log.bounds().hlc, lineages);
     }
 
     /// Appends the record that begins a life of the log. Blocks for the disk.

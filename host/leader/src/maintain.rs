@@ -170,10 +170,10 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
         return true;
     }
     let receipts = shared.writes.receipts.lock().through(as_of);
-    let (origins, lives) = (Origins::clone(&published.origins), RegionLineages::clone(&published.lives));
+    let (origins, lineages) = (Origins::clone(&published.origins), RegionLineages::clone(&published.lineages));
     // Later conflicts are found again when the log is replayed.
     let conflicts = shared.applied.conflicts();
-    let remembered = Remembered { receipts, origins, lives, conflicts };
+    let remembered = Remembered { receipts, origins, lineages, conflicts };
     let head = littoral_recovery::snapshot_head(&published, shared.identity, epoch, shared.applied.table.len() as u64);
     let begun = Instant::now();
     let chunks = Paced { chunks: shared.applied.table.chunks(ROWS_PER_CHUNK), given: None, hurried };

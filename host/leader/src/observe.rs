@@ -91,7 +91,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         staleness_ms: freshness.staleness.map(ms_up),
         writable: not_writable(shared).is_none(),
         watermark: shared.watermark(),
-        lives: RegionLineages::clone(&published.lives),
+        lineages: RegionLineages::clone(&published.lineages),
         regions: shared.cross_region.status(),
         views: views.collect(),
         modules: modules.collect(),

@@ -32,8 +32,8 @@ impl View {
     /// Returns why the rows here do not meet the demand of a read; `None` if they do.
     fn unmet(&self, request: &ReadRequest) -> Option<Unmet> {
         let replication::RowFreshness { leads, staleness } = self.freshness;
-        let Published { watermark, lives, .. } = &*self.published;
-        demand::unmet(&request.demand, &demand::Standing { watermark, lives, staleness, leads })
+        let Published { watermark, lineages, .. } = &*self.published;
+        demand::unmet(&request.demand, &demand::Standing { watermark, lineages, staleness, leads })
     }
 
     /// Reads the rows. The position was loaded before: the rows may be newer than it, never older.
@@ -134,7 +134,7 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let requested_at = Instant::now();
     let read = leader(shared)?.read(request.reads.clone(), Consistency::Leader).await?;
     read.into_answer(
-        (Some(shared.identity.region), &shared.applied.load().lives),
+        (Some(shared.identity.region), &shared.applied.load().lineages),
         &request.demand,
         Source::Leader,
         requested_at,
@@ -146,7 +146,7 @@ async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let requested_at = Instant::now();
     let (read, regions) = leader(shared)?.quorum(request.reads.clone(), request.demand.wait_max).await?;
     let mut answer = read.into_answer(
-        (Some(shared.identity.region), &shared.applied.load().lives),
+        (Some(shared.identity.region), &shared.applied.load().lineages),
         &request.demand,
         Source::Quorum,
         requested_at,

@@ -83,7 +83,7 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
     (freshness.position, freshness.staleness, freshness.source) =
         (position, Some(requested_at.elapsed()), Source::Quorum);
     match &request.demand.at_least {
-        Some(token) if !shared.applied.load().lives.covers(&freshness.watermark, token) => {
+        Some(token) if !shared.applied.load().lineages.covers(&freshness.watermark, token) => {
             Err(ReadError::NotFreshEnough {
                 wanted: format!("the token '{token}' is demanded"),
                 have: format!("the regions that answered have '{}'", freshness.watermark),

@@ -38,7 +38,7 @@ pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -
     // A release that another region's leader accepted arrives with its feed and has another LSN in this log.
     let position = put.receipt.position;
     let own =
-        shared.applied.load().lives.get(shared.identity.region).is_some_and(|own| own.lists(position.incarnation));
+        shared.applied.load().lineages.get(shared.identity.region).is_some_and(|own| own.lists(position.incarnation));
     let mut lsn = own.then_some(position.lsn);
     loop {
         if lsn.is_none() {

@@ -119,7 +119,7 @@ impl Shared {
     pub(crate) fn watermark(&self) -> Watermark {
         let published = self.applied.load();
         let mut watermark = published.portable_watermark.clone();
-        self.cross_region.add_to(&mut watermark, &published.lives);
+        self.cross_region.add_to(&mut watermark, &published.lineages);
         watermark
     }
 
@@ -132,7 +132,7 @@ impl Shared {
     pub(crate) fn receipt(&self, records: Records) -> WriteReceipt {
         let Identity { region, incarnation } = self.identity;
         let published = self.applied.load();
-        let lineage = published.lives.get(region);
+        let lineage = published.lineages.get(region);
         let position = |lsn| lineage.map_or(Position { incarnation, lsn }, |lineage| lineage.position(lsn));
         published::receipt(region, records, position(records.last))
     }

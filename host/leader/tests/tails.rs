@@ -44,7 +44,7 @@ fn encoded(view: ViewId, origin: Region, lost: &[Lost]) -> Bytes {
 fn piece(node: &Running, name: &str, lost: &[Lost]) -> TailPiece {
     let region = node.leader.region();
     let view = node.leader.catalogue().view("a").unwrap().clone();
-    let log = node.leader.lives().get(region).map(Lineage::log).unwrap();
+    let log = node.leader.lineages().get(region).map(Lineage::log).unwrap();
     let records = encoded(view.id, region, lost);
     TailPiece { name: name.to_owned(), region, log, view, records }
 }

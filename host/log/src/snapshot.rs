@@ -80,7 +80,7 @@ pub struct Remembered {
     /// How far other regions' records are applied in it.
     pub origins: Origins,
     /// The lineages of the regions' logs, this one's among them; empty in snapshots from before logs had lives.
-    pub lives: RegionLineages,
+    pub lineages: RegionLineages,
     /// Conflicts between regions, oldest first.
     pub conflicts: Vec<Conflict>,
 }

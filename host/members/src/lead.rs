@@ -245,9 +245,9 @@ async fn fetch(
 }
 
 /// Returns the lives of the log up to its last record, which may not be applied yet.
-fn lives_of_the_log(local: &LocalLog) -> Result<RegionLineages, ReadError> {
+fn lineages_of_the_log(local: &LocalLog) -> Result<RegionLineages, ReadError> {
     let published = local.published();
-    let mut lives = RegionLineages::clone(&published.lives);
+    let mut lineages = RegionLineages::clone(&published.lineages);
     let Identity { region, incarnation } = local.identity();
     let (mut next, tail) = (published.position.lsn.next(), local.log().bounds().tail);
     while next <= tail {
@@ -257,12 +257,12 @@ fn lives_of_the_log(local: &LocalLog) -> Result<RegionLineages, ReadError> {
             let damaged = |reason| ReadError::Damaged { file: "the log".into(), offset: 0, reason };
             let record = record.map_err(|error| damaged(reason(error)))?;
             if let Some(start) = record.begins().filter(|_| record.origin == region) {
-                lives.entry(region, incarnation).begin(start);
+                lineages.entry(region, incarnation).begin(start);
             }
         }
         next = block.last.next();
     }
-    Ok(lives)
+    Ok(lineages)
 }
 
 /// Appends the record that begins the epoch, and returns its LSN.
@@ -270,8 +270,8 @@ async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> 
     let (local, membership) = (local.clone(), membership.clone());
     let begun = tokio::task::spawn_blocking(move || {
         let mut appends = local.append_lock();
-        let lives = lives_of_the_log(&local).map_err(|error| WriteError::NotDurable(error.to_string()))?;
-        appends.lead(epoch, lives);
+        let lineages = lineages_of_the_log(&local).map_err(|error| WriteError::NotDurable(error.to_string()))?;
+        appends.lead(epoch, lineages);
         membership.begin_leadership(epoch, || {
             membership.lease.confirm(epoch).map_err(|fenced| WriteError::NotLeader(fenced.to_string()))?;
             appends.begin_life()

@@ -207,21 +207,21 @@ impl RegionLineages {
     }
 
     /// Sets the lineage of a region's log.
-    pub fn set(&mut self, region: Region, lives: Lineage) {
-        self.of.insert(region, lives);
+    pub fn set(&mut self, region: Region, lineage: Lineage) {
+        self.of.insert(region, lineage);
     }
 
     /// Returns the lineage of the log that has this life.
     #[must_use]
     pub fn with_life(&self, life: Incarnation) -> Option<&Lineage> {
-        self.of.values().find(|lives| lives.lists(life))
+        self.of.values().find(|lineage| lineage.lists(life))
     }
 
     /// Returns whether a position can never belong to a region's log, because it lies past the
     /// fork ([`Lineage::has_lost`]).
     #[must_use]
     pub fn has_lost(&self, region: Region, position: Position) -> bool {
-        self.get(region).is_some_and(|lives| lives.has_lost(position))
+        self.get(region).is_some_and(|lineage| lineage.has_lost(position))
     }
 
     /// Returns whether `have` includes `wanted`, a position of the same region. Positions in
@@ -232,7 +232,7 @@ impl RegionLineages {
         if wanted.lsn == Lsn::NONE || same {
             return have.lsn >= wanted.lsn;
         }
-        self.get(region).is_some_and(|lives| lives.has(wanted, have.lsn) && lives.has(have, Lsn(u64::MAX)))
+        self.get(region).is_some_and(|lineage| lineage.has(wanted, have.lsn) && lineage.has(have, Lsn(u64::MAX)))
     }
 
     /// Returns whether `have` includes `wanted`, two positions of one region's log, whichever
@@ -240,7 +240,7 @@ impl RegionLineages {
     #[must_use]
     pub fn includes(&self, have: Position, wanted: Position) -> bool {
         match self.with_life(have.incarnation) {
-            Some(lives) => lives.has(wanted, have.lsn) && lives.has(have, Lsn(u64::MAX)),
+            Some(lineage) => lineage.has(wanted, have.lsn) && lineage.has(have, Lsn(u64::MAX)),
             None => have.incarnation == wanted.incarnation && have.lsn >= wanted.lsn,
         }
     }
@@ -285,7 +285,7 @@ impl RegionLineages {
 
     /// Iterates over the regions and their lineages.
     pub fn iter(&self) -> impl Iterator<Item = (Region, &Lineage)> {
-        self.of.iter().map(|(region, lives)| (*region, lives))
+        self.of.iter().map(|(region, lineage)| (*region, lineage))
     }
 }
 
@@ -297,13 +297,13 @@ mod tests {
         Start { life: Incarnation(life), first: Lsn(first), after: Incarnation(after), shared: Lsn(first - 1) }
     }
 
-    fn lives(starts: &[(u64, u64)]) -> Lineage {
-        let mut lives = Lineage::of(Incarnation(1));
+    fn lineage(starts: &[(u64, u64)]) -> Lineage {
+        let mut lineage = Lineage::of(Incarnation(1));
         for (life, first) in starts {
-            let after = lives.current().0;
-            lives.begin(start((after, *life), *first));
+            let after = lineage.current().0;
+            lineage.begin(start((after, *life), *first));
         }
-        lives
+        lineage
     }
 
     fn at(life: u64, lsn: u64) -> Position {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_position_belongs_to_its_life_until_the_next_one_begins() {
-        let log = lives(&[(2, 5), (3, 9)]);
+        let log = lineage(&[(2, 5), (3, 9)]);
         let head = Lsn(12);
         for (position, belongs, lost) in [
             (at(1, 0), true, false),
@@ -337,13 +337,13 @@ mod tests {
             assert_eq!(one, b.common(Lsn(b_head), a, Lsn(a_head)));
             one
         };
-        let (original, copy) = (lives(&[(2, 5)]), lives(&[(3, 4)]));
+        let (original, copy) = (lineage(&[(2, 5)]), lineage(&[(3, 4)]));
         assert_eq!(common(&original, 9, &copy, 6), Some(at(1, 3)), "rolled back before the last life began");
-        let copy = lives(&[(2, 5), (3, 8)]);
+        let copy = lineage(&[(2, 5), (3, 8)]);
         assert_eq!(common(&original, 9, &copy, 12), Some(at(2, 7)), "rolled back within it");
-        let again = lives(&[(2, 5), (4, 8)]);
+        let again = lineage(&[(2, 5), (4, 8)]);
         assert_eq!(common(&copy, 12, &again, 9), Some(at(2, 7)), "rolled back twice to one copy");
-        assert_eq!(common(&original, 9, &lives(&[]), 30), Some(at(1, 4)));
+        assert_eq!(common(&original, 9, &lineage(&[]), 30), Some(at(1, 4)));
         assert_eq!(original.common(Lsn(9), &Lineage::of(Incarnation(77)), Lsn(9)), None, "another log");
         assert!(original.is_past_of(&copy) && !copy.is_past_of(&original) && !copy.is_past_of(&again));
         assert!(copy.extends(&original) && copy.extends(&copy));
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn only_the_first_record_of_a_life_rolled_back_while_running_is_certain() {
-        let mut log = lives(&[(2, 5)]);
+        let mut log = lineage(&[(2, 5)]);
         log.begin(Start { shared: Lsn(5), ..start((2, 3), 9) });
         assert!(log.has(at(2, 5), Lsn(20)) && log.has_lost(at(2, 6)) && log.has(at(3, 9), Lsn(20)));
         assert!(log.has(at(1, 4), Lsn(20)), "earlier lives are whole");
@@ -362,32 +362,32 @@ mod tests {
                 "every record of the log has a position that belongs to it"
             );
         }
-        let mut log = lives(&[]);
+        let mut log = lineage(&[]);
         log.begin(Start { shared: Lsn::NONE, ..start((1, 3), 9) });
         assert!(log.has_lost(at(1, 1)) && log.has(at(1, 0), Lsn(20)));
     }
 
     #[test]
     fn a_lineage_is_bounded_and_a_copy_drops_abandoned_lives() {
-        let mut log = lives(&[]);
+        let mut log = lineage(&[]);
         for life in 0..2 * LIVES_MAX as u64 {
             log.begin(start((log.current().0, life + 10), life + 1));
         }
         assert_eq!((log.starts().len(), log.log()), (LIVES_MAX, Incarnation(1)));
         assert!(!log.lists(Incarnation(10)) && !log.has_lost(at(10, 1)));
-        let mut log = lives(&[(2, 5), (3, 9)]);
+        let mut log = lineage(&[(2, 5), (3, 9)]);
         log.begin(start((3, 2), 20));
-        assert_eq!(log, lives(&[(2, 5), (3, 9)]), "it is already known");
-        let mut log = lives(&[(2, 5), (3, 9)]);
+        assert_eq!(log, lineage(&[(2, 5), (3, 9)]), "it is already known");
+        let mut log = lineage(&[(2, 5), (3, 9)]);
         log.begin(start((2, 4), 20));
-        assert_eq!(log, lives(&[(2, 5), (4, 20)]), "a copy continues from the previous life");
+        assert_eq!(log, lineage(&[(2, 5), (4, 20)]), "a copy continues from the previous life");
     }
 
     #[test]
     fn tokens_of_earlier_lives_are_covered_and_those_past_a_fork_are_not() {
         let region: Region = "a".parse().unwrap();
         let mut known = RegionLineages::default();
-        known.set(region, lives(&[(2, 5)]));
+        known.set(region, lineage(&[(2, 5)]));
         let mark = |life, lsn| Watermark::at(region, Incarnation(life), Lsn(lsn));
         let have = mark(2, 8);
         assert!(known.covers(&have, &mark(1, 4)) && known.covers(&have, &mark(2, 8)));

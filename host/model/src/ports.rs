@@ -356,7 +356,7 @@ pub struct SnapshotSource {
     /// Like `as_of`, for every region.
     pub watermark: Watermark,
     /// The lineages of the regions' logs.
-    pub lives: RegionLineages,
+    pub lineages: RegionLineages,
     /// Whether there are rows that the watermark does not cover, because they arrived through a
     /// third region. A replica with such rows cannot continue in another region's log without a
     /// snapshot.

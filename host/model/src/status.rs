@@ -57,8 +57,8 @@ pub struct NodeStatus {
     pub watermark: Watermark,
     /// The lineages of the regions' logs. They determine which positions of earlier lives the
     /// watermark includes.
-    #[serde(default)]
-    pub lives: RegionLineages,
+    #[serde(default, rename = "lives")]
+    pub lineages: RegionLineages,
     /// The other regions, as seen by a leader.
     pub regions: Vec<RegionStatus>,
     /// The state of each view.
@@ -73,14 +73,14 @@ impl NodeStatus {
     /// Returns whether everything that a token demands is applied.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
-        self.lives.covers(&self.watermark, demand)
+        self.lineages.covers(&self.watermark, demand)
     }
 
     /// Returns the name of the log that the node holds or follows. It never changes for one log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
         let life = self.position.incarnation;
-        self.lives.with_life(life).map_or(life, Lineage::log)
+        self.lineages.with_life(life).map_or(life, Lineage::log)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Standing<'a> {
     /// The position of every region's log that is applied.
     pub watermark: &'a Watermark,
     /// The histories by which positions of one region are compared.
-    pub lives: &'a RegionLineages,
+    pub lineages: &'a RegionLineages,
     /// Upper bound of how far the rows are behind the leader; `None` if it has received nothing from a leader yet.
     pub staleness: Option<Duration>,
     /// Whether this node is the leader of its region, and no other node can be.
@@ -68,15 +68,15 @@ pub fn unmet(demand: &ReadDemand, standing: &Standing<'_>) -> Option<Unmet> {
         Consistency::Replica | Consistency::Leader => {}
         Consistency::Quorum => return Some(Unmet::Quorum),
     }
-    let Standing { watermark, lives, staleness, .. } = *standing;
+    let Standing { watermark, lineages, staleness, .. } = *standing;
     if let Some(token) = &demand.at_least
-        && !lives.covers(watermark, token)
+        && !lineages.covers(watermark, token)
         && !active(Mutation::IgnoreToken)
     {
-        if let Some(token) = parts(token).find(|part| is_lost(part, lives)) {
+        if let Some(token) = parts(token).find(|part| is_lost(part, lineages)) {
             return Some(Unmet::Lost { token });
         }
-        let missing = lives.beyond(token, watermark);
+        let missing = lineages.beyond(token, watermark);
         return Some(Unmet::Behind { token: token.clone(), have: watermark.clone(), missing });
     }
     match demand.max_staleness {
@@ -143,8 +143,8 @@ fn parts(token: &Watermark) -> impl Iterator<Item = Watermark> {
 }
 
 /// Returns whether a region's demanded position lies past the fork of its log.
-fn is_lost(part: &Watermark, lives: &RegionLineages) -> bool {
-    part.iter().any(|(region, incarnation, lsn)| lives.has_lost(region, Position { incarnation, lsn }))
+fn is_lost(part: &Watermark, lineages: &RegionLineages) -> bool {
+    part.iter().any(|(region, incarnation, lsn)| lineages.has_lost(region, Position { incarnation, lsn }))
 }
 
 #[cfg(test)]
@@ -166,11 +166,11 @@ mod tests {
     }
 
     fn check(demand: ReadDemand, staleness: Option<u64>, leads: bool) -> Option<Unmet> {
-        let mut lives = RegionLineages::default();
-        lives.entry(region("eu"), LIFE);
+        let mut lineages = RegionLineages::default();
+        lineages.entry(region("eu"), LIFE);
         let watermark = at("eu", 5);
         let staleness = staleness.map(Duration::from_millis);
-        unmet(&demand, &Standing { watermark: &watermark, lives: &lives, staleness, leads })
+        unmet(&demand, &Standing { watermark: &watermark, lineages: &lineages, staleness, leads })
     }
 
     #[test]
@@ -223,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_token_past_a_fork_is_lost_and_not_awaited() {
-        let mut lives = RegionLineages::default();
+        let mut lineages = RegionLineages::default();
         let start = Start { life: Incarnation(2), first: Lsn(4), after: LIFE, shared: Lsn(3) };
-        lives.entry(region("eu"), LIFE).begin(start);
+        lineages.entry(region("eu"), LIFE).begin(start);
         let watermark = Watermark::at(region("eu"), Incarnation(2), Lsn(9));
-        let standing = Standing { watermark: &watermark, lives: &lives, staleness: None, leads: true };
+        let standing = Standing { watermark: &watermark, lineages: &lineages, staleness: None, leads: true };
         let demand = |lsn| ReadDemand { at_least: Some(at("eu", lsn)), ..ReadDemand::default() };
         assert_eq!(unmet(&demand(3), &standing), None);
         assert_eq!(unmet(&demand(4), &standing), Some(Unmet::Lost { token: at("eu", 4) }));

@@ -73,7 +73,7 @@ impl HeldLog {
         if hello.region == self.region {
             return hello.succeeds == Some(self.log);
         }
-        let lists_ours = || hello.lives.get(self.region).is_some_and(|lives| lives.log() == self.log);
+        let lists_ours = || hello.lineages.get(self.region).is_some_and(|lineage| lineage.log() == self.log);
         self.cluster.is_some() || lists_ours()
     }
 }

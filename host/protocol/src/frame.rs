@@ -69,7 +69,7 @@ pub struct SubscriberHello {
     /// The last life that it rejected because it had seen a later one.
     pub ended: Option<Incarnation>,
     /// The lineages of the regions' logs as it knows them, including that of the log of `resume`.
-    pub lives: RegionLineages,
+    pub lineages: RegionLineages,
     /// Its cluster; `None` if it has none yet.
     pub cluster: Option<ClusterId>,
 }
@@ -128,7 +128,7 @@ pub struct PublisherHello {
     /// The maximum interval between heartbeats, in milliseconds.
     pub heartbeat_ms: u32,
     /// The lineages of the regions' logs, including this one's.
-    pub lives: RegionLineages,
+    pub lineages: RegionLineages,
     /// The common record, if the subscriber's log and this one are copies of one log that
     /// continued separately. A snapshot follows. What the subscriber holds past the common record
     /// is lost here.
@@ -146,7 +146,7 @@ impl PublisherHello {
     /// Returns the name of the publisher's log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
-        self.lives.get(self.region).map_or(self.head.incarnation, Lineage::log)
+        self.lineages.get(self.region).map_or(self.head.incarnation, Lineage::log)
     }
 }
 
@@ -185,7 +185,7 @@ pub enum Downstream {
         /// Like `as_of`, for every region.
         watermark: Watermark,
         /// The lineages of the regions' logs.
-        lives: RegionLineages,
+        lineages: RegionLineages,
         /// Whether there are rows that the watermark does not cover, because they arrived through
         /// a third region. A replica with such rows cannot continue in another region's log
         /// without a snapshot.

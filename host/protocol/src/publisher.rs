@@ -24,7 +24,7 @@ pub struct Publisher {
     /// The positions up to which every region's records are in its log.
     pub watermark: Watermark,
     /// The lineages of the regions' logs, including its own.
-    pub lives: RegionLineages,
+    pub lineages: RegionLineages,
     /// The affiliation of its log; `None` if unknown.
     pub belongs: Option<Affiliation>,
     /// The maximum interval between its heartbeats, in milliseconds.
@@ -112,16 +112,16 @@ pub struct Session {
 impl Publisher {
     /// Returns the lineage of its log.
     #[must_use]
-    pub fn own_lives(&self) -> Lineage {
-        self.lives.get(self.region).cloned().unwrap_or_else(|| Lineage::of(self.head.incarnation))
+    pub fn own_lineage(&self) -> Lineage {
+        self.lineages.get(self.region).cloned().unwrap_or_else(|| Lineage::of(self.head.incarnation))
     }
 
     /// Returns whether the subscriber's position is in this log, or in a copy of it that continued
     /// separately.
     #[must_use]
     pub fn is_same_log(&self, hello: &SubscriberHello) -> bool {
-        let ours = self.own_lives();
-        let of = |life| hello.lives.with_life(life).is_some_and(|theirs| theirs.log() == ours.log());
+        let ours = self.own_lineage();
+        let of = |life| hello.lineages.with_life(life).is_some_and(|theirs| theirs.log() == ours.log());
         hello.resume.is_some_and(|Resume { position, .. }| ours.lists(position.incarnation) || of(position.incarnation))
     }
 
@@ -132,15 +132,15 @@ impl Publisher {
     /// its request for everything.
     #[must_use]
     pub fn fork(&self, hello: &SubscriberHello) -> Option<Position> {
-        let ours = self.own_lives();
+        let ours = self.own_lineage();
         let for_region = matches!(hello.views, Views::ForRegion(_));
         if for_region && hello.holds == Some(UNREQUESTED) {
-            let theirs = hello.lives.get(self.region).filter(|theirs| theirs.log() == ours.log())?;
+            let theirs = hello.lineages.get(self.region).filter(|theirs| theirs.log() == ours.log())?;
             let lsn = hello.resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
             return ours.common(self.head.lsn, theirs, lsn);
         }
         let position = furthest(hello)?;
-        let theirs = hello.lives.with_life(position.incarnation).cloned();
+        let theirs = hello.lineages.with_life(position.incarnation).cloned();
         let lost_life = theirs.as_ref().is_some_and(|theirs| for_region && !ours.lists(theirs.current()));
         if ours.has(position, self.head.lsn) && !lost_life {
             return None;
@@ -192,7 +192,7 @@ impl Publisher {
             rehomed,
             watermark: self.watermark.clone(),
             heartbeat_ms: self.heartbeat_ms,
-            lives: self.lives.clone(),
+            lineages: self.lineages.clone(),
             forked,
             cluster: belongs.map(|belongs| belongs.cluster),
             succeeds: belongs.and_then(|belongs| belongs.succeeds),
@@ -208,9 +208,9 @@ impl Publisher {
         if active(Mutation::RollbackUnnoticed) {
             return Ok(());
         }
-        let ours = self.own_lives();
+        let ours = self.own_lineage();
         let went_on =
-            hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
+            hello.ended == Some(ours.current()) || hello.lineages.iter().any(|(_, theirs)| ours.is_past_of(theirs));
         if went_on {
             let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
             return Err(Refusal::RolledBack { head: self.head, applied });
@@ -235,7 +235,7 @@ impl Publisher {
 
     /// Returns the subscriber's position if it belongs to this log.
     fn belongs(&self, hello: &SubscriberHello) -> Option<Resume> {
-        hello.resume.filter(|resume| self.own_lives().has(resume.position, self.head.lsn))
+        hello.resume.filter(|resume| self.own_lineage().has(resume.position, self.head.lsn))
     }
 
     /// Like [`Self::fork`], but also detects a fork by the hash `chain` of this log's record at the subscriber's
@@ -247,7 +247,7 @@ impl Publisher {
         // An earlier life was rolled back while it ran: only its first record is known to be
         // shared.
         let resume = self.belongs(hello).filter(|resume| chain.is_some_and(|chain| chain != resume.chain))?;
-        let ours = self.own_lives();
+        let ours = self.own_lineage();
         let start = ours.starts().iter().find(|start| start.life == resume.position.incarnation)?;
         Some(Position { lsn: start.first, ..resume.position })
     }
@@ -378,7 +378,7 @@ mod tests {
             epoch: Epoch(2),
             head: at(7, 100),
             watermark: Watermark::default(),
-            lives: RegionLineages::default(),
+            lineages: RegionLineages::default(),
             belongs: None,
             heartbeat_ms: 100,
             generation: 3,
@@ -396,7 +396,7 @@ mod tests {
             holds: None,
             ended: None,
             watermark: Watermark::default(),
-            lives: RegionLineages::default(),
+            lineages: RegionLineages::default(),
             cluster: None,
         }
     }
@@ -419,35 +419,35 @@ mod tests {
     }
 
     /// Life 7 until the record before `first`, then life `second`.
-    fn lives(second: u64, first: u64) -> RegionLineages {
-        let mut lives = RegionLineages::default();
+    fn lineages(second: u64, first: u64) -> RegionLineages {
+        let mut lineages = RegionLineages::default();
         let (life, after) = (Incarnation(second), Incarnation(7));
         let start = Start { life, first: Lsn(first), after, shared: Lsn(first - 1) };
-        lives.entry(publisher().region, Incarnation(7)).begin(start);
-        lives
+        lineages.entry(publisher().region, Incarnation(7)).begin(start);
+        lineages
     }
 
     #[test]
     fn a_subscriber_with_records_that_the_log_lacks_reveals_a_rollback() {
-        let greet = |position, chain, lives: RegionLineages| {
-            let hello = SubscriberHello { lives, ..hello(Some(Resume { position, chain: ChainHash(chain) })) };
+        let greet = |position, chain, lineages: RegionLineages| {
+            let hello = SubscriberHello { lineages, ..hello(Some(Resume { position, chain: ChainHash(chain) })) };
             publisher().greet(&hello, |lsn| (lsn.0 <= 100).then_some(ChainHash(u128::from(lsn.0))), None)
         };
         let none = RegionLineages::default();
-        for (position, chain, lives) in
-            [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lives(9, 80))]
+        for (position, chain, lineages) in
+            [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lineages(9, 80))]
         {
-            let refused = greet(position, chain, lives.clone()).unwrap_err();
+            let refused = greet(position, chain, lineages.clone()).unwrap_err();
             assert_eq!(refused, Refusal::RolledBack { head: at(7, 100), applied: position });
         }
     }
 
     #[test]
     fn a_subscriber_past_a_fork_receives_the_common_record() {
-        let publisher = Publisher { head: at(9, 100), lives: lives(9, 80), ..publisher() };
+        let publisher = Publisher { head: at(9, 100), lineages: lineages(9, 80), ..publisher() };
         let greet = |views, position, theirs: &RegionLineages| {
             let resume = Some(Resume { position, chain: ChainHash(1_000) });
-            let hello = SubscriberHello { views, lives: theirs.clone(), ..hello(resume) };
+            let hello = SubscriberHello { views, lineages: theirs.clone(), ..hello(resume) };
             let (answer, session) = publisher.greet(&hello, |lsn| Some(ChainHash(u128::from(lsn.0))), None).unwrap();
             (answer.mode, answer.forked.map(|fork| (fork.position, fork.chain.0)), session.sent())
         };
@@ -457,21 +457,21 @@ mod tests {
         assert_eq!(greet(for_region(), at(7, 90), &unknown), (Mode::Tail, fork, Lsn(79)));
         assert_eq!(greet(Views::All, at(7, 90), &unknown), (Mode::Snapshot, fork, Lsn::NONE));
         assert_eq!(
-            greet(for_region(), at(8, 95), &lives(8, 85)),
+            greet(for_region(), at(8, 95), &lineages(8, 85)),
             (Mode::Tail, fork, Lsn(79)),
             "a life that is not in our log"
         );
-        assert_eq!(greet(for_region(), at(8, 95), &lives(8, 60)), (Mode::Tail, Some((at(7, 59), 59)), Lsn(59)));
+        assert_eq!(greet(for_region(), at(8, 95), &lineages(8, 60)), (Mode::Tail, Some((at(7, 59), 59)), Lsn(59)));
         assert_eq!(greet(for_region(), at(77, 5), &unknown), (Mode::Snapshot, None, Lsn::NONE), "another log");
     }
 
     #[test]
     fn a_region_that_waits_for_a_request_receives_the_common_record_again() {
-        let publisher = Publisher { head: at(9, 100), lives: lives(9, 80), ..publisher() };
+        let publisher = Publisher { head: at(9, 100), lineages: lineages(9, 80), ..publisher() };
         let greet = |position: Option<Position>, holds| {
             let resume = position.map(|position| Resume { position, chain: ChainHash(position.lsn.0.into()) });
             let views = Views::ForRegion("west".parse().unwrap());
-            let hello = SubscriberHello { views, holds, lives: lives(9, 80), ..hello(resume) };
+            let hello = SubscriberHello { views, holds, lineages: lineages(9, 80), ..hello(resume) };
             let (answer, session) = publisher.greet(&hello, |lsn| Some(ChainHash(lsn.0.into())), None).unwrap();
             (answer.mode, answer.forked.map(|fork| fork.position.lsn), session.sent())
         };
@@ -503,7 +503,7 @@ mod tests {
             holds: None,
             ended: None,
             watermark: Watermark::default(),
-            lives: RegionLineages::default(),
+            lineages: RegionLineages::default(),
             cluster: None,
         };
         assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Refusal::Version { .. })));

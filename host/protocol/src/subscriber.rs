@@ -40,7 +40,7 @@ pub enum Action {
         /// Like `as_of`, for every region.
         watermark: Watermark,
         /// The lineages of the regions' logs.
-        lives: RegionLineages,
+        lineages: RegionLineages,
         /// Whether there will be rows that the watermark does not cover.
         mixed: bool,
         /// Its catalogue.
@@ -136,9 +136,9 @@ pub struct Subscriber {
     /// The log whose rows are held, if the subscriber must not lose them to another log.
     held: Option<HeldLog>,
     /// The lineages of the regions' logs as known before the stream.
-    known_lives: RegionLineages,
+    known_lineages: RegionLineages,
     /// The lineage of the followed log, as its publisher states it.
-    lives: Lineage,
+    lineage: Lineage,
     /// The newest epochs seen before the stream.
     known: Epochs,
     /// The newest epoch of the followed log.
@@ -162,8 +162,8 @@ impl Subscriber {
             holds: None,
             watermark: Watermark::default(),
             held: None,
-            known_lives: RegionLineages::default(),
-            lives: Lineage::of(Incarnation::default()),
+            known_lineages: RegionLineages::default(),
+            lineage: Lineage::of(Incarnation::default()),
             known: known.into(),
             epoch: Epoch(0),
             records_epoch: Epoch(0),
@@ -180,8 +180,8 @@ impl Subscriber {
 
     /// Sets the known lineages of the regions' logs.
     #[must_use]
-    pub fn with_lives(self, known_lives: RegionLineages) -> Self {
-        Self { known_lives, ..self }
+    pub fn with_lineages(self, known_lineages: RegionLineages) -> Self {
+        Self { known_lineages, ..self }
     }
 
     /// Sets the newest record from which something is held.
@@ -199,8 +199,8 @@ impl Subscriber {
 
     /// Returns the lineage of the followed log.
     #[must_use]
-    pub fn lives(&self) -> &Lineage {
-        &self.lives
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// Returns the first message to send.
@@ -215,7 +215,7 @@ impl Subscriber {
             holds: self.holds.or(self.applied.map(|applied| applied.position)),
             ended: self.known.ended(),
             watermark: self.watermark.clone(),
-            lives: self.known_lives.clone(),
+            lineages: self.known_lineages.clone(),
             cluster: self.held.and_then(|held| held.cluster),
         }
     }
@@ -251,7 +251,7 @@ impl Subscriber {
             && block.first == resume.position.lsn.next()
             && !active(Mutation::ForgetApplied)
         {
-            resume.position = self.lives.position(block.last);
+            resume.position = self.lineage.position(block.last);
             resume.chain = block.chain_after;
             self.epoch = self.epoch.max(epoch);
             self.records_epoch = epoch;
@@ -272,19 +272,19 @@ impl Subscriber {
             }
             (
                 Phase::AwaitingSnapshot { head },
-                Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate },
+                Downstream::SnapshotBegin { as_of, chain, watermark, lineages, mixed, catalogue, rows_estimate },
             ) => {
                 let head = *head;
                 self.check_incarnation(as_of)?;
                 // An older snapshot of the same log would undo what is served.
                 if let Some(applied) = self.applied
-                    && self.lives.has(applied.position, head.lsn)
+                    && self.lineage.has(applied.position, head.lsn)
                     && as_of.lsn < applied.position.lsn
                 {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: applied.position.lsn });
                 }
                 // Since its hello, a relay may have learned that the held records are not lost.
-                let heard = lives.with_life(as_of.incarnation).filter(|heard| **heard != self.lives);
+                let heard = lineages.with_life(as_of.incarnation).filter(|heard| **heard != self.lineage);
                 if let Some(stood) = self.stood
                     && as_of.lsn < stood.lsn
                     && heard.is_some_and(|heard| heard.has(stood, Lsn(u64::MAX)))
@@ -292,7 +292,7 @@ impl Subscriber {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: stood.lsn });
                 }
                 self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
-                Ok(Action::BeginSnapshot { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate })
+                Ok(Action::BeginSnapshot { as_of, chain, watermark, lineages, mixed, catalogue, rows_estimate })
             }
             (Phase::Snapshot { rows: received, .. }, Downstream::SnapshotRows { rows, bytes }) => {
                 *received += u64::from(rows);
@@ -348,30 +348,32 @@ impl Subscriber {
         if let Some(held) = &self.held {
             held.check(&hello).map_err(|other| Violation::OtherLog(Box::new(other)))?;
         }
-        let theirs = hello.lives.get(hello.region);
+        let theirs = hello.lineages.get(hello.region);
         if let Some(theirs) = theirs
             && (self.known.continued_after(theirs)
-                || self.known_lives.iter().any(|(_, known)| theirs.is_past_of(known)))
+                || self.known_lineages.iter().any(|(_, known)| theirs.is_past_of(known)))
             && !active(Mutation::FollowOldEpoch)
         {
             return Err(Violation::PastLife { life: theirs.current() });
         }
-        let lives = theirs.cloned().unwrap_or_else(|| Lineage::of(hello.head.incarnation));
+        let lineage = theirs.cloned().unwrap_or_else(|| Lineage::of(hello.head.incarnation));
         let known = self.known.newest(hello.head.incarnation).unwrap_or_default();
         if hello.epoch < known && !active(Mutation::FollowOldEpoch) {
             return Err(Violation::StaleEpoch { theirs: hello.epoch, known });
         }
-        (self.head, self.lives) = (hello.head, lives);
+        (self.head, self.lineage) = (hello.head, lineage);
         if let Some(fork) = hello.forked {
             // Applied records past the fork belong to an abandoned copy of the log.
             self.applied =
                 self.applied.map(|applied| if fork.position.lsn < applied.position.lsn { fork } else { applied });
         }
-        let belongs = self.applied.filter(|applied| self.lives.has(applied.position, hello.head.lsn));
+        let belongs = self.applied.filter(|applied| self.lineage.has(applied.position, hello.head.lsn));
         match hello.mode {
             Mode::Snapshot => self.phase = Phase::AwaitingSnapshot { head: hello.head },
             Mode::Tail => match (belongs, hello.rehomed) {
-                (_, Some(begins)) if !self.watermark.is_empty() && self.lives.has(begins.position, hello.head.lsn) => {
+                (_, Some(begins))
+                    if !self.watermark.is_empty() && self.lineage.has(begins.position, hello.head.lsn) =>
+                {
                     self.applied = Some(begins);
                     self.phase = Phase::Tail;
                 }

@@ -230,7 +230,7 @@ fn load(
     let table = Arc::new(Table::new(config));
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
-    let mut beside = BesideRows { receipts, ledger, origins: Origins::default(), lives: RegionLineages::default() };
+    let mut beside = BesideRows { receipts, ledger, origins: Origins::default(), lineages: RegionLineages::default() };
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
     // Sections may be applied in any order, because of two rows of one key the newer one is kept.
@@ -267,8 +267,8 @@ fn load(
         return Err(error);
     }
     reader.check_end(progress.rows.load(Relaxed))?;
-    let BesideRows { receipts, ledger, origins, lives } = beside;
-    let known = LogState { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
+    let BesideRows { receipts, ledger, origins, lineages } = beside;
+    let known = LogState { catalogue, origins: Arc::new(origins), lineages: Arc::new(lineages) };
     let (snapshot_lsn, damaged, rehoming) = (lsn, Vec::new(), RehomingPoints::default());
     let applied = lsn;
     Ok(Recovered { table, known, ledger, rehoming, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
@@ -294,14 +294,14 @@ struct BesideRows {
     receipts: Receipts,
     ledger: Ledger,
     origins: Origins,
-    lives: RegionLineages,
+    lineages: RegionLineages,
 }
 
 impl BesideRows {
     fn add(&mut self, section: Section) {
         match section {
             Section::Origins(all) => self.origins = all,
-            Section::Lineage(all) => self.lives = all,
+            Section::Lineage(all) => self.lineages = all,
             Section::Conflicts(all) => {
                 for conflict in all {
                     self.ledger.add(conflict);

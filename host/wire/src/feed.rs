@@ -67,11 +67,11 @@ pub fn catalogue_bytes(catalogue: &Arc<Catalogue>) -> Result<Bytes, Error> {
 /// # Errors
 /// As for [`push_downstream`].
 pub fn push_snapshot_begin(out: &mut Outgoing, message: &Downstream, catalogue: &Bytes) -> Result<(), Error> {
-    let Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue: _, rows_estimate } = message
+    let Downstream::SnapshotBegin { as_of, chain, watermark, lineages, mixed, catalogue: _, rows_estimate } = message
     else {
         return push_downstream(out, message);
     };
-    let head = (SNAPSHOT_BEGIN, as_of, chain, watermark, lives, mixed);
+    let head = (SNAPSHOT_BEGIN, as_of, chain, watermark, lineages, mixed);
     out.push_around(DOWNSTREAM, (&head, catalogue, Some(*rows_estimate)), DOWNSTREAM_LEN_MAX)
 }
 
@@ -97,8 +97,8 @@ pub fn push_checkpoint(out: &mut Outgoing, checkpoint: &Bytes) -> Result<(), Err
 pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     Ok(match decode(payload, DOWNSTREAM)? {
         Borrowed::Hello(hello) => Downstream::Hello(hello),
-        Borrowed::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate } => {
-            Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
+        Borrowed::SnapshotBegin { as_of, chain, watermark, lineages, mixed, catalogue, rows_estimate } => {
+            Downstream::SnapshotBegin { as_of, chain, watermark, lineages, mixed, catalogue, rows_estimate }
         }
         Borrowed::SnapshotRows { rows, bytes } => Downstream::SnapshotRows { rows, bytes: payload.slice_ref(bytes) },
         Borrowed::SnapshotEnd { rows } => Downstream::SnapshotEnd { rows },
@@ -127,7 +127,7 @@ enum Borrowed<'a> {
         as_of: Position,
         chain: ChainHash,
         watermark: Watermark,
-        lives: RegionLineages,
+        lineages: RegionLineages,
         mixed: bool,
         catalogue: Arc<Catalogue>,
         rows_estimate: u64,

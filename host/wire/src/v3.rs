@@ -79,7 +79,7 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
         HELLO => {
             let Publisher { version, region, epoch, head, mode, rehomed, watermark, heartbeat_ms } =
                 decode(rest, DOWNSTREAM)?;
-            let (lives, forked, cluster, succeeds) = (RegionLineages::default(), None, None, None);
+            let (lineages, forked, cluster, succeeds) = (RegionLineages::default(), None, None, None);
             Downstream::Hello(PublisherHello {
                 version,
                 region,
@@ -89,7 +89,7 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
                 rehomed,
                 watermark,
                 heartbeat_ms,
-                lives,
+                lineages,
                 forked,
                 cluster,
                 succeeds,
@@ -98,8 +98,8 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
         }
         SNAPSHOT_BEGIN => {
             let Begin { as_of, chain, watermark, mixed, catalogue, rows_estimate } = decode(rest, DOWNSTREAM)?;
-            let lives = RegionLineages::default();
-            Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
+            let lineages = RegionLineages::default();
+            Downstream::SnapshotBegin { as_of, chain, watermark, lineages, mixed, catalogue, rows_estimate }
         }
         _ => return feed::downstream(payload),
     })

@@ -93,7 +93,7 @@ fn streams_share_equal_bytes_in_the_same_memory() {
             as_of: Position { incarnation: Incarnation(7), lsn: Lsn(300) },
             chain: ChainHash(u128::MAX),
             watermark: Watermark::default(),
-            lives: littoral_model::lineage::RegionLineages::default(),
+            lineages: littoral_model::lineage::RegionLineages::default(),
             mixed: true,
             catalogue: catalogue(views),
             rows_estimate: 1 << 40,
@@ -152,7 +152,7 @@ fn a_length_beyond_the_limit_is_rejected_before_memory_is_allocated() {
         holds: None,
         ended: None,
         watermark: littoral_model::token::Watermark::default(),
-        lives: littoral_model::lineage::RegionLineages::default(),
+        lineages: littoral_model::lineage::RegionLineages::default(),
         cluster: None,
     });
     assert!(matches!(feed::push_upstream(&mut out, &big), Err(Error::TooLong { .. })));

@@ -76,11 +76,11 @@ fn view() -> FeatureView {
     }
 }
 
-fn lives() -> RegionLineages {
-    let mut lives = RegionLineages::default();
-    let ours = lives.entry(version().region, Incarnation(0x0102_0304));
+fn lineages() -> RegionLineages {
+    let mut lineages = RegionLineages::default();
+    let ours = lineages.entry(version().region, Incarnation(0x0102_0304));
     ours.begin(Start { life: Incarnation(12), first: Lsn(300), after: Incarnation(11), shared: Lsn(299) });
-    lives
+    lineages
 }
 
 fn upstreams() -> Vec<Upstream> {
@@ -89,7 +89,7 @@ fn upstreams() -> Vec<Upstream> {
         let watermark = Watermark::at(version().region, Incarnation(9), Lsn(7));
         let subscriber = "edge-1".into();
         let cluster = Some(ClusterId(77));
-        let (version_min, version_max, lives) = (3, 4, lives());
+        let (version_min, version_max, lineages) = (3, 4, lineages());
         Upstream::Hello(SubscriberHello {
             version_min,
             version_max,
@@ -99,7 +99,7 @@ fn upstreams() -> Vec<Upstream> {
             holds: None,
             ended: None,
             watermark,
-            lives,
+            lineages,
             cluster,
         })
     };
@@ -140,7 +140,7 @@ fn downstreams() -> Vec<Downstream> {
         rehomed: Some(Resume { position: at(200), chain: ChainHash(3) }),
         watermark: Watermark::at(version().region, Incarnation(0x0102_0304), Lsn(300)),
         heartbeat_ms: 100,
-        lives: lives(),
+        lineages: lineages(),
         forked: Some(Resume { position: at(150), chain: ChainHash(4) }),
         cluster: Some(ClusterId(77)),
         succeeds: Some(Incarnation(5)),
@@ -158,7 +158,7 @@ fn downstreams() -> Vec<Downstream> {
             as_of: at(299),
             chain: ChainHash(9),
             watermark,
-            lives: lives(),
+            lineages: lineages(),
             mixed: true,
             catalogue,
             rows_estimate: 2,
@@ -414,7 +414,7 @@ fn messages_of_a_version_3_publisher_can_be_decoded_and_its_hello_is_unchanged()
         let without = match ours {
             Downstream::Hello(hello) => Downstream::Hello(PublisherHello {
                 version: 2,
-                lives: RegionLineages::default(),
+                lineages: RegionLineages::default(),
                 forked: None,
                 cluster: None,
                 succeeds: None,
@@ -422,8 +422,8 @@ fn messages_of_a_version_3_publisher_can_be_decoded_and_its_hello_is_unchanged()
                 ..hello
             }),
             Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate, .. } => {
-                let lives = RegionLineages::default();
-                Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
+                let lineages = RegionLineages::default();
+                Downstream::SnapshotBegin { as_of, chain, watermark, lineages, mixed, catalogue, rows_estimate }
             }
             Downstream::Records { bytes, .. } => {
                 let Downstream::Records { bytes: theirs, .. } = &read else { panic!("{read:?}") };

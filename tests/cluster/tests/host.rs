@@ -90,7 +90,7 @@ fn hello() -> Bytes {
         holds: None,
         ended: None,
         watermark: Default::default(),
-        lives: littoral_model::lineage::RegionLineages::default(),
+        lineages: littoral_model::lineage::RegionLineages::default(),
         cluster: None,
     }))
 }

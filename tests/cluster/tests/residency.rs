@@ -199,7 +199,7 @@ async fn received(address: &str, stated: Option<Region>, views: Views, last: u64
         watermark: Default::default(),
         holds: None,
         ended: None,
-        lives: Default::default(),
+        lineages: Default::default(),
         cluster: None,
     };
     peer.sender.send(&Upstream::Hello(hello)).unwrap();

@@ -154,7 +154,7 @@ impl Edge {
     pub fn receive(&mut self, message: Downstream) -> Result<Received, StreamFault> {
         let received = match self.follower.receive(message).map_err(StreamFault::Violation)? {
             Effect::Greeted(hello) => {
-                let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lineage::current);
+                let life = hello.lineages.get(hello.region).map_or(hello.head.incarnation, Lineage::current);
                 return Ok(Received::Greeted(life, hello.epoch));
             }
             Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Received::Nothing,

@@ -330,7 +330,7 @@ impl Leader {
         let remembered = snapshot::Remembered {
             receipts: self.receipts.through(self.published.position.lsn),
             origins: (*self.published.origins).clone(),
-            lives: (*self.published.lives).clone(),
+            lineages: (*self.published.lineages).clone(),
             conflicts: self.ledger.iter().cloned().collect(),
         };
         let head =

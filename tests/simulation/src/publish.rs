@@ -51,14 +51,14 @@ pub(crate) trait Source {
     fn resume_point(&self, _: &SubscriberHello) -> Option<Lsn> {
         None
     }
-    /// As in `RegionPeer::lives`.
-    fn lives(&self) -> RegionLineages;
+    /// As in `RegionPeer::lineages`.
+    fn lineages(&self) -> RegionLineages;
     fn portable_watermark(&self) -> Watermark {
         Watermark::default()
     }
     /// As in `RegionPeer::belongs`.
     fn belongs(&self) -> Option<Affiliation> {
-        self.lives().belongs()
+        self.lineages().belongs()
     }
 }
 
@@ -88,7 +88,7 @@ impl Source for Leader {
             as_of: self.published.position,
             chain: self.published.chain,
             watermark: self.published.portable_watermark.clone(),
-            lives: RegionLineages::clone(&self.published.lives),
+            lineages: RegionLineages::clone(&self.published.lineages),
             mixed: self.published.origins.is_mixed(),
             catalogue: self.published.catalogue.clone(),
             rows_estimate: self.table.len() as u64,
@@ -109,14 +109,14 @@ impl Source for Leader {
             region: self.log.identity().region,
             head: self.published.position,
             origins: &self.published.origins,
-            lives: &self.published.lives,
+            lineages: &self.published.lineages,
         };
-        let replica = Replica { watermark: &hello.watermark, lives: &hello.lives };
+        let replica = Replica { watermark: &hello.watermark, lineages: &hello.lineages };
         rehoming::resume_point(log, replica, &self.rehoming)
     }
 
-    fn lives(&self) -> RegionLineages {
-        RegionLineages::clone(&self.published.lives)
+    fn lineages(&self) -> RegionLineages {
+        RegionLineages::clone(&self.published.lineages)
     }
 
     fn portable_watermark(&self) -> Watermark {
@@ -162,8 +162,8 @@ impl Source for Edge {
         &self.checkpoints
     }
 
-    fn lives(&self) -> RegionLineages {
-        self.replica().map(|replica| RegionLineages::clone(&replica.point.load().lives)).unwrap_or_default()
+    fn lineages(&self) -> RegionLineages {
+        self.replica().map(|replica| RegionLineages::clone(&replica.point.load().lineages)).unwrap_or_default()
     }
 
     fn behind(&self, now: Duration) -> Option<Duration> {
@@ -194,7 +194,7 @@ fn publisher(source: &dyn Source) -> Publisher {
         epoch: source.epoch(),
         head: source.head(),
         watermark: source.portable_watermark(),
-        lives: source.lives(),
+        lineages: source.lineages(),
         belongs: source.belongs(),
         heartbeat_ms: 100,
         generation: source.generation(),
@@ -220,7 +220,7 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
     let other_log = hello.resume.is_some() && !publisher.is_same_log(hello);
     let rehomed = source.resume_point(hello).filter(|_| other_log && !trimmed).and_then(|lsn| {
         let chain = chain_before_tail(source, lsn, head.lsn)?;
-        Some(Resume { position: publisher.own_lives().position(lsn), chain })
+        Some(Resume { position: publisher.own_lineage().position(lsn), chain })
     });
     let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), rehomed);
     let (answer, session) = match answered {
@@ -264,7 +264,7 @@ impl Publishing {
                 as_of: snapshot.as_of,
                 chain: snapshot.chain,
                 watermark: snapshot.watermark.clone(),
-                lives: snapshot.lives.clone(),
+                lineages: snapshot.lineages.clone(),
                 mixed: snapshot.mixed,
                 catalogue: snapshot.catalogue.clone(),
                 rows_estimate: snapshot.rows_estimate,

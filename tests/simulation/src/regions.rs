@@ -275,7 +275,7 @@ impl World {
                 if known.is_some_and(|known| known.version >= rank.version) {
                     return Err(format!("a write of region {} is not newer than one that it had stored", name(at)));
                 }
-                let position = leader.published.lives.get(name(at)).map(|lives| lives.position(record.lsn));
+                let position = leader.published.lineages.get(name(at)).map(|lineage| lineage.position(record.lsn));
                 let position = position.unwrap_or(receipt.position);
                 self.events.note(self.now, || {
                     let key = key.first().copied().unwrap_or_default();

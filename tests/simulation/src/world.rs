@@ -172,7 +172,7 @@ impl World {
     /// Returns the history that an edge's replica is checked against: that of the newest life that it has received.
     pub(crate) fn log_at(&self, replica: &Replica) -> Incarnation {
         let point = replica.point.load();
-        self.log_of(point.lives.get(point.region).map_or(point.resume.position.incarnation, Lineage::current))
+        self.log_of(point.lineages.get(point.region).map_or(point.resume.position.incarnation, Lineage::current))
     }
 
     /// Records that another life of the leader's log has begun.

@@ -177,7 +177,7 @@ mod tests {
             staleness_ms,
             writable,
             watermark: Watermark::default(),
-            lives: littoral_model::lineage::RegionLineages::default(),
+            lineages: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),

@@ -243,7 +243,7 @@ impl Node for MemoryNode {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
-            lives: littoral_model::lineage::RegionLineages::default(),
+            lineages: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: self.views(),
             modules: Vec::new(),

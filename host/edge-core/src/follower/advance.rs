@@ -1,6 +1,6 @@
 //! Changes the served replica: applies records, switches to a snapshot, or continues with another log.
 
-use super::{Effect, FeedFollower, newest_lives};
+use super::{Effect, FeedFollower, newest_lineages};
 use crate::{
     apply,
     bootstrap::Bootstrap,
@@ -22,14 +22,14 @@ impl FeedFollower {
     pub(super) fn rehome(&mut self, hello: PublisherHello, begins: Resume, replica: &Replica) -> Effect {
         let before = replica.point.load_full();
         let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
-        let lives = newest_lives(&before.lives, &hello);
-        let mut beyond = lives.beyond(&before.portable_watermark, &hello.watermark);
+        let lineages = newest_lineages(&before.lineages, &hello);
+        let mut beyond = lineages.beyond(&before.portable_watermark, &hello.watermark);
         if active(Mutation::ForgetBeyond) {
             beyond = Watermark::default();
         }
         let (portable_watermark, catalogue) = (before.portable_watermark.clone(), before.catalogue.clone());
         let point =
-            AppliedPoint::new(begins, epoch, (hello.region, lives), portable_watermark, catalogue).beyond(beyond);
+            AppliedPoint::new(begins, epoch, (hello.region, lineages), portable_watermark, catalogue).beyond(beyond);
         let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
         self.tailed = true;
         self.staleness.forget();
@@ -45,8 +45,8 @@ impl FeedFollower {
         let position = point.resume.position;
         let before = self.serving.as_ref().map(|replica| replica.point.load_full());
         let belongs = |before: &AppliedPoint| {
-            let lives = point.lives.with_life(position.incarnation);
-            lives.is_some_and(|lives| lives.has(before.resume.position, position.lsn))
+            let lineage = point.lineages.with_life(position.incarnation);
+            lineage.is_some_and(|lineage| lineage.has(before.resume.position, position.lsn))
         };
         let replaced = before.as_ref().is_some_and(|before| !belongs(before)) || self.needs_snapshot;
         let freshness_void = replaced || before.is_some_and(|before| before.lacks_life_of(&point));
@@ -65,14 +65,14 @@ impl FeedFollower {
         let (Some(replica), Some(stream)) = (&self.serving, &mut self.stream) else { return Ok(Effect::Nothing) };
         let checked = apply::check(&block)?;
         let before = replica.point.load_full();
-        let lives = checked.lives(&before.lives, stream.head);
+        let lineages = checked.lineages(&before.lineages, stream.head);
         if !active(Mutation::KeepWhatIsLost) {
-            checked.check_beyond(&before.beyond, &lives)?;
+            checked.check_beyond(&before.beyond, &lineages)?;
         }
         // Check before a row of another life is applied: held rows may come from records that the
         // log lost.
-        if !Arc::ptr_eq(&lives, &before.lives) {
-            replica.advance(AppliedPoint { lives: lives.clone(), ..AppliedPoint::clone(&before) })?;
+        if !Arc::ptr_eq(&lineages, &before.lineages) {
+            replica.advance(AppliedPoint { lineages: lineages.clone(), ..AppliedPoint::clone(&before) })?;
         }
         let changes = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
@@ -85,24 +85,24 @@ impl FeedFollower {
         // If the block omits some views, it is unknown which omitted records other regions
         // replicate.
         let own = if block.dense { changes.own_content(before.region) } else { Some(block.last) };
-        let followed = stream.subscriber.lives();
-        own.into_iter().for_each(|lsn| lives.raise(&mut portable_watermark, before.region, followed.position(lsn)));
+        let followed = stream.subscriber.lineage();
+        own.into_iter().for_each(|lsn| lineages.raise(&mut portable_watermark, before.region, followed.position(lsn)));
         let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || changes.mixed);
         for (region, incarnation, lsn) in &changes.through {
             let held = portable_watermark.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
-            if held.is_some_and(|held| apply::is_lost(&lives, *region, held, *incarnation)) {
+            if held.is_some_and(|held| apply::is_lost(&lineages, *region, held, *incarnation)) {
                 mixed = true;
                 portable_watermark.set(*region, *incarnation, *lsn);
             }
-            lives.raise(&mut portable_watermark, *region, Position { incarnation: *incarnation, lsn: *lsn });
-            beyond = lives.beyond(&beyond, &Watermark::at(*region, *incarnation, *lsn));
+            lineages.raise(&mut portable_watermark, *region, Position { incarnation: *incarnation, lsn: *lsn });
+            beyond = lineages.beyond(&beyond, &Watermark::at(*region, *incarnation, *lsn));
         }
         let unnamed = changes.unnamed.clone();
-        self.lives = lives.clone();
+        self.lineages = lineages.clone();
         let point = AppliedPoint {
             mixed,
             unnamed,
-            ..AppliedPoint::new(resume, epoch, (before.region, lives), portable_watermark, catalogue).beyond(beyond)
+            ..AppliedPoint::new(resume, epoch, (before.region, lineages), portable_watermark, catalogue).beyond(beyond)
         };
         let level = !before.beyond.is_empty() && point.beyond.is_empty();
         replica.point.store(Arc::new(point));

@@ -21,11 +21,11 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-/// Returns the common record of the held log and a copy of it with the lineages `lives`, if
+/// Returns the common record of the held log and a copy of it with these lineages, if
 /// something held here is past that record. A lineage that is only behind has lost nothing.
-pub(crate) fn fork(replica: &Replica, lives: &RegionLineages) -> Option<Position> {
+pub(crate) fn fork(replica: &Replica, lineages: &RegionLineages) -> Option<Position> {
     let point = replica.point.load_full();
-    let (ours, theirs) = (point.lives.get(point.region)?, lives.get(point.region)?);
+    let (ours, theirs) = (point.lineages.get(point.region)?, lineages.get(point.region)?);
     if theirs.is_past_of(ours) {
         return None;
     }
@@ -83,7 +83,7 @@ fn write(
 ) -> Result<Option<(PathBuf, usize)>, Error> {
     let point = replica.point.load_full();
     let position = point.resume.position;
-    let life = point.lives.get(point.region).map_or(position.incarnation, Lineage::current);
+    let life = point.lineages.get(point.region).map_or(position.incarnation, Lineage::current);
     let stem = file::stem(life, lost_from);
     let mut copy = 1;
     let path = loop {
@@ -169,25 +169,25 @@ mod tests {
     };
     use littoral_protocol::frame::Resume;
 
-    fn lives(log: u64, begun: &[(u64, u64)]) -> (Region, RegionLineages) {
-        let (region, mut lives) = ("east".parse().unwrap(), RegionLineages::default());
-        let ours = lives.entry(region, Incarnation(log));
+    fn lineages(log: u64, begun: &[(u64, u64)]) -> (Region, RegionLineages) {
+        let (region, mut lineages) = ("east".parse().unwrap(), RegionLineages::default());
+        let ours = lineages.entry(region, Incarnation(log));
         for (life, first) in begun {
             let (life, shared) = (Incarnation(*life), Lsn(first - 1));
             ours.begin(Start { life, first: Lsn(*first), after: ours.current(), shared });
         }
-        (region, lives)
+        (region, lineages)
     }
 
     #[test]
     fn a_forked_lineage_reveals_lost_records_and_one_that_is_behind_does_not() {
-        let (region, ours) = lives(7, &[(8, 6)]);
+        let (region, ours) = lineages(7, &[(8, 6)]);
         let position = Position { incarnation: Incarnation(8), lsn: Lsn(10) };
         let resume = Resume { position, chain: ChainHash(1) };
         let whose = (region, Arc::new(ours));
         let point = AppliedPoint::new(resume, Epoch(1), whose, Watermark::default(), Arc::default());
         let replica = Replica::new(&Config::default().holdings(), point);
-        let fork_of = |log, begun: &[(u64, u64)]| fork(&replica, &lives(log, begun).1).map(|fork| fork.lsn.0);
+        let fork_of = |log, begun: &[(u64, u64)]| fork(&replica, &lineages(log, begun).1).map(|fork| fork.lsn.0);
         assert_eq!(fork_of(7, &[(8, 6)]), None, "the same lineage");
         assert_eq!(fork_of(7, &[(8, 6), (9, 11)]), None, "it continues from here");
         assert_eq!(fork_of(7, &[]), None, "it is behind");

@@ -51,7 +51,7 @@ pub struct Leader {
     /// The log's affiliation.
     pub belongs: Mutex<Option<Affiliation>>,
     /// The lineage of the log, once it has more than its first life.
-    lives: Mutex<RegionLineages>,
+    lineages: Mutex<RegionLineages>,
     /// Milliseconds by which the clock is ahead of the number of records.
     pub clock: AtomicU64,
     /// While true, records are in the rows but not published.
@@ -126,7 +126,7 @@ impl Leader {
             component: Mutex::default(),
             checkpoints: watch::Sender::default(),
             belongs: Mutex::new(Some(Affiliation::founder(Incarnation(incarnation)))),
-            lives: Mutex::default(),
+            lineages: Mutex::default(),
             clock: AtomicU64::new(1_000),
             lags: AtomicBool::new(false),
             no_snapshots: AtomicBool::new(false),
@@ -160,7 +160,7 @@ impl Leader {
     pub fn begin(&self, life: u64) {
         let Position { incarnation: after, lsn: shared } = *self.head.borrow();
         let (life, first) = (Incarnation(life), shared.next());
-        self.lives.lock().entry(region(), after).begin(Start { life, first, after, shared });
+        self.lineages.lock().entry(region(), after).begin(Start { life, first, after, shared });
         self.append(Payload::Begin { life, after, shared });
         self.head.send_modify(|head| head.incarnation = life);
     }
@@ -369,7 +369,7 @@ impl Node for Leader {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
-            lives: littoral_model::lineage::RegionLineages::default(),
+            lineages: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
@@ -440,7 +440,7 @@ impl FeedLog for Leader {
             // Rows may be newer.
             chain: log.chain_at(self.head.borrow().lsn).unwrap_or_default(),
             watermark: Watermark::default(),
-            lives: self.lives.lock().clone(),
+            lineages: self.lineages.lock().clone(),
             mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: log.table.len() as u64,
@@ -481,8 +481,8 @@ impl RegionPeer for Leader {
         self.status().watermark
     }
 
-    fn lives(&self) -> RegionLineages {
-        self.lives.lock().clone()
+    fn lineages(&self) -> RegionLineages {
+        self.lineages.lock().clone()
     }
 
     fn configured(&self) -> Vec<Region> {
@@ -511,7 +511,7 @@ impl RegionPeer for Leader {
 
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
-            let log = self.lives.lock().get(region()).map_or(self.head.borrow().incarnation, Lineage::log);
+            let log = self.lineages.lock().get(region()).map_or(self.head.borrow().incarnation, Lineage::log);
             piece.check(region(), log, &self.catalogue())?;
             let mut pieces = self.pieces.lock();
             if !pieces.contains(&piece.name) {

@@ -31,17 +31,17 @@ impl LeaderRows {
     /// [`ReadError::NotFreshEnough`].
     pub fn into_answer(
         self,
-        (region, lives): (Option<Region>, &RegionLineages),
+        (region, lineages): (Option<Region>, &RegionLineages),
         demand: &ReadDemand,
         source: Source,
         asked_at: Instant,
     ) -> Result<ReadAnswer, ReadError> {
         let mut reached = self.watermark.clone();
         if let Some(region) = region {
-            lives.raise(&mut reached, region, self.as_of);
+            lineages.raise(&mut reached, region, self.as_of);
         }
         if let Some(token) = &demand.at_least
-            && !lives.covers(&reached, token)
+            && !lineages.covers(&reached, token)
         {
             return Err(ReadError::NotFreshEnough {
                 wanted: format!("at least '{token}'"),

@@ -39,7 +39,7 @@ pub(super) fn lacking<'a>(catalogue: &'a Catalogue, at: Receiver, filter: &ViewF
 /// them. Its position in this log does not account for them, so it needs a snapshot.
 pub(super) fn lacks_rows(catalogue: &Catalogue, filter: &ViewFilter, hello: &SubscriberHello) -> bool {
     let Some(resume) = hello.resume else { return false };
-    let mut lineages = hello.lives.iter();
+    let mut lineages = hello.lineages.iter();
     let from = lineages.find(|(_, lineage)| lineage.lists(resume.position.incarnation)).map(|(region, _)| region);
     lacking(catalogue, from.map_or(Receiver::Unknown, Receiver::In), filter).is_some()
 }

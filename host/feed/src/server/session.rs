@@ -357,7 +357,7 @@ impl Session<'_> {
             as_of,
             chain: source.chain,
             watermark: source.watermark,
-            lives: source.lives,
+            lineages: source.lineages,
             mixed: source.mixed,
             catalogue: source.catalogue,
             rows_estimate: source.rows_estimate,

@@ -290,7 +290,7 @@ impl Node for Leader {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
-            lives: littoral_model::lineage::RegionLineages::default(),
+            lineages: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
@@ -367,7 +367,7 @@ impl FeedLog for Leader {
             as_of: *self.head.borrow(),
             chain: log.last.1,
             watermark: Watermark::default(),
-            lives: RegionLineages::default(),
+            lineages: RegionLineages::default(),
             mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: rows.len() as u64,
@@ -401,7 +401,7 @@ impl RegionPeer for Leader {
         self.status().watermark
     }
 
-    fn lives(&self) -> RegionLineages {
+    fn lineages(&self) -> RegionLineages {
         RegionLineages::default()
     }
 
@@ -410,7 +410,7 @@ impl RegionPeer for Leader {
     }
 
     fn belongs(&self) -> Option<Affiliation> {
-        self.lives().belongs()
+        self.lineages().belongs()
     }
 
     fn resume_point(&self, _: &Watermark, _: &RegionLineages) -> Option<Lsn> {
@@ -491,7 +491,7 @@ pub fn hello(views: Views, resume: Option<Resume>) -> Upstream {
         holds: None,
         ended: None,
         watermark: Watermark::default(),
-        lives: RegionLineages::default(),
+        lineages: RegionLineages::default(),
         cluster: None,
     })
 }

@@ -58,7 +58,7 @@ pub struct Node {
     pub source: serde_json::Value,
     pub incarnation: u64,
     /// The history of its log.
-    pub lives: RegionLineages,
+    pub lineages: RegionLineages,
     pub rows: Held,
     pub duplicates: u64,
     /// The number of requests that the node accepts before it rejects.
@@ -81,11 +81,11 @@ impl Node {
 
     /// Rolls the log back to its first `to` records, after which another life of it begins.
     pub fn roll_back(&mut self, to: u64) {
-        let mut lives = Lineage::of(Incarnation(self.incarnation));
+        let mut lineage = Lineage::of(Incarnation(self.incarnation));
         let first = Lsn(to + 1);
-        let (after, life) = (lives.current(), Incarnation(self.incarnation + 100));
-        lives.begin(Start { life, first, after, shared: Lsn(to) });
-        self.lives.set(region(), lives);
+        let (after, life) = (lineage.current(), Incarnation(self.incarnation + 100));
+        lineage.begin(Start { life, first, after, shared: Lsn(to) });
+        self.lineages.set(region(), lineage);
         if to == 0 {
             self.rows.clear();
             self.keys.clear();
@@ -95,7 +95,7 @@ impl Node {
     fn answer(&mut self, request: &hyper::Request<Bytes>) -> (u16, Vec<u8>) {
         let position = Position { incarnation: Incarnation(self.incarnation), lsn: Lsn(self.taken as u64) };
         match request.uri().path() {
-            "/v1/status" => (200, serde_json::to_vec(&status(position, self.lives.clone())).unwrap()),
+            "/v1/status" => (200, serde_json::to_vec(&status(position, self.lineages.clone())).unwrap()),
             "/v1/views/route_daily" => {
                 let mut view = serde_json::json!(self.view);
                 view["source"] = self.source.clone();
@@ -143,7 +143,7 @@ pub fn region() -> Region {
     "us".parse().unwrap()
 }
 
-fn status(position: Position, lives: RegionLineages) -> NodeStatus {
+fn status(position: Position, lineages: RegionLineages) -> NodeStatus {
     NodeStatus {
         name: "test".into(),
         role: Role::Leader,
@@ -157,7 +157,7 @@ fn status(position: Position, lives: RegionLineages) -> NodeStatus {
         staleness_ms: Some(0),
         writable: true,
         watermark: Watermark::default(),
-        lives,
+        lineages,
         regions: Vec::new(),
         views: vec![],
         modules: vec![],
@@ -179,7 +179,7 @@ impl World {
             view: route_daily(),
             source: serde_json::Value::Null,
             incarnation: 1,
-            lives: RegionLineages::default(),
+            lineages: RegionLineages::default(),
             rows: Held::new(),
             duplicates: 0,
             patience: None,

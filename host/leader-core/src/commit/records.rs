@@ -29,7 +29,7 @@ impl Sequencer {
         building: &mut Building,
         belongs: Affiliation,
     ) -> Result<CommandEffect, WriteError> {
-        if building.effects.known.lives.belongs() == Some(belongs) {
+        if building.effects.known.lineages.belongs() == Some(belongs) {
             let at = Lsn(building.batch.next_lsn().0 - 1);
             return Ok(CommandEffect::Before { first: at, last: at, duplicate: false });
         }
@@ -48,7 +48,7 @@ impl Sequencer {
         rolled_back: bool,
     ) -> Result<CommandEffect, WriteError> {
         let first = building.batch.next_lsn();
-        let before = building.effects.known.lives_of(self.region, self.imports.log);
+        let before = building.effects.known.lineage_of(self.region, self.imports.log);
         // In a rolled-back life two different records may have the same LSN: replicas are known to share only its first
         // record.
         let shared = match rolled_back {
@@ -60,7 +60,7 @@ impl Sequencer {
         let pushed = self.push(building, hlc, Payload::Begin { life, after, shared });
         pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
         let start = Start { life, first, after, shared };
-        Arc::make_mut(&mut building.effects.known.lives).entry(self.region, self.imports.log).begin(start);
+        Arc::make_mut(&mut building.effects.known.lineages).entry(self.region, self.imports.log).begin(start);
         building.effects.begun = true;
         Ok(CommandEffect::Begin { start })
     }

@@ -126,7 +126,7 @@ impl RegionFeed {
         let resume = begun.map(|origin| Resume { position: origin.position, chain: origin.chain });
         let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
         let subscriber =
-            subscriber.with_lives(RegionLineages::clone(&known.lives)).with_rows_up_to(known.holds_past(region));
+            subscriber.with_lineages(RegionLineages::clone(&known.lineages)).with_rows_up_to(known.holds_past(region));
         let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
         let (carried, goes_on, snapshot, asks_for_all) = (BTreeMap::new(), true, None, known.asks_for_all(region));
         Self { region, own, is_home, subscriber, carried, goes_on, asks_for_all, snapshot, marked, submitted: marked }
@@ -159,7 +159,7 @@ impl RegionFeed {
             Action::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
             Action::Greeted(hello) => {
                 epochs.note_seen(hello.head.incarnation, self.subscriber.epoch());
-                epochs.note_followed(self.subscriber.lives());
+                epochs.note_followed(self.subscriber.lineage());
                 self.greeted(&hello, ours)
             }
             Action::BeginSnapshot { as_of, chain, watermark, catalogue, .. } => {
@@ -217,8 +217,8 @@ impl RegionFeed {
 
     /// Processes the hello of the region's leader: news about its lineage must be durable before anything else.
     fn greeted(&mut self, hello: &PublisherHello, ours: &Published) -> Step {
-        let theirs = self.subscriber.lives();
-        let known = ours.lives.get(self.region);
+        let theirs = self.subscriber.lineage();
+        let known = ours.lineages.get(self.region);
         let had = ours.origins.get(self.region).is_some_and(|origin| origin.position.lsn > Lsn::NONE);
         self.goes_on = hello.forked.is_none() && had && known.is_some_and(|known| known.log() == theirs.log());
         if let Some(fork) = hello.forked {
@@ -228,7 +228,7 @@ impl RegionFeed {
         if hello.forked.is_none() && known.map_or(theirs.starts().len() == 1, |known| known == theirs) {
             return Step::Heard { head: hello.head, applied: self.position() };
         }
-        let history = History { lives: theirs.clone(), forked: hello.forked, requests: true };
+        let history = History { lineage: theirs.clone(), forked: hello.forked, requests: true };
         let import = Import { history: Some(Box::new(history)), ..self.import(hello.head, Vec::new(), None) };
         Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Piece }
     }
@@ -243,13 +243,13 @@ impl RegionFeed {
     fn seen(&self, theirs: &Watermark, ours: &Published) -> Vec<Seen> {
         let of = |(region, incarnation, lsn)| {
             let at = Position { incarnation, lsn };
-            if region == self.own && ours.lives.reaches(region, ours.position, at) {
+            if region == self.own && ours.lineages.reaches(region, ours.position, at) {
                 return Some(Seen { region, lsn, hlc: Hlc::default() });
             }
             // The entry of a third region needs a clock reading. It is known only if the sender had everything of that
             // region that this region has.
             let origin = ours.origins.get(region)?;
-            let has_all = region != self.own && ours.lives.reaches(region, at, origin.position);
+            let has_all = region != self.own && ours.lineages.reaches(region, at, origin.position);
             has_all.then_some(Seen { region, lsn, hlc: origin.hlc })
         };
         theirs.iter().filter_map(of).collect()

@@ -270,14 +270,14 @@ impl Follower {
     }
 
     async fn record_nothing_replicated(&self, link: &Link) -> Result<(), WriteError> {
-        let lives = {
+        let lineage = {
             let published = self.shared.applied.load();
             let has_any = published.known().has_any(self.region);
-            published.lives.get(self.region).filter(|_| has_any).cloned()
+            published.lineages.get(self.region).filter(|_| has_any).cloned()
         };
         // If nothing of it was ever replicated, its snapshot is replicated without a request.
-        let Some(lives) = lives else { return Ok(()) };
-        result(self.submit(Import::nothing_taken(self.region, lives)).await?.await)?;
+        let Some(lineage) = lineage else { return Ok(()) };
+        result(self.submit(Import::nothing_taken(self.region, lineage)).await?.await)?;
         link.applied_to(Position::default());
         Ok(())
     }

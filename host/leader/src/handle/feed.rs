@@ -105,7 +105,7 @@ impl FeedLog for Handle {
             as_of: published.position,
             chain: published.chain,
             watermark: published.portable_watermark.clone(),
-            lives: RegionLineages::clone(&published.lives),
+            lineages: RegionLineages::clone(&published.lineages),
             mixed: published.origins.is_mixed(),
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.applied.table.len() as u64,
@@ -160,8 +160,8 @@ impl RegionPeer for Handle {
         self.shared.watermark()
     }
 
-    fn lives(&self) -> RegionLineages {
-        RegionLineages::clone(&self.shared.applied.load().lives)
+    fn lineages(&self) -> RegionLineages {
+        RegionLineages::clone(&self.shared.applied.load().lineages)
     }
 
     fn configured(&self) -> Vec<Region> {
@@ -172,15 +172,15 @@ impl RegionPeer for Handle {
         self.shared.affiliation.now(&self.shared)
     }
 
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn> {
+    fn resume_point(&self, theirs: &Watermark, lineages: &RegionLineages) -> Option<Lsn> {
         let published = self.shared.applied.load();
         let log = OwnLog {
             region: self.shared.identity.region,
             head: published.position,
             origins: &published.origins,
-            lives: &published.lives,
+            lineages: &published.lineages,
         };
-        let replica = Replica { watermark: theirs, lives };
+        let replica = Replica { watermark: theirs, lineages };
         rehoming::resume_point(log, replica, &self.shared.applied.regional().rehoming)
     }
 

@@ -72,8 +72,8 @@ pub fn write(
         if remembered.origins != Origins::default() {
             out.value(KIND_ORIGINS, &remembered.origins)?;
         }
-        if remembered.lives != RegionLineages::default() {
-            out.value(KIND_LIVES, &remembered.lives)?;
+        if remembered.lineages != RegionLineages::default() {
+            out.value(KIND_LIVES, &remembered.lineages)?;
         }
         for part in remembered.conflicts.chunks(CONFLICTS_PER_BLOCK) {
             out.value(KIND_CONFLICTS, &part)?;

@@ -95,8 +95,8 @@ impl RegionPeer for Member {
         self.handle().watermark()
     }
 
-    fn lives(&self) -> RegionLineages {
-        self.handle().lives()
+    fn lineages(&self) -> RegionLineages {
+        self.handle().lineages()
     }
 
     fn configured(&self) -> Vec<Region> {
@@ -107,8 +107,8 @@ impl RegionPeer for Member {
         self.handle().belongs()
     }
 
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn> {
-        self.handle().resume_point(theirs, lives)
+    fn resume_point(&self, theirs: &Watermark, lineages: &RegionLineages) -> Option<Lsn> {
+        self.handle().resume_point(theirs, lineages)
     }
 
     fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {

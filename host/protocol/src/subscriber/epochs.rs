@@ -29,19 +29,19 @@ impl Epochs {
 
     /// Notes that a log with this lineage is followed now. Copies of it that continued separately
     /// stay remembered, because one of their lives may still be served.
-    pub fn note_followed(&mut self, lives: &Lineage) {
-        self.followed.retain(|known| !lives.lists(known.current()));
+    pub fn note_followed(&mut self, lineage: &Lineage) {
+        self.followed.retain(|known| !lineage.lists(known.current()));
         if self.followed.len() >= LOGS_MAX {
             self.followed.remove(0);
         }
-        self.followed.push(lives.clone());
+        self.followed.push(lineage.clone());
     }
 
     /// Returns whether a followed log has a later life than this lineage's last one. If so, the
     /// publisher was replaced, or its log was rolled back.
     #[must_use]
-    pub fn continued_after(&self, lives: &Lineage) -> bool {
-        self.followed.iter().any(|known| lives.is_past_of(known))
+    pub fn continued_after(&self, lineage: &Lineage) -> bool {
+        self.followed.iter().any(|known| lineage.is_past_of(known))
     }
 
     /// Notes that a publisher was rejected for this violation.

@@ -25,7 +25,7 @@ fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
         rehomed: None,
         watermark: Watermark::default(),
         heartbeat_ms: 100,
-        lives: RegionLineages::default(),
+        lineages: RegionLineages::default(),
         forked: None,
         cluster: None,
         succeeds: None,
@@ -87,7 +87,7 @@ fn another_life_of_the_log_is_followed_by_snapshot_but_not_by_tail() {
         as_of,
         chain: ChainHash(4),
         watermark: Watermark::default(),
-        lives: RegionLineages::default(),
+        lineages: RegionLineages::default(),
         mixed: false,
         catalogue: Arc::default(),
         rows_estimate: 2,
@@ -189,24 +189,24 @@ fn records_of_a_replaced_leader_are_accepted_from_its_successor() {
 fn a_tail_of_another_regions_log_may_begin_in_an_earlier_life() {
     let region: Region = "east".parse().expect("region");
     let home = Position { incarnation: Incarnation(77), lsn: Lsn(40) };
-    let mut lives = Lineage::of(home.incarnation);
-    lives.begin(Start { life: Incarnation(78), first: Lsn(60), after: home.incarnation, shared: Lsn(59) });
+    let mut lineage = Lineage::of(home.incarnation);
+    lineage.begin(Start { life: Incarnation(78), first: Lsn(60), after: home.incarnation, shared: Lsn(59) });
     let greeting = |begins: Position| {
-        let Downstream::Hello(greeting) = hello(Mode::Tail, 1, lives.position(Lsn(70))) else { unreachable!() };
+        let Downstream::Hello(greeting) = hello(Mode::Tail, 1, lineage.position(Lsn(70))) else { unreachable!() };
         let mut all = RegionLineages::default();
-        all.set(region, lives.clone());
+        all.set(region, lineage.clone());
         let rehomed = Some(Resume { position: begins, chain: ChainHash(1) });
-        Downstream::Hello(PublisherHello { rehomed, lives: all, ..greeting })
+        Downstream::Hello(PublisherHello { rehomed, lineages: all, ..greeting })
     };
     let elsewhere = Watermark::at("west".parse().expect("region"), LOG, Lsn(5));
     let subscriber =
         || Subscriber::new(Some(resume(5)), Epochs::default(), Views::All).with_watermark(elsewhere.clone());
-    for begins in [home, lives.position(Lsn(65))] {
+    for begins in [home, lineage.position(Lsn(65))] {
         let mut subscriber = subscriber();
         assert!(subscriber.receive(greeting(begins)).is_ok(), "{begins}");
         assert_eq!(subscriber.resume().map(|resume| resume.position), Some(begins));
     }
-    for begins in [Position { lsn: Lsn(60), ..home }, lives.position(Lsn(71)), at(3)] {
+    for begins in [Position { lsn: Lsn(60), ..home }, lineage.position(Lsn(71)), at(3)] {
         let refused = subscriber().receive(greeting(begins));
         assert!(matches!(refused, Err(Violation::CannotTail { .. })), "{begins}: {refused:?}");
     }

@@ -102,7 +102,7 @@ fn node_status(router: &Router, process: &Process) -> Result<Response<Answer>, F
         staleness_ms: None,
         writable: board.view.regions.iter().any(|region| region.role == topology::Role::Active && region.writable),
         watermark: Watermark::default(),
-        lives: littoral_model::lineage::RegionLineages::default(),
+        lineages: littoral_model::lineage::RegionLineages::default(),
         regions: Vec::new(),
         views: Vec::new(),
         modules: Vec::new(),

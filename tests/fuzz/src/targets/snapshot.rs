@@ -59,7 +59,7 @@ fn load(storage: &Memory) -> Result<Content, String> {
             Section::Rows(part) => rows.extend(part),
             Section::Receipts(part) => remembered.receipts.extend(part),
             Section::Origins(part) => remembered.origins = part,
-            Section::Lineage(part) => remembered.lives = part,
+            Section::Lineage(part) => remembered.lineages = part,
             Section::Conflicts(part) => remembered.conflicts.extend(part),
         }
     }
@@ -103,8 +103,8 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     let other: Region = "us".parse().unwrap_or(Region::NONE);
     let seen = [Seen { region, lsn: Lsn(3), hlc: Hlc::new(800, 0) }];
     origins.set(other, (position, ChainHash(7)), Hlc::new(900, 0), &seen, false);
-    let mut lives = RegionLineages::default();
-    lives.entry(region, head.incarnation).begin(Start {
+    let mut lineages = RegionLineages::default();
+    lineages.entry(region, head.incarnation).begin(Start {
         life: Incarnation(0xdef),
         first: Lsn(5),
         after: head.incarnation,
@@ -122,7 +122,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
         lost: side(region, b"lost"),
         lsn: Lsn(8),
     };
-    let remembered = Remembered { receipts: vec![receipt], origins, lives, conflicts: vec![conflict] };
+    let remembered = Remembered { receipts: vec![receipt], origins, lineages, conflicts: vec![conflict] };
     let storage = Memory::new();
     let chunks = [vec![row(1, Some(b"body")), row(2, None)], vec![row(3, Some(b""))]];
     snapshot::write(&storage, &head, chunks.into_iter(), &remembered).expect("memory stores it");

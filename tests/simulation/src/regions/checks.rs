@@ -21,7 +21,7 @@ impl World {
         for (at, leader) in self.leaders.iter().enumerate() {
             self.has_what_it_claims(
                 &leader.table,
-                (&leader.published.watermark, &leader.published.lives),
+                (&leader.published.watermark, &leader.published.lineages),
                 at,
                 &format!("the leader of {}", name(at)),
             )?;
@@ -29,7 +29,7 @@ impl World {
         let Some(replica) = self.edge.serving() else { return Ok(()) };
         let point = replica.point.load();
         if !self.ambiguous.contains(&true) {
-            self.has_what_it_claims(&replica.table, (&point.watermark, &point.lives), OUTSIDE, "the edge")?;
+            self.has_what_it_claims(&replica.table, (&point.watermark, &point.lineages), OUTSIDE, "the edge")?;
         }
         // Where the edge states that it is comparable, it is equal.
         let position = point.resume.position;
@@ -50,14 +50,14 @@ impl World {
     fn has_what_it_claims(
         &self,
         table: &Table,
-        (claims, lives): (&Watermark, &RegionLineages),
+        (claims, lineages): (&Watermark, &RegionLineages),
         place: usize,
         node: &str,
     ) -> Result<(), String> {
         for (at, all) in self.acknowledged.iter().enumerate() {
             let Some((incarnation, through)) = claims.get(name(at)) else { continue };
             let claim = Position { incarnation, lsn: through };
-            let claimed = |write: &&Acknowledged| lives.reaches(name(at), claim, write.position);
+            let claimed = |write: &&Acknowledged| lineages.reaches(name(at), claim, write.position);
             // A watermark passes rows that this place may not hold.
             let may_hold = |write: &&Acknowledged| place != OUTSIDE || write.view != RESTRICTED;
             for write in all.iter().filter(|write| !write.lost && !write.ambiguous).filter(may_hold).filter(claimed) {

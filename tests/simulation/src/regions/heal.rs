@@ -29,8 +29,9 @@ impl World {
         let mut all = Watermark::default();
         for (at, leader) in self.leaders.iter().enumerate() {
             let head = leader.head();
-            let lives = leader.published.lives.get(name(at)).cloned().unwrap_or_else(|| Lineage::of(head.incarnation));
-            let here = |write: &&Acknowledged| !write.lost && !write.ambiguous && lives.has(write.position, head.lsn);
+            let lineage =
+                leader.published.lineages.get(name(at)).cloned().unwrap_or_else(|| Lineage::of(head.incarnation));
+            let here = |write: &&Acknowledged| !write.lost && !write.ambiguous && lineage.has(write.position, head.lsn);
             if let Some(last) = self.acknowledged[at].iter().rfind(here) {
                 all.set(name(at), last.position.incarnation, last.position.lsn);
             }

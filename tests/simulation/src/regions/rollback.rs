@@ -31,8 +31,8 @@ impl World {
     pub(super) fn request_snapshot(&mut self, at: usize, of: usize) -> Result<(), String> {
         let published = &self.leaders[at].published;
         let has_any = published.known().has_any(name(of));
-        let Some(lives) = published.lives.get(name(of)).filter(|_| has_any).cloned() else { return Ok(()) };
-        let command = LogCommand::Import(Import::nothing_taken(name(of), lives));
+        let Some(lineage) = published.lineages.get(name(of)).filter(|_| has_any).cloned() else { return Ok(()) };
+        let command = LogCommand::Import(Import::nothing_taken(name(of), lineage));
         self.leaders[at].commit(vec![command], self.now)?.remove(0).map_err(|error| error.to_string())?;
         self.streams.remove(&(at, of));
         Ok(())
@@ -81,9 +81,9 @@ impl World {
             }
         }
         // A number that is not in the log any more is assigned again, in the same life.
-        let (lives, head) = (self.leaders[at].published.lives.clone(), self.leaders[at].head().lsn);
+        let (lineages, head) = (self.leaders[at].published.lineages.clone(), self.leaders[at].head().lsn);
         for write in self.acknowledged[at].iter_mut().filter(|_| !begins_life) {
-            write.ambiguous |= !lives.get(name(at)).is_some_and(|lives| lives.has(write.position, head));
+            write.ambiguous |= !lineages.get(name(at)).is_some_and(|lineage| lineage.has(write.position, head));
         }
         let after = self.leaders[at].head();
         self.events.note(self.now, || Event::Restarted { at, before, after });

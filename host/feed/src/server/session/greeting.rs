@@ -111,7 +111,7 @@ fn publisher(source: &dyn FeedSource, generation: u64, heartbeat_ms: u32) -> Res
         epoch: source.epoch(),
         head: *source.head().borrow(),
         watermark: source.watermark(),
-        lives: source.lives(),
+        lineages: source.lineages(),
         belongs: source.belongs(),
         heartbeat_ms,
         relay: source.source_role() != SourceRole::Leader,
@@ -139,10 +139,11 @@ async fn chains(
 
 /// Returns the record after which a replica of another region's log can continue here.
 async fn rehomed(source: &dyn FeedSource, hello: &SubscriberHello, head: Position) -> Result<Option<Resume>, End> {
-    let point = source.resume_point(&hello.watermark, &hello.lives);
+    let point = source.resume_point(&hello.watermark, &hello.lineages);
     let Some(lsn) = point.filter(|lsn| *lsn <= head.lsn) else { return Ok(None) };
     let chain = chain_before_tail(source, lsn, head.lsn).await?;
-    let position = source.lives().get(source.region()).map_or(Position { lsn, ..head }, |lives| lives.position(lsn));
+    let position =
+        source.lineages().get(source.region()).map_or(Position { lsn, ..head }, |lineage| lineage.position(lsn));
     Ok(chain.map(|chain| Resume { position, chain }))
 }
 
