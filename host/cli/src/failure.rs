@@ -7,7 +7,8 @@ use std::{fmt::Display, process::ExitCode};
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A node rejected the request, or a check failed: exit code 1.
-    Refused,
+    #[serde(rename = "refused")]
+    Rejected,
     /// The command line, a file or the configuration is invalid: exit code 2, as clap's.
     Usage,
     /// A node cannot be reached or does not answer: exit code 3.
@@ -26,8 +27,8 @@ pub struct Failure {
 
 impl Failure {
     /// Returns the failure of a rejected request or a failed check.
-    pub fn refused(message: impl Display) -> Self {
-        Self { message: message.to_string(), kind: Kind::Refused }
+    pub fn rejected(message: impl Display) -> Self {
+        Self { message: message.to_string(), kind: Kind::Rejected }
     }
 
     /// Returns the failure of an invalid command line, file or configuration.
@@ -54,7 +55,7 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
-            Kind::Refused => 1,
+            Kind::Rejected => 1,
             Kind::Usage => 2,
             Kind::Unreachable => 3,
         })

@@ -21,6 +21,6 @@ pub fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Res
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure::refused(format!("cannot start worker threads: {error}")))?
+        .map_err(|error| Failure::rejected(format!("cannot start worker threads: {error}")))?
         .block_on(command)
 }

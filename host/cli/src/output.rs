@@ -17,7 +17,7 @@ pub use table::Table;
 /// When standard output cannot be written to, or the value cannot be written as JSON.
 pub fn answer<T: Serialize>(json: bool, value: &T, human: impl FnOnce(&T) -> String) -> Result<(), Failure> {
     let text = if json {
-        serde_json::to_string_pretty(value).map_err(|error| Failure::refused(format!("cannot write JSON: {error}")))?
+        serde_json::to_string_pretty(value).map_err(|error| Failure::rejected(format!("cannot write JSON: {error}")))?
     } else {
         human(value)
     };
@@ -33,7 +33,7 @@ pub fn line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::refused(format!("cannot write to standard output: {error}")))
+            Err(Failure::rejected(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }

@@ -110,6 +110,6 @@ pub fn failed(error: Error) -> Failure {
     match &error {
         Error::Address { .. } | Error::Tls(_) | Error::Request(_) => Failure::usage(error),
         Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. } => Failure::unreachable(error),
-        _ => Failure::refused(error),
+        _ => Failure::rejected(error),
     }
 }

@@ -13,7 +13,7 @@ impl Address {
     /// Parses `http://host:port` and `https://host:port`, with or without a final slash, and `host:port`, which is
     /// https if the client has trusted roots.
     pub(crate) fn parse(given: &str, has_roots: bool) -> Result<Self, Error> {
-        let refuse = |reason: &str| Error::Address {
+        let reject = |reason: &str| Error::Address {
             given: without_user(given).chars().take(200).collect(),
             reason: reason.to_owned(),
         };
@@ -22,15 +22,15 @@ impl Address {
         } else {
             format!("{}://{given}", if has_roots { "https" } else { "http" })
         };
-        let uri: Uri = whole.parse().map_err(|_| refuse("it is not a URL"))?;
+        let uri: Uri = whole.parse().map_err(|_| reject("it is not a URL"))?;
         let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
-        let scheme = scheme.ok_or_else(|| refuse("its scheme is neither http nor https"))?;
-        let authority = uri.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| refuse("it has no host"))?;
+        let scheme = scheme.ok_or_else(|| reject("its scheme is neither http nor https"))?;
+        let authority = uri.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| reject("it has no host"))?;
         if authority.as_str().contains('@') {
-            return Err(refuse("it has a user name, which is not supported"));
+            return Err(reject("it has a user name, which is not supported"));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(refuse("it has a path; use only scheme, host and port"));
+            return Err(reject("it has a path; use only scheme, host and port"));
         }
         Ok(Self(format!("{scheme}://{authority}")))
     }

@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// The node answered with an error.
     #[error(transparent)]
-    Refused(#[from] Problem),
+    Rejected(#[from] Problem),
     /// The response is not one of the API.
     #[error(
         "{url} did not answer like Littoral's API: {reason}; check that a Littoral node of this version runs there"
@@ -76,7 +76,7 @@ impl Error {
     /// Returns the error of the node, if it answered with one.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
-        if let Self::Refused(problem) = self { Some(problem) } else { None }
+        if let Self::Rejected(problem) = self { Some(problem) } else { None }
     }
 
     /// Returns the error code. Empty if the node sent none.
@@ -109,7 +109,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Transport { .. } => true,
-            Self::Refused(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
+            Self::Rejected(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
             _ => false,
         }
     }

@@ -100,7 +100,7 @@ impl Client {
         if parts.status.is_success() {
             return Ok(Answer { url: url.to_owned(), headers: parts.headers, body });
         }
-        Err(Error::Refused(problem(parts.status, &body)))
+        Err(Error::Rejected(problem(parts.status, &body)))
     }
 }
 

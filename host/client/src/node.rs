@@ -71,7 +71,7 @@ impl Client {
     pub async fn ready(&self) -> Result<Readiness, Error> {
         match self.attempt(&Call::get("/v1/ready")).await {
             Ok(_) => Ok(Readiness::Ready),
-            Err(Error::Refused(problem)) if problem.status == 503 => Ok(Readiness::NotReady(problem.detail)),
+            Err(Error::Rejected(problem)) if problem.status == 503 => Ok(Readiness::NotReady(problem.detail)),
             Err(error) => Err(error),
         }
     }
@@ -79,19 +79,19 @@ impl Client {
     /// Waits until the node is ready, for at most `wait_max`.
     ///
     /// # Errors
-    /// The last error if the node did not answer; [`Error::Refused`] with its reason if it is not ready by then.
+    /// The last error if the node did not answer; [`Error::Rejected`] with its reason if it is not ready by then.
     pub async fn wait_ready(&self, wait_max: Duration) -> Result<(), Error> {
         const POLL: Duration = Duration::from_millis(20);
         let deadline = tokio::time::Instant::now() + wait_max;
         loop {
-            let refused = |detail: String| {
+            let rejected = |detail: String| {
                 let title = "not ready".to_owned();
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code::NOT_READY, &detail);
-                Error::Refused(Problem { title, ..problem })
+                Error::Rejected(Problem { title, ..problem })
             };
             let error = match self.ready().await {
                 Ok(Readiness::Ready) => return Ok(()),
-                Ok(Readiness::NotReady(reason)) => refused(reason),
+                Ok(Readiness::NotReady(reason)) => rejected(reason),
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(error),
             };

@@ -25,7 +25,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field};
 use littoral_model::{
-    convert::{self, Kind, Refusal, Rule, Source},
+    convert::{self, Kind, Rejection, Rule, Source},
     value::ValueType,
 };
 use std::sync::Arc;
@@ -133,7 +133,7 @@ fn holds_nat(array: &ArrayRef) -> bool {
 /// Converts every row with one of the numeric conversions.
 fn numbers<T: ArrowPrimitiveType>(
     array: &ArrayRef,
-    make: impl Fn(&Source<'_>) -> Result<Option<T::Native>, Refusal>,
+    make: impl Fn(&Source<'_>) -> Result<Option<T::Native>, Rejection>,
     bytes_max: usize,
 ) -> Result<ArrayRef, CellError> {
     // A column of nulls or of single bytes is much smaller than its conversion.
@@ -217,15 +217,15 @@ mod tests {
 
     #[test]
     fn a_rejected_type_comes_with_a_remedy() {
-        let refused = |data_type, value_type| check_type("delay", &data_type, value_type).unwrap_err().to_string();
+        let rejected = |data_type, value_type| check_type("delay", &data_type, value_type).unwrap_err().to_string();
         assert_eq!(
-            refused(DataType::Utf8, ValueType::Bool),
+            rejected(DataType::Utf8, ValueType::Bool),
             "column 'delay' is Utf8, which cannot become bool: text is not a bool: write true or false, or 1 or 0; or declare \
              it as string in the view"
         );
         let item = Arc::new(Field::new_list_field(DataType::Float64, true));
         for view in [DataType::ListView(item.clone()), DataType::LargeListView(item)] {
-            let text = refused(view, ValueType::DoubleList);
+            let text = rejected(view, ValueType::DoubleList);
             assert!(
                 text.ends_with(
                     "this encoding is not read: cast the column to List or LargeList, or to its plain values"
@@ -234,8 +234,8 @@ mod tests {
             );
         }
         let nested = DataType::new_list(DataType::new_list(DataType::Float64, true), true);
-        assert!(refused(nested, ValueType::DoubleList).contains("a list is not a scalar"));
+        assert!(rejected(nested, ValueType::DoubleList).contains("a list is not a scalar"));
         let list = DataType::new_list(DataType::Float64, true);
-        assert!(refused(list, ValueType::Double).contains("declare it as double_list in the view"));
+        assert!(rejected(list, ValueType::Double).contains("declare it as double_list in the view"));
     }
 }

@@ -12,7 +12,7 @@ use arrow_array::{
 };
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
-use littoral_model::{convert::Refusal, value::ValueType};
+use littoral_model::{convert::Rejection, value::ValueType};
 use std::sync::Arc;
 
 /// Converts a list column to `List` of the element's canonical Arrow type. A missing element
@@ -36,7 +36,7 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
             (plain.values(), plain.value_offsets().to_vec())
         }
     };
-    let null_element = || Refusal::null_element(element).to_string();
+    let null_element = || Rejection::null_element(element).to_string();
     if *values.data_type() == DataType::Null && !matches!(element, ValueType::Float | ValueType::Double) {
         let holds_some = |row: &usize| array.is_valid(*row) && offsets[*row] < offsets[*row + 1];
         // No element is created here, however many these lists claim to have.

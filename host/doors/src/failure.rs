@@ -339,7 +339,7 @@ impl From<ModuleError> for Failure {
     fn from(error: ModuleError) -> Self {
         let message = error.to_string();
         let (status, code) = match error {
-            ModuleError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, code::MODULE_REFUSED),
+            ModuleError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, code::MODULE_REFUSED),
             ModuleError::Trap { .. } => (StatusCode::INTERNAL_SERVER_ERROR, code::MODULE_TRAP),
             ModuleError::Timeout { .. } => (StatusCode::INTERNAL_SERVER_ERROR, code::MODULE_TIMEOUT),
             ModuleError::OutOfMemory { .. } => (StatusCode::INTERNAL_SERVER_ERROR, code::MODULE_OUT_OF_MEMORY),

@@ -127,37 +127,37 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<InvalidConfig> {
         let mut problems = Vec::new();
-        let mut refuse = |key, reason: &str| problems.push(InvalidConfig { key, reason: reason.to_owned() });
+        let mut reject = |key, reason: &str| problems.push(InvalidConfig { key, reason: reason.to_owned() });
         if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
-            refuse("name", "must be 1 to 128 bytes long, without control characters");
+            reject("name", "must be 1 to 128 bytes long, without control characters");
         }
         if self.leader.leader.is_empty() {
-            refuse("leader.addresses", "needs at least one address, such as \"host:7071\"");
+            reject("leader.addresses", "needs at least one address, such as \"host:7071\"");
         }
         let names_none = |address: &&String| host_and_port(address).is_none_or(|(_, port)| port == 0);
         if let Some(bad) = self.leader.leader.iter().find(names_none) {
-            refuse(
+            reject(
                 "leader.addresses",
                 &format!("'{bad}' is not an address; write a host and a port, such as \"host:7071\""),
             );
         }
         if self.ping_interval_ms == 0 {
-            refuse("ping_interval_ms", "must be at least 1");
+            reject("ping_interval_ms", "must be at least 1");
         }
         if self.reconnect_ms_min == 0 || self.reconnect_ms_max < self.reconnect_ms_min {
-            refuse("reconnect_ms_min", "must be at least 1 and at most reconnect_ms_max");
+            reject("reconnect_ms_min", "must be at least 1 and at most reconnect_ms_max");
         }
         if self.snapshot_interval_s == 0 {
-            refuse("snapshot_interval_s", "must be at least 1; omit data_dir to disable local snapshots");
+            reject("snapshot_interval_s", "must be at least 1; omit data_dir to disable local snapshots");
         }
         if self.fills_waiting_max == 0 || self.fill_calls_max == 0 {
-            refuse("fills_waiting_max", "and fill_calls_max must be at least 1");
+            reject("fills_waiting_max", "and fill_calls_max must be at least 1");
         }
         if self.full_bytes_max == 0 && self.view_mode == ViewMode::Full {
-            refuse("full_bytes_max", "must be at least 1; set view_mode = \"resident\" to hold no view in full");
+            reject("full_bytes_max", "must be at least 1; set view_mode = \"resident\" to hold no view in full");
         }
         if let Some(name) = self.views.keys().find(|name| !self.holdings().follows(name)) {
-            refuse("views", &format!("lists '{name}', which 'follow' does not list; add it there or remove it here"));
+            reject("views", &format!("lists '{name}', which 'follow' does not list; add it there or remove it here"));
         }
         problems
     }
@@ -166,19 +166,19 @@ impl Config {
     #[must_use]
     pub fn problems_of_relay(&self) -> Vec<InvalidConfig> {
         let mut problems = Vec::new();
-        let mut refuse = |key, reason: &str| problems.push(InvalidConfig { key, reason: reason.to_owned() });
+        let mut reject = |key, reason: &str| problems.push(InvalidConfig { key, reason: reason.to_owned() });
         if self.follow.is_some() {
-            refuse(
+            reject(
                 "follow",
                 "must be omitted at a relay (peer_listen is set), because its subscribers need every view",
             );
         }
         let resident = |mode: &ViewMode| *mode == ViewMode::Resident;
         if resident(&self.view_mode) || self.views.values().any(resident) {
-            refuse("view_mode", "and [edge.views] must be \"full\" at a relay (peer_listen is set)");
+            reject("view_mode", "and [edge.views] must be \"full\" at a relay (peer_listen is set)");
         }
         if self.relay_bytes_max == 0 {
-            refuse("relay_bytes_max", "must be at least 1 at a relay (peer_listen is set)");
+            reject("relay_bytes_max", "must be at least 1 at a relay (peer_listen is set)");
         }
         problems
     }

@@ -67,7 +67,7 @@ pub async fn is_in_default(plan: &Plan, client: &Client, own: &ProjectName) -> R
             Ok(views.into_iter().map(|definition| definition.view.name).find(|name| known(name)))
         }
         // This client may not use `default`.
-        Err(littoral_client::Error::Refused(problem)) if problem.status == 403 => Ok(None),
+        Err(littoral_client::Error::Rejected(problem)) if problem.status == 403 => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -132,8 +132,8 @@ impl Run<'_> {
                 self.token = Some(receipt.token);
                 Ok(if existed { Outcome::Changed } else { Outcome::Created })
             }
-            Err(littoral_client::Error::Refused(problem)) if !matches!(problem.status, 401 | 403 | 429 | 500..) => {
-                Ok(Outcome::Refused { reason: problem.to_string() })
+            Err(littoral_client::Error::Rejected(problem)) if !matches!(problem.status, 401 | 403 | 429 | 500..) => {
+                Ok(Outcome::Rejected { reason: problem.to_string() })
             }
             Err(error) => Err(error.into()),
         }
@@ -155,7 +155,7 @@ impl Run<'_> {
                 let put = self.client.define_view(definition).await.map(|put| put.receipt);
                 self.taken(there.is_some(), put)?
             };
-            if matches!(outcome, Outcome::Refused { .. }) {
+            if matches!(outcome, Outcome::Rejected { .. }) {
                 self.refused.insert(view.name.clone());
             }
             self.push(Kind::View, &view.name, outcome);
@@ -170,7 +170,7 @@ impl Run<'_> {
             let there = current.iter().find(|there| there.push_source.name == source.name);
             let refused = source.views.iter().find(|view| self.refused.contains(*view));
             let outcome = if let Some(view) = refused {
-                Outcome::Refused { reason: format!("its feature view '{view}' was refused") }
+                Outcome::Rejected { reason: format!("its feature view '{view}' was refused") }
             } else if there == Some(definition) {
                 Outcome::Unchanged
             } else if self.dry_run {
@@ -226,7 +226,7 @@ impl Run<'_> {
     fn hindrance(&self, service: &FeatureService, waiting: &[Waiting]) -> Option<Outcome> {
         let views = || service.projections.iter().map(|part| &part.view);
         if let Some(view) = views().find(|view| self.refused.contains(*view)) {
-            return Some(Outcome::Refused { reason: format!("its feature view '{view}' was refused") });
+            return Some(Outcome::Rejected { reason: format!("its feature view '{view}' was refused") });
         }
         let module = waiting.iter().find(|module| views().any(|view| *view == module.name))?;
         Some(Outcome::Pending {

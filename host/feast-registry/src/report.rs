@@ -64,7 +64,8 @@ pub enum Outcome {
         command: String,
     },
     /// The leader rejected it.
-    Refused {
+    #[serde(rename = "refused")]
+    Rejected {
         /// The leader's error.
         reason: String,
     },
@@ -102,6 +103,6 @@ impl ImportReport {
     /// Returns whether everything that can be imported exists now.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.items.iter().all(|item| !matches!(item.outcome, Outcome::Pending { .. } | Outcome::Refused { .. }))
+        self.items.iter().all(|item| !matches!(item.outcome, Outcome::Pending { .. } | Outcome::Rejected { .. }))
     }
 }

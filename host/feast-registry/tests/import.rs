@@ -106,15 +106,15 @@ async fn a_second_run_changes_nothing_and_a_module_completes_what_waited() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_the_rest_goes_on() {
+async fn a_rejection_is_told_and_the_rest_goes_on() {
     let (_server, client, node) = node().await;
     node.lock().unwrap().refuse = Some("driver_hourly_stats_fresh");
     let report = import(&Plan::read(ANCHOR, None).unwrap(), &client, None, false).await.unwrap();
-    let Outcome::Refused { reason } = outcome(&report, Kind::View, "driver_hourly_stats_fresh") else {
+    let Outcome::Rejected { reason } = outcome(&report, Kind::View, "driver_hourly_stats_fresh") else {
         panic!("{report:?}")
     };
     assert!(reason.contains("no, not like this"));
-    let Outcome::Refused { reason } = outcome(&report, Kind::PushSource, "driver_stats_push_source") else {
+    let Outcome::Rejected { reason } = outcome(&report, Kind::PushSource, "driver_stats_push_source") else {
         panic!("{report:?}")
     };
     assert!(reason.contains("'driver_hourly_stats_fresh' was refused"));

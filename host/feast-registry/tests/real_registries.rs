@@ -190,13 +190,13 @@ fn nothing_is_left_out_without_a_word() {
 }
 
 #[test]
-fn what_is_no_registry_is_refused_with_what_to_do() {
-    let refused = |bytes: &[u8]| Plan::read(bytes, None).unwrap_err();
-    assert_eq!(refused(b""), Error::Empty);
-    let sqlite = refused(b"SQLite format 3\0and more");
+fn what_is_no_registry_is_rejected_with_what_to_do() {
+    let rejected = |bytes: &[u8]| Plan::read(bytes, None).unwrap_err();
+    assert_eq!(rejected(b""), Error::Empty);
+    let sqlite = rejected(b"SQLite format 3\0and more");
     assert!(matches!(sqlite, Error::Sqlite) && sqlite.to_string().contains("registry_type: file"));
     for bytes in [&b"project: edge_anchor\n"[..], b"{}", b"\0\0\0\0", &ANCHOR[1..], &ANCHOR[..ANCHOR.len() - 1]] {
-        assert!(matches!(refused(bytes), Error::NotARegistry(_)), "{:?}", &bytes[..bytes.len().min(8)]);
+        assert!(matches!(rejected(bytes), Error::NotARegistry(_)), "{:?}", &bytes[..bytes.len().min(8)]);
     }
     assert_eq!(
         Plan::read(ANCHOR, Some("other")).unwrap_err(),
@@ -204,7 +204,7 @@ fn what_is_no_registry_is_refused_with_what_to_do() {
     );
     // Protobuf messages concatenate: the two registries in one file are a registry of two projects.
     let both = [ANCHOR, WIDE].concat();
-    assert_eq!(refused(&both), Error::Projects("edge_anchor, wide".into()));
+    assert_eq!(rejected(&both), Error::Projects("edge_anchor, wide".into()));
     assert_eq!(Plan::read(&both, Some("wide")).unwrap(), plan(WIDE));
 }
 

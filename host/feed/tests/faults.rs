@@ -262,7 +262,7 @@ async fn places_for_subscribers_are_counted_and_released() {
     let served = serve(Config { subscribers_max: 1, idle_timeout_ms: 600_000, ..Config::default() }).await;
     let first = served.connect().await;
     match client::connect(&served.client()).await {
-        Err(Error::Refused { status: 503, message, .. }) => assert!(message.contains("subscribers_max"), "{message}"),
+        Err(Error::Rejected { status: 503, message, .. }) => assert!(message.contains("subscribers_max"), "{message}"),
         other => panic!("{other:?}"),
     }
     drop(first);

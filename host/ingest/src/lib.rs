@@ -32,4 +32,4 @@ pub use error::Error;
 pub use load::ingest;
 pub use options::Options;
 pub use progress::{Progress, Silent};
-pub use report::{Refused, Report};
+pub use report::{RejectedRow, Report};

@@ -4,7 +4,7 @@ use crate::{
     Error, Options, Progress, Report,
     files::{self, Found, Input},
     latest::{Kept, Latest},
-    report::Refused,
+    report::RejectedRow,
     sender::{Sender, Sent},
     split::{Chunk, Split},
     state::State,
@@ -33,7 +33,7 @@ const CREATED: &str = "created";
 /// How often the state is written during a load.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// How many rejected rows a report names.
-const REFUSED_NAMED_MAX: usize = 100;
+const REJECTED_NAMED_MAX: usize = 100;
 /// How many announcements of chunks may wait. They are small.
 const CHUNKS_WAITING_MAX: usize = 1_024;
 /// How many slices may wait for each partition: enough to keep it busy, few enough to bound memory.
@@ -96,7 +96,7 @@ pub async fn ingest(
     if inputs.iter().all(|input| state.rows_done.get(&input.state_key()).is_some_and(|done| *done >= input.rows)) {
         progress.done(rows);
         report.was_finished = true;
-        report.rows_refused_before = inputs.iter().map(|input| state.refused(input)).sum();
+        report.rows_refused_before = inputs.iter().map(|input| state.rejected(input)).sum();
         report.rows_resumed = rows - report.rows_refused_before;
         report.finish(began.elapsed());
         return Ok(report);
@@ -250,7 +250,7 @@ impl Load<'_> {
     async fn file(&mut self, inputs: &Arc<Vec<Input>>, at: usize, latest: Option<Arc<Latest>>) -> Result<(), Error> {
         let input = &inputs[at];
         let from = self.state.rows_done.get(&input.state_key()).copied().unwrap_or(0).min(input.rows);
-        let refused = self.state.refused(input).min(from);
+        let refused = self.state.rejected(input).min(from);
         self.progress.file(&input.path, input.rows, from);
         self.progress.done(from);
         self.report.rows_resumed += from - refused;
@@ -296,9 +296,9 @@ impl Load<'_> {
                     None => break,
                     // The other partitions finish their requests, so that the acknowledged rows are known.
                     Some(Sent::Failed { error, row }) => drop(failed.get_or_insert((error, row))),
-                    Some(Sent::Refused { row, reason }) => {
-                        progress.refused_after.insert(row);
-                        self.refused(input, row, reason);
+                    Some(Sent::Rejected { row, reason }) => {
+                        progress.rejected_after.insert(row);
+                        self.rejected(input, row, reason);
                     }
                     Some(Sent::Body { rows, bytes, receipt }) => self.acknowledged(rows, bytes, &receipt),
                     Some(Sent::Slice { chunk }) => progress.acknowledged(chunk),
@@ -348,10 +348,10 @@ impl Load<'_> {
         }
     }
 
-    fn refused(&mut self, input: &Input, row: u64, reason: String) {
+    fn rejected(&mut self, input: &Input, row: u64, reason: String) {
         self.report.rows_refused += 1;
-        if self.report.refused.len() < REFUSED_NAMED_MAX {
-            self.report.refused.push(Refused { file: input.path.clone(), row, reason });
+        if self.report.refused.len() < REJECTED_NAMED_MAX {
+            self.report.refused.push(RejectedRow { file: input.path.clone(), row, reason });
         }
     }
 
@@ -383,7 +383,7 @@ struct FileProgress {
     /// How many of the done rows the node rejected.
     refused: u64,
     /// The rejected rows after the done ones. A resumed load sends them again.
-    refused_after: BTreeSet<u64>,
+    rejected_after: BTreeSet<u64>,
     open: VecDeque<Chunk>,
     /// Parts that were acknowledged before their chunk's announcement arrived.
     early: BTreeMap<u64, usize>,
@@ -405,8 +405,8 @@ impl FileProgress {
     fn next_done(&mut self) -> Option<Chunk> {
         let chunk = self.open.pop_front_if(|chunk| chunk.slices_left == 0)?;
         self.done += chunk.rows;
-        let after = self.refused_after.split_off(&self.done);
-        self.refused += std::mem::replace(&mut self.refused_after, after).len() as u64;
+        let after = self.rejected_after.split_off(&self.done);
+        self.refused += std::mem::replace(&mut self.rejected_after, after).len() as u64;
         Some(chunk)
     }
 }

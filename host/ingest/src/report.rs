@@ -31,7 +31,7 @@ pub struct Report {
     /// Rows that the node rejected in this run, and that were left out (`skip_refused`).
     pub rows_refused: u64,
     /// The first rejected rows.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RejectedRow>,
     /// Files and folders of the directory that were skipped because their names begin with `.` or `_`.
     pub files_hidden: usize,
     /// Files of the directory that were skipped because their names do not end in `.parquet`.
@@ -57,7 +57,7 @@ pub struct Report {
 
 /// A row that the node rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refused {
+pub struct RejectedRow {
     /// Its file.
     pub file: PathBuf,
     /// Its number in the file, from 0.

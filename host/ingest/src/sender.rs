@@ -32,7 +32,7 @@ pub(crate) enum Sent {
     /// A body was acknowledged.
     Body { rows: u64, bytes: u64, receipt: RowsReceipt },
     /// A row was rejected and left out.
-    Refused { row: u64, reason: String },
+    Rejected { row: u64, reason: String },
     /// All bodies of a chunk's slice were acknowledged, except for rows that were left out.
     Slice { chunk: u64 },
     /// A body was not acknowledged, and the partition has ended. `row` is the number of the rejected row, if there is
@@ -98,7 +98,7 @@ impl Sender {
                     return false;
                 }
             }
-            if self.sent.send(Sent::Refused { row, reason: error.to_string() }).await.is_err() {
+            if self.sent.send(Sent::Rejected { row, reason: error.to_string() }).await.is_err() {
                 return false;
             }
         }

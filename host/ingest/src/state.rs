@@ -75,7 +75,7 @@ impl State {
     }
 
     /// Returns how many done rows of a file the node rejected.
-    pub(crate) fn refused(&self, input: &Input) -> u64 {
+    pub(crate) fn rejected(&self, input: &Input) -> u64 {
         self.rows_refused.get(&input.state_key()).copied().unwrap_or(0)
     }
 

@@ -161,7 +161,7 @@ async fn a_directory_is_one_load_bodies_are_bounded_and_progress_adds_up() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_before_anything_is_sent() {
+async fn what_does_not_fit_is_rejected_before_anything_is_sent() {
     let world = World::new().await;
     let words = |result: Result<Report, Error>| result.unwrap_err().to_string();
     world.node.lock().view.features[0].value_type = ValueType::Bytes;

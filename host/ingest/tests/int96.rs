@@ -95,7 +95,7 @@ async fn every_day_is_taken_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_event_beyond_nanoseconds_is_refused_with_its_row() {
+async fn an_event_beyond_nanoseconds_is_rejected_with_its_row() {
     for far in [FAR[0], FAR[1]] {
         let world = World::new().await;
         world.node.lock().view = view();

@@ -71,7 +71,7 @@ async fn folders_give_columns_and_what_is_hidden_is_left_out_and_counted() {
 }
 
 #[tokio::test]
-async fn a_folder_whose_value_does_not_fit_is_refused_before_anything_is_sent() {
+async fn a_folder_whose_value_does_not_fit_is_rejected_before_anything_is_sent() {
     let world = World::new().await;
     world.node.lock().view = route_daily();
     let table = world.dir.path().join("table");

@@ -41,17 +41,17 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn perform(keep: bool, json: bool) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::listen().map(Signals::with_terminal).map_err(Failure::refused)?;
+    let mut signals = Signals::listen().map(Signals::with_terminal).map_err(Failure::rejected)?;
     let dir = tempfile::Builder::new()
         .prefix("littoral-demo-")
         .tempdir()
-        .map_err(|error| Failure::refused(format!("cannot create a temporary directory: {error}")))?;
+        .map_err(|error| Failure::rejected(format!("cannot create a temporary directory: {error}")))?;
     let mut stage = Stage::new(dir.path().to_owned())?;
     let mut story = Story::new(json);
     story.title("Littoral", "real flights, on their way from a writer to the edge")?;
     let outcome = tokio::select! {
         outcome = acts(&mut story, &mut stage) => outcome,
-        reason = signals.next() => Err(Failure::refused(format!("stopped by {reason}"))),
+        reason = signals.next() => Err(Failure::rejected(format!("stopped by {reason}"))),
     };
     stage.close().await;
     if keep {

@@ -119,7 +119,7 @@ fn pool() -> Result<Pool, Failure> {
     connector.enforce_http(false);
     let files = target::files();
     let tls = if files.ca.is_some() { client_config(&files) } else { untrusting_client_config() };
-    let tls = tls.map_err(Failure::refused)?;
+    let tls = tls.map_err(Failure::rejected)?;
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
     Ok(Client::builder(TokioExecutor::new()).build(connector))
@@ -137,10 +137,10 @@ impl Answer {
     /// When the status is another, with the body; or when the body is not JSON.
     pub fn json(&self) -> Result<Value, Failure> {
         if !self.status.is_success() {
-            return Err(Failure::refused(format!("answered {}: {}", self.status, self.text())));
+            return Err(Failure::rejected(format!("answered {}: {}", self.status, self.text())));
         }
         serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::refused(format!("the response is not JSON ({error}): {}", self.text())))
+            .map_err(|error| Failure::rejected(format!("the response is not JSON ({error}): {}", self.text())))
     }
 
     /// Returns the beginning of the body as text.

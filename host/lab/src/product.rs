@@ -46,7 +46,7 @@ pub async fn apply(file: &Path, node: &str) -> Result<Applied, Failure> {
         token = changed.last().and_then(|last| last["token"].as_str()).map(str::to_owned).or(token);
         parts.push(format!("{} {}", changed.len(), if changed.len() == 1 { one } else { many }));
     }
-    let token = token.ok_or_else(|| Failure::refused(format!("{} defines nothing", file.display())))?;
+    let token = token.ok_or_else(|| Failure::rejected(format!("{} defines nothing", file.display())))?;
     Ok(Applied { description: parts.join(", "), views, token })
 }
 
@@ -58,13 +58,13 @@ pub async fn ingest(file: &Path, view: &str, state: &Path, node: &str) -> Result
     let (file, state) = (file.display().to_string(), state.display().to_string());
     let report = run(&["ingest", "parquet", &file, "--view", view, "--state", &state, "--to", node]).await?;
     serde_json::from_value(report)
-        .map_err(|error| Failure::refused(format!("the report of `littoral ingest` has changed: {error}")))
+        .map_err(|error| Failure::rejected(format!("the report of `littoral ingest` has changed: {error}")))
 }
 
 /// Runs a command to its end and returns the JSON that it prints.
 async fn run(arguments: &[&str]) -> Result<Value, Failure> {
     let command = arguments.join(" ");
-    let cannot = |error: std::io::Error| Failure::refused(format!("cannot run `littoral {command}`: {error}"));
+    let cannot = |error: std::io::Error| Failure::rejected(format!("cannot run `littoral {command}`: {error}"));
     let output = tokio::process::Command::new(std::env::current_exe().map_err(cannot)?)
         .arg("--json")
         .args(arguments)
@@ -77,8 +77,8 @@ async fn run(arguments: &[&str]) -> Result<Value, Failure> {
         let error: Value = serde_json::from_slice(&output.stderr).unwrap_or_default();
         let printed = String::from_utf8_lossy(&output.stderr);
         let message = error["error"].as_str().unwrap_or(&printed);
-        return Err(Failure::refused(format!("`littoral {command}` failed: {message}")));
+        return Err(Failure::rejected(format!("`littoral {command}` failed: {message}")));
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|error| Failure::refused(format!("`littoral {command}` printed no JSON: {error}")))
+        .map_err(|error| Failure::rejected(format!("`littoral {command}` printed no JSON: {error}")))
 }

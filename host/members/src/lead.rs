@@ -178,7 +178,7 @@ async fn gather_promises(
             let PromiseReply { member, log } = reply?;
             let log = match log {
                 Ok(log) => log,
-                Err(promised) if promotion.refused(StaleEpoch { asked: epoch, promised }) => {
+                Err(promised) if promotion.rejected(StaleEpoch { asked: epoch, promised }) => {
                     return Err(PromotionError::Newer(promised));
                 }
                 Err(_) => continue,

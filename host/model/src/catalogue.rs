@@ -416,7 +416,7 @@ impl Catalogue {
     }
 
     fn check_module(&self, module: &ModuleRelease) -> Result<(), InvalidChange> {
-        let refuse = |reason: String| Err(InvalidChange::ModuleInput { module: module.name.clone(), reason });
+        let reject = |reason: String| Err(InvalidChange::ModuleInput { module: module.name.clone(), reason });
         let manifest = &module.manifest;
         self.check_project(&module.name)?;
         self.check_modules_quota(&module.name)?;
@@ -431,21 +431,21 @@ impl Catalogue {
             check_name(&field.name)?;
         }
         if manifest.outputs.is_empty() {
-            return refuse("it declares no output".into());
+            return reject("it declares no output".into());
         }
         for (index, output) in manifest.outputs.iter().enumerate() {
             if manifest.outputs[..index].iter().any(|earlier| earlier.name == output.name) {
-                return refuse(format!("it declares output '{}' twice", output.name));
+                return reject(format!("it declares output '{}' twice", output.name));
             }
         }
         for input in &manifest.inputs {
             let Some(view) = self.view_of(&module.name, &input.view) else {
-                return refuse(format!("it reads view '{}', which does not exist", input.view));
+                return reject(format!("it reads view '{}', which does not exist", input.view));
             };
             match view.feature(&input.feature) {
-                None => return refuse(format!("it reads '{}:{}', which does not exist", input.view, input.feature)),
+                None => return reject(format!("it reads '{}:{}', which does not exist", input.view, input.feature)),
                 Some((_, feature)) if feature.value_type != input.value_type => {
-                    return refuse(format!(
+                    return reject(format!(
                         "it reads '{}:{}' as {}, which is {}",
                         input.view, input.feature, input.value_type, feature.value_type
                     ));
@@ -455,11 +455,11 @@ impl Catalogue {
             if let Some((key, _)) =
                 input.join_key_map.iter().find(|(key, _)| !view.join_keys.iter().any(|k| k.name == *key))
             {
-                return refuse(format!("it maps join key '{key}', which view '{}' does not have", input.view));
+                return reject(format!("it maps join key '{key}', which view '{}' does not have", input.view));
             }
         }
         match manifest.lookups.iter().find(|name| self.view_of(&module.name, name).is_none()) {
-            Some(missing) => refuse(format!("it looks up view '{missing}', which does not exist")),
+            Some(missing) => reject(format!("it looks up view '{missing}', which does not exist")),
             None => Ok(()),
         }
     }

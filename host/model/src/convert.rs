@@ -76,7 +76,7 @@ pub enum Why {
 /// The error for a value that cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{expected}{} was expected, got {got}{why}", hint(*.expected))]
-pub struct Refusal {
+pub struct Rejection {
     /// The type that the value was to be converted to.
     pub expected: ValueType,
     /// The value, shortened.
@@ -111,7 +111,7 @@ impl fmt::Display for Why {
     }
 }
 
-impl Refusal {
+impl Rejection {
     fn new(expected: ValueType, source: &Source<'_>, why: Why) -> Self {
         Self { expected, got: source.shown(), why }
     }
@@ -180,7 +180,7 @@ impl Source<'_> {
     }
 
     /// Converts a number with `make`; returns `None` when the value is missing.
-    fn numeric<T>(&self, expected: ValueType, make: impl Fn(Number) -> Result<T, Why>) -> Result<Option<T>, Refusal> {
+    fn numeric<T>(&self, expected: ValueType, make: impl Fn(Number) -> Result<T, Why>) -> Result<Option<T>, Rejection> {
         if self.is_missing() {
             return Ok(None);
         }
@@ -188,16 +188,16 @@ impl Source<'_> {
             true => Ok(None),
             false => make(number).map(Some),
         });
-        made.map_err(|why| Refusal::new(expected, self, why))
+        made.map_err(|why| Rejection::new(expected, self, why))
     }
 }
 
 /// Converts to a bool. Numbers 0 and 1 of any kind are accepted.
-pub fn boolean(source: &Source<'_>) -> Result<Option<bool>, Refusal> {
+pub fn boolean(source: &Source<'_>) -> Result<Option<bool>, Rejection> {
     match source {
         Source::Bool(v) => Ok(Some(*v)),
         // Text is never interpreted: "no", "f" and "" mean what their author meant.
-        Source::Text(_) => Err(Refusal::new(ValueType::Bool, source, Why::Kind)),
+        Source::Text(_) => Err(Rejection::new(ValueType::Bool, source, Why::Kind)),
         _ => source.numeric(ValueType::Bool, |number| match number.integer()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -207,37 +207,37 @@ pub fn boolean(source: &Source<'_>) -> Result<Option<bool>, Refusal> {
 }
 
 /// Converts to a 32-bit integer.
-pub fn int32(source: &Source<'_>) -> Result<Option<i32>, Refusal> {
+pub fn int32(source: &Source<'_>) -> Result<Option<i32>, Rejection> {
     source.numeric(ValueType::Int32, |number| i32::try_from(number.integer()?).map_err(|_| Why::Range))
 }
 
 /// Converts to a 64-bit integer.
-pub fn int64(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
+pub fn int64(source: &Source<'_>) -> Result<Option<i64>, Rejection> {
     source.numeric(ValueType::Int64, |number| i64::try_from(number.integer()?).map_err(|_| Why::Range))
 }
 
 /// Converts to a float.
-pub fn float(source: &Source<'_>) -> Result<Option<f32>, Refusal> {
+pub fn float(source: &Source<'_>) -> Result<Option<f32>, Rejection> {
     source.numeric(ValueType::Float, Number::float)
 }
 
 /// Converts to a double.
-pub fn double(source: &Source<'_>) -> Result<Option<f64>, Refusal> {
+pub fn double(source: &Source<'_>) -> Result<Option<f64>, Rejection> {
     source.numeric(ValueType::Double, Number::double)
 }
 
 /// Converts to whole seconds since 1970. Timestamps are rounded down.
-pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
+pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Rejection> {
     let expected = ValueType::UnixTimestamp;
     let seconds = match source {
-        Source::Bool(_) => return Err(Refusal::new(expected, source, Why::Kind)),
+        Source::Bool(_) => return Err(Rejection::new(expected, source, Why::Kind)),
         Source::Instant(instant) => Some(instant.seconds),
         Source::Text(text) if Number::from_digits(text).is_none() => match text.trim() {
             "NaT" => None,
-            "" => return Err(Refusal::new(expected, source, Why::Empty)),
+            "" => return Err(Rejection::new(expected, source, Why::Empty)),
             text => match text.parse::<Instant>() {
                 Ok(instant) => Some(instant.seconds),
-                Err(error) => return Err(Refusal::new(expected, source, Why::NotTime(error.why))),
+                Err(error) => return Err(Rejection::new(expected, source, Why::NotTime(error.why))),
             },
         },
         _ => source.numeric(expected, |number| i64::try_from(number.integer()?).map_err(|_| Why::Range))?,
@@ -246,23 +246,23 @@ pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
 }
 
 /// Converts to text. An integer or a decimal becomes its digits.
-pub fn string<'a>(source: &Source<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+pub fn string<'a>(source: &Source<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
     match source {
         Source::Text(text) => Ok(Some(Cow::Borrowed(text))),
         Source::Int(v) => Ok(Some(Cow::Owned(v.to_string()))),
         Source::Unsigned(v) => Ok(Some(Cow::Owned(v.to_string()))),
         Source::Decimal(digits) => Ok(Some(Cow::Owned(digits.clone()))),
         _ if source.is_missing() => Ok(None),
-        _ => Err(Refusal::new(ValueType::String, source, Why::Kind)),
+        _ => Err(Rejection::new(ValueType::String, source, Why::Kind)),
     }
 }
 
 /// Converts to bytes.
-pub fn bytes<'a>(source: &Source<'a>) -> Result<Option<&'a [u8]>, Refusal> {
+pub fn bytes<'a>(source: &Source<'a>) -> Result<Option<&'a [u8]>, Rejection> {
     match source {
         Source::Bytes(bytes) => Ok(Some(bytes)),
         _ if source.is_missing() => Ok(None),
-        _ => Err(Refusal::new(ValueType::Bytes, source, Why::Kind)),
+        _ => Err(Rejection::new(ValueType::Bytes, source, Why::Kind)),
     }
 }
 
@@ -270,8 +270,8 @@ pub fn bytes<'a>(source: &Source<'a>) -> Result<Option<&'a [u8]>, Refusal> {
 /// element type's own function, and passes missing elements to [`element`].
 ///
 /// # Errors
-/// [`Refusal`]; for every non-null value when the type is a list.
-pub fn value(value_type: ValueType, source: &Source<'_>) -> Result<Value, Refusal> {
+/// [`Rejection`]; for every non-null value when the type is a list.
+pub fn value(value_type: ValueType, source: &Source<'_>) -> Result<Value, Rejection> {
     fn or_null<T>(value: Option<T>, make: impl Fn(T) -> Value) -> Value {
         value.map_or(Value::Null, make)
     }
@@ -285,13 +285,13 @@ pub fn value(value_type: ValueType, source: &Source<'_>) -> Result<Value, Refusa
         ValueType::Bytes => or_null(bytes(source)?, |bytes| Value::Bytes(bytes.to_vec())),
         ValueType::UnixTimestamp => or_null(unix_timestamp(source)?, Value::UnixTimestamp),
         _ if source.is_missing() => Value::Null,
-        list => return Err(Refusal::new(list, source, Why::Kind)),
+        list => return Err(Rejection::new(list, source, Why::Kind)),
     })
 }
 
 /// Returns a list element, which must not be missing.
-pub fn element<T>(element: ValueType, value: Option<T>) -> Result<T, Refusal> {
-    value.ok_or_else(|| Refusal::null_element(element))
+pub fn element<T>(element: ValueType, value: Option<T>) -> Result<T, Rejection> {
+    value.ok_or_else(|| Rejection::null_element(element))
 }
 
 /// Converts to an event time, from a timestamp, a timestamp's text, or seconds since 1970. Returns

@@ -119,24 +119,24 @@ impl ViewDetails {
 
     /// Validates the details against their view and removes empty entries.
     pub(crate) fn normalize(mut self, view: &FeatureView) -> Result<Self, InvalidView> {
-        let refuse = |reason: String| Err(InvalidView::Details { view: view.name.clone(), reason });
+        let reject = |reason: String| Err(InvalidView::Details { view: view.name.clone(), reason });
         if let Some(feature) = self.features.keys().find(|name| view.feature(name).is_none()) {
-            return refuse(format!("they describe feature '{feature}', which the view does not have"));
+            return reject(format!("they describe feature '{feature}', which the view does not have"));
         }
         if let Some(entity) = self.entities.keys().find(|name| !view.join_keys.iter().any(|key| key.entity == **name)) {
-            return refuse(format!("they describe entity '{entity}', which the view does not have"));
+            return reject(format!("they describe entity '{entity}', which the view does not have"));
         }
         self.features.retain(|_, about| !about.is_empty());
         self.entities.retain(|_, about| !about.is_empty());
         if let Some(source) = &self.source {
             let times = [source.event_timestamp.as_deref(), source.created.as_deref()];
             if times.contains(&Some("")) {
-                return refuse("a time column has an empty name; leave the column out if there is none".into());
+                return reject("a time column has an empty name; leave the column out if there is none".into());
             }
             if let [Some(event), Some(created)] = times
                 && event == created
             {
-                return refuse(format!("'{event}' cannot be both the event time and the creation time"));
+                return reject(format!("'{event}' cannot be both the event time and the creation time"));
             }
             if *source == RowSource::default() {
                 self.source = None;
@@ -144,7 +144,7 @@ impl ViewDetails {
         }
         match check_len(&self) {
             Ok(()) => Ok(self),
-            Err(reason) => refuse(reason),
+            Err(reason) => reject(reason),
         }
     }
 }

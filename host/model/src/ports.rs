@@ -154,7 +154,7 @@ pub enum ModuleError {
     /// The bytes are not a component that the sandbox accepts: not wasm, another world, a
     /// forbidden import, too large.
     #[error("module rejected: {0}")]
-    Refused(String),
+    Rejected(String),
     /// The guest trapped: panic, unreachable, stack overflow, out-of-bounds access.
     #[error("module '{module}' trapped: {reason}")]
     Trap {

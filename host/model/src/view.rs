@@ -215,27 +215,27 @@ impl FeatureView {
     /// [`InvalidView::Incompatible`] if a feature or join key would disappear or change its type, or if
     /// the view would start or stop to combine regions' parts.
     pub fn evolve(&self, next: &FeatureView) -> Result<FeatureView, InvalidView> {
-        let refuse = |reason: String| Err(InvalidView::Incompatible { view: self.name.clone(), reason });
+        let reject = |reason: String| Err(InvalidView::Incompatible { view: self.name.clone(), reason });
         let keys =
             |view: &FeatureView| view.join_keys.iter().map(|k| (k.name.clone(), k.value_type)).collect::<Vec<_>>();
         if keys(self) != keys(next) {
             let text = |view: &FeatureView| {
                 keys(view).iter().map(|(name, t)| format!("{name} {t}")).collect::<Vec<_>>().join(", ")
             };
-            return refuse(format!("its entity key is ({}), not ({})", text(self), text(next)));
+            return reject(format!("its entity key is ({}), not ({})", text(self), text(next)));
         }
         if self.merge.combines() != next.merge.combines() {
             let (from, to) = (self.merge.name(), next.merge.name());
-            return refuse(format!(
+            return reject(format!(
                 "its merge policy is {from}, not {to}: one stores a row, the other a part per region"
             ));
         }
         let mut features = Vec::with_capacity(next.features.len());
         for old in &self.features {
             match next.feature(&old.name) {
-                None => return refuse(format!("feature '{}' would be removed", old.name)),
+                None => return reject(format!("feature '{}' would be removed", old.name)),
                 Some((_, new)) if new.value_type != old.value_type => {
-                    return refuse(format!("feature '{}' is {}, not {}", old.name, old.value_type, new.value_type));
+                    return reject(format!("feature '{}' is {}, not {}", old.name, old.value_type, new.value_type));
                 }
                 Some(_) => features.push(old.clone()),
             }

@@ -54,7 +54,7 @@ fn a_crate_that_makes_no_module_is_told_how_to() {
 }
 
 #[test]
-fn an_import_that_no_component_may_have_is_refused() {
+fn an_import_that_no_component_may_have_is_rejected() {
     let code = r#"
         #[link(wasm_import_module = "env")]
         unsafe extern "C" { fn system(command: *const u8) -> i32; }

@@ -158,7 +158,7 @@ pub enum Answer {
     /// The result of [`Call::Status`].
     Status(NodeStatus),
     /// The call was rejected and had no effect.
-    Refused(String),
+    Rejected(String),
     /// The result of [`Call::Checkpoint`]: the checkpoint's record.
     Checkpoint(Result<Lsn, ReadError>),
     /// The result of [`Call::Bucket`].

@@ -39,7 +39,7 @@ pub struct Publisher {
 
 /// Why a subscriber is rejected or disconnected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// The two sides support no common version.
     #[error(
         "the subscriber supports feed protocol versions {min} to {max}, but this node supports only version {VERSION_MAX}"
@@ -158,16 +158,16 @@ impl Publisher {
     /// Everything else needs a snapshot.
     ///
     /// # Errors
-    /// [`Refusal::Version`], [`Refusal::Behind`], [`Refusal::RolledBack`].
+    /// [`Rejection::Version`], [`Rejection::Behind`], [`Rejection::RolledBack`].
     pub fn greet(
         &self,
         hello: &SubscriberHello,
         chain_at: impl Fn(Lsn) -> Option<ChainHash>,
         rehomed: Option<Resume>,
-    ) -> Result<(PublisherHello, Session), Refusal> {
+    ) -> Result<(PublisherHello, Session), Rejection> {
         let version = hello.version_max.min(VERSION_MAX);
         if version < hello.version_min.max(VERSION_MAX) {
-            return Err(Refusal::Version { min: hello.version_min, max: hello.version_max });
+            return Err(Rejection::Version { min: hello.version_min, max: hello.version_max });
         }
         let chain = hello.resume.and_then(|resume| chain_at(resume.position.lsn));
         self.check_is_ahead(hello, chain)?;
@@ -204,7 +204,7 @@ impl Publisher {
 
     /// Checks that this log has every record that the subscriber has of it. `chain` is the hash of this log's record at
     /// the subscriber's position.
-    fn check_is_ahead(&self, hello: &SubscriberHello, chain: Option<ChainHash>) -> Result<(), Refusal> {
+    fn check_is_ahead(&self, hello: &SubscriberHello, chain: Option<ChainHash>) -> Result<(), Rejection> {
         if active(Mutation::RollbackUnnoticed) {
             return Ok(());
         }
@@ -213,7 +213,7 @@ impl Publisher {
             hello.ended == Some(ours.current()) || hello.lineages.iter().any(|(_, theirs)| ours.is_past_of(theirs));
         if went_on {
             let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
-            return Err(Refusal::RolledBack { head: self.head, applied });
+            return Err(Rejection::RolledBack { head: self.head, applied });
         }
         // A record of the current life that differs from ours: this log was rolled back while it
         // ran.
@@ -227,9 +227,9 @@ impl Publisher {
         match ahead.or(differs.map(|resume| resume.position)) {
             None => Ok(()),
             Some(applied) if self.relay && ahead.is_some() => {
-                Err(Refusal::Behind { head: self.head.lsn, applied: applied.lsn })
+                Err(Rejection::Behind { head: self.head.lsn, applied: applied.lsn })
             }
-            Some(applied) => Err(Refusal::RolledBack { head: self.head, applied }),
+            Some(applied) => Err(Rejection::RolledBack { head: self.head, applied }),
         }
     }
 
@@ -343,20 +343,20 @@ impl Session {
     /// Handles a message from the subscriber after its hello.
     ///
     /// # Errors
-    /// [`Refusal`]; the caller sends it to the subscriber and closes the stream.
-    pub fn receive(&mut self, message: &Upstream) -> Result<(), Refusal> {
+    /// [`Rejection`]; the caller sends it to the subscriber and closes the stream.
+    pub fn receive(&mut self, message: &Upstream) -> Result<(), Rejection> {
         match message {
-            Upstream::Hello(_) => Err(Refusal::SecondHello),
+            Upstream::Hello(_) => Err(Rejection::SecondHello),
             Upstream::Ping { seq } if *seq > self.ping => {
                 self.ping = *seq;
                 Ok(())
             }
-            Upstream::Ping { seq } => Err(Refusal::PingOrder { got: *seq, last: self.ping }),
+            Upstream::Ping { seq } => Err(Rejection::PingOrder { got: *seq, last: self.ping }),
             Upstream::Applied { lsn } if *lsn >= self.applied && *lsn <= self.sent => {
                 self.applied = *lsn;
                 Ok(())
             }
-            Upstream::Applied { lsn } => Err(Refusal::Applied { got: *lsn, sent: self.sent, applied: self.applied }),
+            Upstream::Applied { lsn } => Err(Rejection::Applied { got: *lsn, sent: self.sent, applied: self.applied }),
         }
     }
 }
@@ -438,7 +438,7 @@ mod tests {
             [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lineages(9, 80))]
         {
             let refused = greet(position, chain, lineages.clone()).unwrap_err();
-            assert_eq!(refused, Refusal::RolledBack { head: at(7, 100), applied: position });
+            assert_eq!(refused, Rejection::RolledBack { head: at(7, 100), applied: position });
         }
     }
 
@@ -487,7 +487,7 @@ mod tests {
         let resume = |position: Position| Some(Resume { position, chain: ChainHash(1) });
         let relay = Publisher { relay: true, ..publisher() };
         let mode = |resume| relay.greet(&hello(resume), |_| Some(ChainHash(1)), None).map(|(answer, _)| answer.mode);
-        assert_eq!(mode(resume(at(7, 101))), Err(Refusal::Behind { head: Lsn(100), applied: Lsn(101) }));
+        assert_eq!(mode(resume(at(7, 101))), Err(Rejection::Behind { head: Lsn(100), applied: Lsn(101) }));
         assert_eq!(mode(resume(at(7, 100))), Ok(Mode::Tail));
         assert_eq!(mode(resume(at(8, 101))), Ok(Mode::Snapshot), "another life of the log has other LSNs");
     }
@@ -506,7 +506,7 @@ mod tests {
             lineages: RegionLineages::default(),
             cluster: None,
         };
-        assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Refusal::Version { .. })));
+        assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Rejection::Version { .. })));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::cell::Cell;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use littoral_model::{
-    convert::{self, Kind, Refusal, Source},
+    convert::{self, Kind, Rejection, Source},
     entity_key,
     event_time::EventTime,
     row_body::ValueRef,
@@ -43,7 +43,7 @@ pub fn source<'a>(cell: &'a Cell<'_>) -> Source<'a> {
 }
 
 /// Converts to bytes. JSON represents them as base64 text.
-fn bytes(cell: &Cell<'_>) -> Result<Option<Vec<u8>>, Refusal> {
+fn bytes(cell: &Cell<'_>) -> Result<Option<Vec<u8>>, Rejection> {
     match cell {
         Cell::Text(text) => match STANDARD.decode(text.as_bytes()) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -121,7 +121,7 @@ pub fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Expected> 
     fn list<T>(
         element: ValueType,
         cells: &[Cell<'_>],
-        one: impl Fn(&Cell<'_>) -> Result<Option<T>, Refusal>,
+        one: impl Fn(&Cell<'_>) -> Result<Option<T>, Rejection>,
         missing: Option<T>,
     ) -> Result<Vec<T>, Expected>
     where

@@ -35,7 +35,7 @@ pub struct Config {
 /// The weights of failed requests in a row. A node that rejects requests may accept the next one, so more rejections
 /// are needed.
 const FAILURE: u32 = 3;
-const REFUSAL: u32 = 1;
+const REJECTION: u32 = 1;
 
 /// How a request to a door ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum Outcome {
     /// The door answered with a failure, or not in time.
     Failure,
     /// The node itself rejected the request, because it is overloaded or has no data.
-    Refused,
+    Rejected,
 }
 
 /// The kind of outage for which a door was ejected.
@@ -70,7 +70,7 @@ pub struct Outlier {
     outage: Outage,
     /// Successful probes in a row since the ejection.
     good_probes: u32,
-    /// The sum of [`FAILURE`] and [`REFUSAL`] weights.
+    /// The sum of [`FAILURE`] and [`REJECTION`] weights.
     failed_in_a_row: u32,
     window_began: Moment,
     succeeded: u32,
@@ -143,7 +143,7 @@ impl Outlier {
             Outcome::Unreached => self.failed(FAILURE, Outage::Unreachable),
             Outcome::Lost => self.failed(FAILURE, Outage::Lost),
             Outcome::Failure => self.failed(FAILURE, Outage::Answers),
-            Outcome::Refused => self.failed(REFUSAL, Outage::Answers),
+            Outcome::Rejected => self.failed(REJECTION, Outage::Answers),
         }
         let most = config.consecutive_failures.max(1).saturating_mul(FAILURE);
         let fails = self.failed_in_a_row >= most || self.is_below_share(config);
@@ -323,11 +323,11 @@ mod tests {
     fn a_rejection_counts_less_than_a_failure() {
         let config = Config::default();
         let mut outlier = Outlier::default();
-        let first = (0..40).position(|_| outlier.record(Outcome::Refused, NOW, &config));
+        let first = (0..40).position(|_| outlier.record(Outcome::Rejected, NOW, &config));
         assert_eq!(first, Some(8), "the ninth in a row");
         let mut mostly_well = Outlier::default();
         assert!(!(0..200).any(|nth| {
-            let outcome = if nth % 6 == 5 { Outcome::Refused } else { Outcome::Success };
+            let outcome = if nth % 6 == 5 { Outcome::Rejected } else { Outcome::Success };
             mostly_well.record(outcome, NOW, &config)
         }));
     }

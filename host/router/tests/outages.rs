@@ -136,7 +136,7 @@ impl World {
                         Truth::Down => Outcome::Unreached,
                         Truth::Resets => Outcome::Lost,
                         Truth::AnswersBadly => Outcome::Failure,
-                        Truth::Overloaded => Outcome::Refused,
+                        Truth::Overloaded => Outcome::Rejected,
                     };
                     self.fleet.recorded(door.id, outcome, self.now);
                     if outcome == Outcome::Success {

@@ -95,7 +95,7 @@ async fn of_batch<V: Version>(
         keys_left: config.lookup_keys,
         answer_bytes: usize::try_from(config.output_bytes.min(config.memory_bytes)).unwrap_or(usize::MAX),
         lines_left: config.log_lines,
-        lookup_refused: false,
+        lookup_rejected: false,
         meter: release.meter(),
         lookup_failed: None,
     });
@@ -110,7 +110,7 @@ async fn of_batch<V: Version>(
     };
     let guest = instance.store.data_mut();
     let (refused, lookup_failed) =
-        guest.call.take().map_or((false, None), |call| (call.lookup_refused, call.lookup_failed));
+        guest.call.take().map_or((false, None), |call| (call.lookup_rejected, call.lookup_failed));
     let bounded = refused || guest.limits.was_rejected();
     release.put_idle(instance);
     release.observe(module, begun.elapsed().as_secs_f64());
@@ -127,33 +127,33 @@ async fn of_batch<V: Version>(
 /// Calls `describe`, within the bounds of any call.
 ///
 /// # Errors
-/// [`ModuleError::Refused`] for every failure of the guest.
+/// [`ModuleError::Rejected`] for every failure of the guest.
 pub(crate) async fn describe(
     release: &Release,
     config: &Config,
     shed: impl Fn(),
 ) -> Result<ModuleManifest, ModuleError> {
     let module: Arc<str> = "uploaded module".into();
-    let refused = |error: ModuleError| match error {
+    let rejected = |error: ModuleError| match error {
         busy @ ModuleError::Busy { .. } => busy,
-        error => ModuleError::Refused(format!("its describe() failed: {error}")),
+        error => ModuleError::Rejected(format!("its describe() failed: {error}")),
     };
     let wall = Duration::from_millis(config.wall_ms);
     let begun = Instant::now();
-    let timeout = || refused(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms });
+    let timeout = || rejected(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms });
     let Ok(started) = within(wall, begun, instance(release, shed)).await else { return Err(timeout()) };
     let mut instance = match started {
         Ok(instance) => instance,
         Err(error) if error.is::<PoolConcurrencyLimitError>() => {
             return Err(fault::starting(&error, &module, config));
         }
-        Err(error) => return Err(fault::refused("it cannot be instantiated", &error)),
+        Err(error) => return Err(fault::rejected("it cannot be instantiated", &error)),
     };
     release.arm(&mut instance.store);
     let described = within(wall, begun, instance.describe(release)).await;
     let described = match described {
         Ok(Ok(described)) => described,
-        Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),
+        Ok(Err(error)) => return Err(rejected(fault::of(&error, instance.store.data(), &module, config))),
         Err(_) => return Err(timeout()),
     };
     returned::manifest(described)

@@ -13,7 +13,7 @@ use std::{
 /// The hidden command under which the node's binary runs [`main`].
 pub const COMMAND: &str = "module-compile";
 /// The exit code for an invalid component; the reason is on standard error.
-pub(crate) const REFUSED: u8 = 3;
+pub(crate) const REJECTED: u8 = 3;
 
 /// Runs the whole process. Arguments: bytes of address space, seconds of processor time, bytes of the largest
 /// component.
@@ -28,7 +28,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(refusal)) => {
             eprintln!("{refusal}");
-            ExitCode::from(REFUSED)
+            ExitCode::from(REJECTED)
         }
         Err(error) => {
             eprintln!("the compiling process failed: {error}");

@@ -24,15 +24,15 @@ impl Compiler {
     /// Compiles a component to native code. The caller has checked its size.
     ///
     /// # Errors
-    /// [`ModuleError::Refused`] with the compiler's reason, or with the limit that it reached.
+    /// [`ModuleError::Rejected`] with the compiler's reason, or with the limit that it reached.
     pub(crate) async fn compile(&self, component: Bytes) -> Result<Vec<u8>, ModuleError> {
-        let refused = |what: String| ModuleError::Refused(clean(&what, 1_024));
-        let _permit = self.permit.acquire().await.map_err(|_| refused("the compiler has shut down".into()))?;
+        let rejected = |what: String| ModuleError::Rejected(clean(&what, 1_024));
+        let _permit = self.permit.acquire().await.map_err(|_| rejected("the compiler has shut down".into()))?;
         let seconds = self.config.compile_seconds;
         let program = match &self.config.compile_command {
             Some(program) => program.clone(),
             None => std::env::current_exe()
-                .map_err(|error| refused(format!("cannot find the compiling program: {error}")))?,
+                .map_err(|error| rejected(format!("cannot find the compiling program: {error}")))?,
         };
         let mut child = Command::new(&program)
             // It does not need our environment, which may contain secrets.
@@ -44,10 +44,10 @@ impl Compiler {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| refused(format!("cannot start the compiling process {}: {error}", program.display())))?;
+            .map_err(|error| rejected(format!("cannot start the compiling process {}: {error}", program.display())))?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
-            return Err(refused("the compiling process has no pipes".into()));
+            return Err(rejected("the compiling process has no pipes".into()));
         };
         let code_max = self.config.component_bytes.saturating_mul(CODE_FACTOR);
         let (mut code, mut errors) = (Vec::new(), Vec::new());
@@ -77,18 +77,18 @@ impl Compiler {
         };
         let status = match time::timeout(Duration::from_secs(seconds), talk).await {
             Ok(Ok(status)) => status,
-            Ok(Err(error)) => return Err(refused(format!("the compiling process failed: {error}"))),
-            Err(_) => return Err(refused(format!("compiling it took longer than {seconds} s"))),
+            Ok(Err(error)) => return Err(rejected(format!("the compiling process failed: {error}"))),
+            Err(_) => return Err(rejected(format!("compiling it took longer than {seconds} s"))),
         };
         if code.len() as u64 > code_max {
-            return Err(refused(format!("its native code is larger than {code_max} bytes")));
+            return Err(rejected(format!("its native code is larger than {code_max} bytes")));
         }
         match status.code() {
             Some(0) => Ok(code),
-            Some(code) if code == i32::from(compile_child::REFUSED) => {
-                Err(refused(String::from_utf8_lossy(&errors).trim().to_owned()))
+            Some(code) if code == i32::from(compile_child::REJECTED) => {
+                Err(rejected(String::from_utf8_lossy(&errors).trim().to_owned()))
             }
-            _ => Err(refused(format!(
+            _ => Err(rejected(format!(
                 "compiling it did not stay within {} bytes of memory and {seconds} s of processor time ({status})",
                 self.config.compile_memory_bytes
             ))),

@@ -57,8 +57,8 @@ pub(crate) fn unavailable(text: &str, module: &Arc<str>) -> ModuleError {
 }
 
 /// Returns the rejection of a component, in one bounded line.
-pub(crate) fn refused(what: &str, error: &wasmtime::Error) -> ModuleError {
-    ModuleError::Refused(clean(&format!("{what}: {}", chain(error)), 2 * TEXT_LEN_MAX))
+pub(crate) fn rejected(what: &str, error: &wasmtime::Error) -> ModuleError {
+    ModuleError::Rejected(clean(&format!("{what}: {}", chain(error)), 2 * TEXT_LEN_MAX))
 }
 
 fn root(error: &wasmtime::Error) -> String {

@@ -76,7 +76,7 @@ pub(crate) struct Call {
     /// What all calls of this release may log.
     pub(crate) meter: Arc<Meter>,
     /// Whether a lookup was rejected or failed, because of a bound of the call or because of one of its rows.
-    pub(crate) lookup_refused: bool,
+    pub(crate) lookup_rejected: bool,
     /// The last lookup that failed for a reason outside the guest.
     pub(crate) lookup_failed: Option<ReadError>,
 }

@@ -39,8 +39,8 @@ impl Guest {
         };
         match call.lookup(pace, &view, &keys, &features, tells_unknown).await {
             Ok(columns) => Ok(Ok(columns)),
-            Err(Ended::Refused(error)) => {
-                call.lookup_refused = true;
+            Err(Ended::Rejected(error)) => {
+                call.lookup_rejected = true;
                 Ok(Err(error))
             }
             Err(Ended::Trap(trap)) => Err(trap),
@@ -58,14 +58,14 @@ struct Found<'a> {
 /// Why a lookup returns no rows.
 enum Ended {
     /// The error for the guest.
-    Refused(LookupError),
+    Rejected(LookupError),
     /// The guest's time is used up.
     Trap(wasmtime::Error),
 }
 
 impl From<LookupError> for Ended {
     fn from(error: LookupError) -> Self {
-        Self::Refused(error)
+        Self::Rejected(error)
     }
 }
 

@@ -71,17 +71,18 @@ impl Release {
     /// Loads native code from our compiler.
     ///
     /// # Errors
-    /// [`ModuleError::Refused`] if the component imports something that the sandbox does not offer, or lacks an export.
+    /// [`ModuleError::Rejected`] if the component imports something that the sandbox does not offer, or lacks an
+    /// export.
     pub(crate) fn load(engine: &Engine, code: &[u8], config: &Config) -> Result<Self, ModuleError> {
         // SAFETY: the bytes are the output of our own compiling process, either directly from its pipe or from our
         // cache, whose directory is ours alone and whose files have checksums. wasmtime checks version and settings.
         #[allow(unsafe_code, reason = "native code cannot be checked; its origin makes it safe")]
         let component = unsafe { Component::deserialize(engine, code) };
-        let component = component.map_err(|error| fault::refused("its native code cannot be loaded", &error))?;
+        let component = component.map_err(|error| fault::rejected("its native code cannot be loaded", &error))?;
         let mut linker = Linker::new(engine);
-        guest::link(&mut linker).map_err(|error| fault::refused("the sandbox cannot be linked", &error))?;
+        guest::link(&mut linker).map_err(|error| fault::rejected("the sandbox cannot be linked", &error))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
-            fault::refused(
+            fault::rejected(
                 "it imports what a module may not (a module may import littoral:feature in versions 0.1.0 and 0.2.0)",
                 &error,
             )
@@ -90,7 +91,7 @@ impl Release {
             .any(|(name, _)| name.starts_with("littoral:feature/") && name.ends_with("@0.1.0"));
         let world = if is_v0_1 { "0.1.0" } else { "0.2.0" };
         let foreign = |error: wasmtime::Error| {
-            fault::refused(&format!("it is not of the world littoral:feature/feature-module@{world}"), &error)
+            fault::rejected(&format!("it is not of the world littoral:feature/feature-module@{world}"), &error)
         };
         let export = |name: &str| {
             component.get_export_index(None, name).ok_or_else(|| foreign(wasmtime::format_err!("it has no '{name}'")))

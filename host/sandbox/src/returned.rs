@@ -63,9 +63,9 @@ pub(crate) fn columns_of<V: Version>(
 /// Converts the declaration. Its names are checked when it enters the catalogue.
 ///
 /// # Errors
-/// [`ModuleError::Refused`] if it declares too much.
+/// [`ModuleError::Rejected`] if it declares too much.
 pub fn manifest(returned: Manifest) -> Result<ModuleManifest, ModuleError> {
-    declared::from_guest(returned).map_err(ModuleError::Refused)
+    declared::from_guest(returned).map_err(ModuleError::Rejected)
 }
 
 /// Returns the guest's own report that it cannot compute, in one bounded line.

@@ -90,7 +90,7 @@ impl Runtime {
     async fn load(&self, digest: ModuleDigest, component: Bytes) -> Result<Loaded, ModuleError> {
         let (size, allowed) = (component.len() as u64, self.calls.config.component_bytes);
         if size > allowed {
-            return Err(ModuleError::Refused(format!("it has {size} bytes; at most {allowed} are allowed")));
+            return Err(ModuleError::Rejected(format!("it has {size} bytes; at most {allowed} are allowed")));
         }
         if let Some(cache) = self.cache.clone() {
             let (engine, config) = (self.engine.clone(), self.calls.config.clone());
@@ -152,7 +152,7 @@ impl Calls {
 /// Runs blocking work on another thread, so that it does not delay other calls.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ModuleError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ModuleError::Refused(format!("the sandbox failed to load it: {error}")))
+    done.map_err(|error| ModuleError::Rejected(format!("the sandbox failed to load it: {error}")))
 }
 
 impl ModuleRuntime for Runtime {
@@ -180,7 +180,7 @@ impl ModuleRuntime for Runtime {
                 None => {
                     let bytes = component.clone();
                     if blocking(move || ModuleDigest::of(&bytes)).await? != digest {
-                        return Err(ModuleError::Refused(format!("its bytes are not those of {digest}")));
+                        return Err(ModuleError::Rejected(format!("its bytes are not those of {digest}")));
                     }
                     self.load(digest, component).await?
                 }
@@ -232,7 +232,7 @@ fn counted<T>(module: &str, made: Result<T, ModuleError>) -> Result<T, ModuleErr
 
 fn kind(error: &ModuleError) -> &'static str {
     match error {
-        ModuleError::Refused(_) => "refused",
+        ModuleError::Rejected(_) => "refused",
         ModuleError::Trap { .. } => "trap",
         ModuleError::Timeout { .. } => "timeout",
         ModuleError::OutOfMemory { .. } => "out_of_memory",

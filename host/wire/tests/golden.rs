@@ -259,7 +259,7 @@ fn replies() -> Vec<Reply> {
         Answer::Receipt(Err(WriteError::UnknownView("route".into()))),
         Answer::Component(Some(Bytes::from_static(b"\0asm"))),
         Answer::Component(None),
-        Answer::Refused("no".into()),
+        Answer::Rejected("no".into()),
         Answer::Checkpoint(Ok(Lsn(300))),
         Answer::Bucket(Ok(BucketRead { as_of: at(300), more: true, bytes: Bytes::from_static(b"rows") })),
         Answer::Member(Ok(rpc::Reply::Promised(member_log()))),

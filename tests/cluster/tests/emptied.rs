@@ -24,7 +24,7 @@ fn write_many(node: &Node) {
     }
 }
 
-fn is_refused(node: &Node) {
+fn is_rejected(node: &Node) {
     let refused = try_write(node, 1_000, "local", Duration::from_secs(1));
     let detail = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
     assert_eq!(refused.status, 503, "{}", refused.text());
@@ -41,7 +41,7 @@ fn a_region_without_its_disk_accepts_no_writes_until_it_has_recovered_and_its_ed
     pair.west.kill();
     copies::empty(&mut pair.east);
     pair.east.restart().unwrap();
-    is_refused(&pair.east);
+    is_rejected(&pair.east);
     eventually("the edge reports another log", WAIT_MAX, || degraded(&edge) == "other_log");
     assert!(has(&edge, 0) && has(&edge, 901));
     // It may be killed at any moment of the recovery.
@@ -69,7 +69,7 @@ fn when_all_disks_are_lost_the_regions_start_over_and_an_edge_waits_for_its_oper
     copies::empty(&mut pair.east);
     copies::empty(&mut pair.west);
     pair.east.restart().unwrap();
-    is_refused(&pair.east);
+    is_rejected(&pair.east);
     pair.west.restart().unwrap();
     accounts::make_view(&pair.east);
     write(&pair.east, 7, "regions=1");
@@ -87,7 +87,7 @@ fn a_cluster_is_founded_in_one_region_by_its_operator_only() {
     let (east_peer, west_peer) = (free(), free());
     let mut plan = pair::plan(dir.path(), "east", east_peer, ("west", west_peer));
     let waits = Node::start(plan.clone()).unwrap();
-    is_refused(&waits);
+    is_rejected(&waits);
     drop(waits);
     std::fs::remove_dir_all(dir.path().join("east")).unwrap();
     plan.flags = vec!["--init".to_owned()];

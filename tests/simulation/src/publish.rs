@@ -19,7 +19,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello},
-    publisher::{Publisher, Refusal, Session},
+    publisher::{Publisher, Rejection, Session},
 };
 use littoral_wire::{records, rows};
 use std::time::Duration;
@@ -206,7 +206,7 @@ fn publisher(source: &dyn Source) -> Publisher {
 pub(crate) fn is_rolled_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
     let head = source.head().lsn;
     let greeted = publisher(source).greet(hello, |lsn| chain_before_tail(source, lsn, head), None);
-    matches!(greeted, Err(Refusal::RolledBack { .. }))
+    matches!(greeted, Err(Rejection::RolledBack { .. }))
 }
 
 /// Greets a subscriber; `trimmed`: as if the log had been trimmed to its end.

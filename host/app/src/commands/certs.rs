@@ -204,7 +204,7 @@ fn rotate(
             return Ok(ExitCode::SUCCESS);
         }
         if Instant::now() >= deadline {
-            return Err(Failure::refused(format!(
+            return Err(Failure::rejected(format!(
                 "{what}: after {} s, {} have not followed; start them or repair their connections and run the command again, or add \
                  --ignore for each that is gone",
                 timeout.as_secs(),

@@ -84,7 +84,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     block_on(async move {
         let mut signals = Signals::listen()
             .map(Signals::with_terminal)
-            .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+            .map_err(|error| Failure::rejected(format!("cannot listen for signals: {error}")))?;
         let plan = Plan {
             data_dir: config.data_dir,
             edges: config.edges,
@@ -114,7 +114,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn announce(cluster: &Cluster, json: bool) -> Result<(), Failure> {
-    let first = cluster.edges.first().ok_or_else(|| Failure::refused("there is no edge"))?;
+    let first = cluster.edges.first().ok_or_else(|| Failure::rejected("there is no edge"))?;
     let ready = Ready {
         role: "dev".to_owned(),
         name: "dev".to_owned(),
@@ -145,7 +145,7 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
     block_on(async move {
         let mut signals = Signals::listen()
             .map(Signals::with_terminal)
-            .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+            .map_err(|error| Failure::rejected(format!("cannot listen for signals: {error}")))?;
         let mut regions = tokio::select! {
             started = Regions::start(plan) => started?,
             _ = signals.next() => return Ok(ExitCode::SUCCESS),

@@ -34,7 +34,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         output::answer(json, &findings, |findings| render(findings))?;
         match findings.iter().filter(|finding| finding.level == Level::Problem).count() {
             0 => Ok(ExitCode::SUCCESS),
-            count => Err(Failure::refused(format!("{count} of {} checks found a problem", findings.len()))),
+            count => Err(Failure::rejected(format!("{count} of {} checks found a problem", findings.len()))),
         }
     })
 }

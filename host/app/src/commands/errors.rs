@@ -22,7 +22,7 @@ pub struct Args {
 /// [`Failure`] if a code does not exist.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let unknown =
-        |word: &String| Failure::refused(format!("there is no error code '{word}'; `littoral errors` lists all"));
+        |word: &String| Failure::rejected(format!("there is no error code '{word}'; `littoral errors` lists all"));
     let codes: Vec<&Code> = match args.codes.is_empty() {
         true => code::ALL.iter().collect(),
         false => {

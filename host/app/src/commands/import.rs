@@ -58,7 +58,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         let client = client(leader)?;
         let ended = |error| match error {
             Error::Client(error) => failed(error),
-            other => Failure::refused(other),
+            other => Failure::rejected(other),
         };
         let into = match into {
             Some(into) => into.clone(),
@@ -79,7 +79,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         if report.is_complete() {
             return Ok(ExitCode::SUCCESS);
         }
-        Err(Failure::refused(
+        Err(Failure::rejected(
             "not everything is imported yet; run the commands listed above, then run this import again",
         ))
     })
@@ -111,7 +111,7 @@ fn row(item: &Item) -> [String; 4] {
         Outcome::Unchanged => ("unchanged".dim(), String::new()),
         Outcome::Planned => ("planned".cyan(), String::new()),
         Outcome::Pending { reason, .. } => ("waits".yellow(), reason.clone()),
-        Outcome::Refused { reason } => ("refused".red(), reason.clone()),
+        Outcome::Rejected { reason } => ("refused".red(), reason.clone()),
     };
     [outcome, item.kind.to_string(), item.name.clone(), why]
 }

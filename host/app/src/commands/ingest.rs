@@ -13,7 +13,7 @@ use littoral_model::write::WriteConcern;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Maximum number of rejected rows that are shown.
-const REFUSED_SHOWN_MAX: usize = 10;
+const REJECTED_SHOWN_MAX: usize = 10;
 
 /// `littoral ingest ...`.
 #[derive(Debug, clap::Args)]
@@ -124,7 +124,7 @@ pub fn failed(error: Error) -> Failure {
     match error {
         Error::Client(error) => target::failed(error),
         Error::Send { ref source, .. } if source.is_transient() => Failure::unreachable(error),
-        Error::Send { .. } | Error::Row { .. } | Error::NoView(_) | Error::Internal(_) => Failure::refused(error),
+        Error::Send { .. } | Error::Row { .. } | Error::NoView(_) | Error::Internal(_) => Failure::rejected(error),
         _ => Failure::usage(error),
     }
 }
@@ -173,10 +173,10 @@ fn describe(report: &Report) -> String {
             "rejected:".red(),
             text::count(report.rows_refused)
         ));
-        for refused in report.refused.iter().take(REFUSED_SHOWN_MAX) {
+        for refused in report.refused.iter().take(REJECTED_SHOWN_MAX) {
             line.push_str(&format!("\n  {}, row {}: {}", refused.file.display(), refused.row, refused.reason));
         }
-        if report.rows_refused > REFUSED_SHOWN_MAX as u64 {
+        if report.rows_refused > REJECTED_SHOWN_MAX as u64 {
             line.push_str("\n  ... (--json lists more)");
         }
     }

@@ -217,7 +217,7 @@ struct BuiltFile {
 }
 
 fn build(dir: &Path, out: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
-    let built = littoral_module_build::build(dir).map_err(Failure::refused)?;
+    let built = littoral_module_build::build(dir).map_err(Failure::rejected)?;
     let component = out.map_or_else(|| PathBuf::from(format!("{}.wasm", built.name)), Path::to_owned);
     std::fs::write(&component, &built.bytes)
         .map_err(|error| Failure::usage(format!("{}: cannot be written: {error}", component.display())))?;
@@ -254,13 +254,13 @@ async fn inspect(component: &Path, json: bool) -> Result<ExitCode, Failure> {
 
 async fn test(dir: &Path, json: bool) -> Result<ExitCode, Failure> {
     let (tests, source) = (dir.to_owned(), dir.to_owned());
-    let blocking = |error: tokio::task::JoinError| Failure::refused(error);
+    let blocking = |error: tokio::task::JoinError| Failure::rejected(error);
     let passed = tokio::task::spawn_blocking(move || littoral_module_build::test(&tests)).await;
-    if !passed.map_err(blocking)?.map_err(Failure::refused)? {
-        return Err(Failure::refused("the module's own tests fail; see their output above"));
+    if !passed.map_err(blocking)?.map_err(Failure::rejected)? {
+        return Err(Failure::rejected("the module's own tests fail; see their output above"));
     }
     let built = tokio::task::spawn_blocking(move || littoral_module_build::build(&source)).await;
-    let built = built.map_err(blocking)?.map_err(Failure::refused)?;
+    let built = built.map_err(blocking)?.map_err(Failure::rejected)?;
     let inspected = describe(built.bytes, Some(true)).await?;
     output::answer(json, &inspected, |inspected| details("its tests pass, and it is accepted", inspected))?;
     Ok(ExitCode::SUCCESS)
@@ -270,9 +270,9 @@ async fn test(dir: &Path, json: bool) -> Result<ExitCode, Failure> {
 async fn describe(bytes: Vec<u8>, tests_passed: Option<bool>) -> Result<Inspected, Failure> {
     // One instance at a time is enough here, and keeps the pool's address space small.
     let config = littoral_sandbox::Config { instances_max: 2, ..littoral_sandbox::Config::default() };
-    let sandbox = littoral_sandbox::Runtime::new(config).map_err(Failure::refused)?;
+    let sandbox = littoral_sandbox::Runtime::new(config).map_err(Failure::rejected)?;
     let (digest, size) = (ModuleDigest::of(&bytes).to_string(), bytes.len());
-    let manifest = sandbox.inspect(bytes.into()).await.map_err(Failure::refused)?;
+    let manifest = sandbox.inspect(bytes.into()).await.map_err(Failure::rejected)?;
     Ok(Inspected { digest, bytes: size, manifest, tests_passed })
 }
 

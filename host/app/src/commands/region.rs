@@ -207,7 +207,7 @@ impl Moves<'_> {
                 return Ok(());
             }
             if begun.elapsed() >= wait {
-                return Err(Failure::refused(format!(
+                return Err(Failure::rejected(format!(
                     "'{to}' did not receive everything that '{from}' has within {} s; it has '{}' of '{}'. No further step was \
                      made: see `littoral region list`, and repeat this command",
                     wait.as_secs(),
@@ -274,7 +274,8 @@ impl Moves<'_> {
 
 /// Changes a region's role and weight in the file atomically, and keeps the file's comments and order.
 fn edit(path: &Path, name: Name, role: Role, weight: u8) -> Result<(), Failure> {
-    let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot change {}: {error}", path.display()));
+    let cannot =
+        |error: &dyn std::fmt::Display| Failure::rejected(format!("cannot change {}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| cannot(&error))?;
     let regions = document.get_mut("regions").and_then(toml_edit::Item::as_array_of_tables_mut);

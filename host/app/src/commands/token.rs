@@ -92,7 +92,7 @@ fn create(new: &New, now: EventTime) -> Result<Created, Failure> {
         Grant::parse(scope, project).map_err(|error| Failure::usage(format!("--scope: {error}")))?;
     }
     let before = read(&new.file)?;
-    let secret = tokens::create().map_err(Failure::refused)?;
+    let secret = tokens::create().map_err(Failure::rejected)?;
     let second = now.0.div_euclid(1_000_000_000) + new.days * DAY_S;
     let token = Token {
         name: new.name.clone(),
@@ -103,7 +103,7 @@ fn create(new: &New, now: EventTime) -> Result<Created, Failure> {
     };
     let expires = token.expires.clone();
     let entry = toml::to_string(&Tokens { tokens: vec![token] })
-        .map_err(|error| Failure::refused(format!("the token cannot be written as TOML: {error}")))?;
+        .map_err(|error| Failure::rejected(format!("the token cannot be written as TOML: {error}")))?;
     let separator = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
     let text = format!("{before}{separator}{entry}");
     Tokens::parse(&new.file, &text).map_err(Failure::usage)?;

@@ -16,7 +16,7 @@ const TAKEN_EVERY: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the address is in use, not this host's, or not permitted; `key` is the setting that changes it.
 pub async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr), Failure> {
-    let refused = |error: std::io::Error| {
+    let rejected = |error: std::io::Error| {
         let remedy = match error.kind() {
             ErrorKind::AddrInUse => {
                 format!("stop what listens there, or set '{key}' to another port (0 lets the system choose)")
@@ -26,8 +26,8 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, Socket
         };
         Failure::usage(format!("cannot listen on {address}: {error}; {remedy}"))
     };
-    let listener = when_free(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
+    let listener = when_free(address).await.map_err(rejected)?;
+    let bound = listener.local_addr().map_err(rejected)?;
     Ok((listener, bound))
 }
 

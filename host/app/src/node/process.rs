@@ -92,12 +92,12 @@ where
 {
     logging::install(&common.logging);
     descriptors::prepare(&common.descriptors).map_err(Failure::usage)?;
-    let handle = metrics::install(BUILD, common.role).map_err(Failure::refused)?;
+    let handle = metrics::install(BUILD, common.role).map_err(Failure::rejected)?;
     let tls = tls::load(&common.tls)?;
     let main = |reactors| async {
         let mut signals = Signals::listen()
             .and_then(|signals| if options.with_parent { signals.with_parent() } else { Ok(signals) })
-            .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+            .map_err(|error| Failure::rejected(format!("cannot listen for signals: {error}")))?;
         let mut supervisor = Supervisor::new(common.shutdown.notice(), common.shutdown.grace());
         let upkeep = handle.clone().upkeep(supervisor.token(TaskKind::Housekeeping));
         supervisor.spawn(TaskKind::Housekeeping, "metrics upkeep", async {
@@ -124,10 +124,10 @@ where
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        supervisor.run(&mut signals).await.map_err(Failure::refused)?;
+        supervisor.run(&mut signals).await.map_err(Failure::rejected)?;
         tracing::info!(node = common.name, "stopped");
         Ok(ExitCode::SUCCESS)
     };
     workers::run(&common.workers, main)
-        .map_err(|error| Failure::refused(format!("cannot start worker threads: {error}")))?
+        .map_err(|error| Failure::rejected(format!("cannot start worker threads: {error}")))?
 }

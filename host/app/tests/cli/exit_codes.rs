@@ -54,7 +54,7 @@ fn config_check_reports_every_fault_of_a_definitions_file_and_of_invalid_toml_on
 }
 
 #[test]
-fn a_configuration_that_needs_more_descriptors_than_there_may_be_is_refused() {
+fn a_configuration_that_needs_more_descriptors_than_there_may_be_is_rejected() {
     for (role, key) in [("leader", "door.connections_max"), ("router", "router.gateway.connections_max")] {
         let script = "ulimit -n 900; exec \"$0\" \"$@\"";
         let output =

@@ -101,7 +101,7 @@ impl Node for Slow {
 
 impl ModuleRuntime for NoModules {
     fn inspect(&self, _: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
-        Box::pin(async { Err(ModuleError::Refused("none here".into())) })
+        Box::pin(async { Err(ModuleError::Rejected("none here".into())) })
     }
 
     fn prepare(&self, _: ModuleDigest, _: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {

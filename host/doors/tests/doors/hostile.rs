@@ -1,6 +1,6 @@
 //! Bodies that are invalid, or meant to do harm. Each is answered, and the door continues to serve.
 
-use crate::{feast_project, native::refused, node::MemoryNode, stand::Door, tails};
+use crate::{feast_project, native::rejected, node::MemoryNode, stand::Door, tails};
 use littoral_doors::Config;
 use serde_json::json;
 use std::sync::Arc;
@@ -77,10 +77,10 @@ async fn an_answer_that_is_too_large_is_413_on_every_route() {
     let row = json!({"key": {"id": 1}, "values": {"text": "x".repeat(300)}});
     assert_eq!(door.post("/v1/views/v/rows", &json!({"rows": [row]})).await.status, 200);
     for path in ["/v1/conflicts", "/v1/tails/3-7-9.tail", "/v1/views/v/rows"] {
-        refused(&door.get(path).await, 413, "answer_too_large", &["larger than 200 bytes", "smaller 'limit'"]);
+        rejected(&door.get(path).await, 413, "answer_too_large", &["larger than 200 bytes", "smaller 'limit'"]);
     }
     let read = json!({"features": ["v:text"], "entities": {"id": [1]}});
-    refused(&door.post("/v1/read", &read).await, 413, "answer_too_large", &["larger than 200 bytes", "fewer rows"]);
+    rejected(&door.post("/v1/read", &read).await, 413, "answer_too_large", &["larger than 200 bytes", "fewer rows"]);
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn shapes_that_a_client_makes_up_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn a_body_whose_values_would_take_much_more_than_itself_is_refused_before_they_do() {
+async fn a_body_whose_values_would_take_much_more_than_itself_is_rejected_before_they_do() {
     let config = Config { bodies_bytes_max: 64 << 20, ..Config::default() };
     let door = Door::open_with(MemoryNode::default(), config).await;
     let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": [{"name": "f", "value_type": "int64_list"}]});

@@ -25,7 +25,7 @@ async fn with_trips() -> Door {
     door
 }
 
-pub fn refused(answer: &Answer, status: u16, code: &str, words: &[&str]) {
+pub fn rejected(answer: &Answer, status: u16, code: &str, words: &[&str]) {
     let body = answer.json();
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
     assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -42,11 +42,11 @@ async fn a_view_is_made_shown_evolved_and_dropped() {
     assert_eq!(door.get("/v1/views").await.json(), json!({ "views": [view] }));
     assert_eq!(door.get("/v1/catalogue").await.json()["views"], json!([view]));
     let vanished = json!({"entities": trips()["entities"], "features": [{"name": "trips", "value_type": "int64"}]});
-    refused(&door.put("/v1/views/trips", &vanished).await, 422, "invalid", &["feature 'notes' would be removed"]);
-    refused(&door.put("/v1/views/trips", &json!({"featurez": []})).await, 400, "invalid_body", &["featurez"]);
+    rejected(&door.put("/v1/views/trips", &vanished).await, 422, "invalid", &["feature 'notes' would be removed"]);
+    rejected(&door.put("/v1/views/trips", &json!({"featurez": []})).await, 400, "invalid_body", &["featurez"]);
     assert_eq!(door.send("DELETE", "/v1/views/trips", &[], "").await.status, 200);
-    refused(&door.get("/v1/views/trips").await, 404, "unknown_view", &["'trips'"]);
-    refused(&door.send("DELETE", "/v1/views/trips", &[], "").await, 404, "unknown_view", &[]);
+    rejected(&door.get("/v1/views/trips").await, 404, "unknown_view", &["'trips'"]);
+    rejected(&door.send("DELETE", "/v1/views/trips", &[], "").await, 404, "unknown_view", &[]);
 }
 
 #[tokio::test]
@@ -124,13 +124,13 @@ async fn a_row_that_cannot_be_taken_is_named_and_nothing_is_written() {
         ),
         (json!({"key": {"driver_id": 1, "day": "x".repeat(5_000)}}), "invalid_row", ["row 1", "entity key", "4096"]),
     ] {
-        refused(&door.post("/v1/views/trips/rows", &json!({"rows": [good, bad]})).await, 422, code, &words);
+        rejected(&door.post("/v1/views/trips/rows", &json!({"rows": [good, bad]})).await, 422, code, &words);
     }
     let delete = json!({"rows": [good], "deletes": [{"key": {"driver_id": "x", "day": "mon"}}]});
-    refused(&door.post("/v1/views/trips/rows", &delete).await, 422, "invalid_row", &["delete 0", "'driver_id'"]);
-    refused(&door.post("/v1/views/trips/rows", &json!({"rows": []})).await, 400, "no_rows", &[]);
-    refused(&door.post("/v1/views/nope/rows", &json!({"rows": [good]})).await, 404, "unknown_view", &["'nope'"]);
-    refused(
+    rejected(&door.post("/v1/views/trips/rows", &delete).await, 422, "invalid_row", &["delete 0", "'driver_id'"]);
+    rejected(&door.post("/v1/views/trips/rows", &json!({"rows": []})).await, 400, "no_rows", &[]);
+    rejected(&door.post("/v1/views/nope/rows", &json!({"rows": [good]})).await, 404, "unknown_view", &["'nope'"]);
+    rejected(
         &door.post("/v1/rows", &json!({"writes": [{"rows": []}]})).await,
         400,
         "invalid_body",
@@ -139,7 +139,7 @@ async fn a_row_that_cannot_be_taken_is_named_and_nothing_is_written() {
     let long = [("idempotency-key", "k".repeat(257))];
     let long: Vec<(&str, &str)> = long.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let body = json!({"rows": [good]}).to_string();
-    refused(&door.send("POST", "/v1/views/trips/rows", &long, body).await, 400, "invalid_idempotency_key", &["256"]);
+    rejected(&door.send("POST", "/v1/views/trips/rows", &long, body).await, 400, "invalid_idempotency_key", &["256"]);
     assert_eq!(door.get("/v1/views/trips/rows").await.json()["rows"], json!([]));
 }
 
@@ -159,7 +159,7 @@ async fn a_row_that_the_leader_rejects_is_named_by_its_place_in_the_request() {
         let door = Door::open(MemoryNode { future_row: Some(future), ..MemoryNode::default() }).await;
         assert_eq!(door.put("/v1/views/trips", &trips()).await.status, 200);
         let answer = door.post("/v1/rows", &writes).await;
-        refused(&answer, 422, "future_event", &[place]);
+        rejected(&answer, 422, "future_event", &[place]);
         let problem = answer.json();
         assert!(problem["detail"].as_str().unwrap().starts_with(place), "{problem}");
         assert_eq!(
@@ -170,7 +170,7 @@ async fn a_row_that_the_leader_rejects_is_named_by_its_place_in_the_request() {
     let door = Door::open(MemoryNode { future_row: Some(1), ..MemoryNode::default() }).await;
     assert_eq!(door.put("/v1/views/trips", &trips()).await.status, 200);
     let answer = door.post("/v1/views/trips/rows", &json!({"rows": [of(1)], "deletes": [of(2)]})).await;
-    refused(&answer, 422, "future_event", &["delete 0 of view 'trips'"]);
+    rejected(&answer, 422, "future_event", &["delete 0 of view 'trips'"]);
     assert_eq!(answer.json()["write"], json!(null), "the request has one write");
 }
 
@@ -205,7 +205,7 @@ async fn rows_come_as_an_arrow_stream_too() {
     let held = door.get("/v1/views/trips/rows").await.json();
     assert_eq!(held["rows"][0]["values"], json!({"trips": 42, "notes": null}));
     let cut = stream[..stream.len() / 2].to_vec();
-    refused(&door.send("POST", "/v1/views/trips/rows", &headers, cut).await, 422, "invalid_rows", &[]);
+    rejected(&door.send("POST", "/v1/views/trips/rows", &headers, cut).await, 422, "invalid_rows", &[]);
 }
 
 #[tokio::test]
@@ -219,8 +219,8 @@ async fn services_modules_and_push_sources_are_kept_by_name() {
     );
     let module = door.get("/v1/modules/transformed_conv_rate").await.json();
     assert_eq!((module["version"].as_str(), module["digest"].as_str().unwrap().len()), (Some("1.0.0"), 64));
-    refused(&door.put("/v1/modules/m", &json!({})).await, 400, "invalid_version", &["?release="]);
-    refused(
+    rejected(&door.put("/v1/modules/m", &json!({})).await, 400, "invalid_version", &["?release="]);
+    rejected(
         &door.put("/v1/services/s", &json!({"projections": [{"view": "nope", "features": ["x"]}]})).await,
         422,
         "invalid",
@@ -235,7 +235,7 @@ async fn services_modules_and_push_sources_are_kept_by_name() {
         assert_eq!(door.get(path).await.status, 404, "{path}");
     }
     let alias = json!({"feature_service": "driver_alias_v1", "entities": {"driver_id": [1001]}});
-    refused(&door.post("/v1/read", &alias).await, 404, "unknown_service", &["driver_alias_v1"]);
+    rejected(&door.post("/v1/read", &alias).await, 404, "unknown_service", &["driver_alias_v1"]);
 }
 
 #[tokio::test]
@@ -243,17 +243,17 @@ async fn the_node_says_how_it_is() {
     let process = Process { metrics: Some(Metrics::new(|| "littoral_up 1\n".into())), ..Process::default() };
     let node = MemoryNode { ready: false, ..MemoryNode::default() };
     let door = Door::open_in(node, Config::default(), process).await;
-    refused(&door.get("/v1/ready").await, 503, "not_ready", &["still loading"]);
-    refused(&door.get("/v1/fresh").await, 503, "not_ready", &["still loading"]);
+    rejected(&door.get("/v1/ready").await, 503, "not_ready", &["still loading"]);
+    rejected(&door.get("/v1/fresh").await, 503, "not_ready", &["still loading"]);
     assert_eq!(door.get("/metrics").await.body, "littoral_up 1\n");
     assert_eq!(door.get("/v1/status").await.json()["name"], "memory");
     assert_eq!(door.get("/v1/openapi.json").await.json()["openapi"], "3.1.0");
     let health = door.get("/health").await;
     assert_eq!((health.status, health.body.len()), (200, 0));
-    refused(&door.get("/v1/nope").await, 404, "unknown_path", &["openapi"]);
+    rejected(&door.get("/v1/nope").await, 404, "unknown_path", &["openapi"]);
     let wrong = door.put("/v1/read", &json!({})).await;
     assert_eq!(wrong.header("allow"), "POST");
-    refused(&wrong, 405, "wrong_method", &["POST"]);
+    rejected(&wrong, 405, "wrong_method", &["POST"]);
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn what_a_node_falls_short_of_is_said_beside_its_readiness() {
         (200, &json!(true), &json!(false), &json!(false))
     );
     assert_eq!((&json["not_fresh_reason"], &json["not_writable_reason"]), (&json!("9 s behind"), &json!("disk full")));
-    refused(&door.get("/v1/fresh").await, 503, "not_fresh", &["9 s behind"]);
+    rejected(&door.get("/v1/fresh").await, 503, "not_fresh", &["9 s behind"]);
     let status = door.get("/v1/status").await.json();
     assert_eq!((&status["fresh"], &status["not_writable_reason"]), (&json!(false), &json!("disk full")), "{status}");
 
@@ -287,7 +287,7 @@ async fn a_door_whose_process_is_about_to_stop_is_not_ready_and_serves_on() {
     let before = door.get("/v1/catalogue").await;
     assert_eq!((before.header("connection"), before.header("littoral-draining")), ("", ""));
     draining.begin();
-    refused(&door.get("/v1/ready").await, 503, "not_ready", &["draining"]);
+    rejected(&door.get("/v1/ready").await, 503, "not_ready", &["draining"]);
     for _ in 0..3 {
         let answer = door.get("/v1/catalogue").await;
         assert_eq!(

@@ -224,7 +224,7 @@ async fn a_view_of_which_no_join_key_is_given_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn pythons_nan_is_null_at_every_json_door_and_numbers_without_a_double_are_refused() {
+async fn pythons_nan_is_null_at_every_json_door_and_numbers_without_a_double_are_rejected() {
     let door = drivers_and_shops().await;
     let native = |value: &str| format!(r#"{{"rows": [{{"key": {{"driver_id": 2}}, "values": {{"v": {value}}}}}]}}"#);
     let many = |value: &str| {

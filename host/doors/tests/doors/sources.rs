@@ -43,7 +43,7 @@ fn ago(seconds: i64) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn refused(answer: &Answer, words: &[&str]) {
+fn rejected(answer: &Answer, words: &[&str]) {
     let text = answer.json().as_str().unwrap_or_default().to_owned();
     assert_eq!(answer.status, 422, "{text}");
     assert!(text.contains("feast.errors"), "{text}");
@@ -60,11 +60,11 @@ async fn a_row_that_the_leader_rejects_is_named_by_its_place_in_the_frame() {
     }
     assert_eq!(door.put("/v1/push-sources/both", &json!({"views": ["a", "b"]})).await.status, 200);
     let df = json!({"driver_id": [1, 2], "score": [1, 2], "ts": [ago(60), ago(60)]});
-    refused(&push(&door, "both", df).await, &["row 1 of view 'b' (id=7): event timestamp"]);
+    rejected(&push(&door, "both", df).await, &["row 1 of view 'b' (id=7): event timestamp"]);
 }
 
 #[tokio::test]
-async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
+async fn a_push_is_dated_by_its_sources_own_column_and_rejected_without_it() {
     let door = Door::open(MemoryNode::default()).await;
     define(&door, "clicks", driver(), json!({"name": "c", "event_timestamp": "ts"})).await;
     let (old, new) = (ago(3 * 86_400), ago(60));
@@ -83,7 +83,7 @@ async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
         json!({"driver_id": [1], "score": [9], "event_timestamp": [ago(0)]}),
         json!({"driver_id": [1], "score": [9], "TS": [ago(0)]}),
     ] {
-        refused(
+        rejected(
             &push(&door, "clicks", df).await,
             &["Field \"ts\" does not exist in schema", "view 'clicks'", "source 'c'"],
         );
@@ -91,7 +91,7 @@ async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
     // Nor does a time that is missing in one of the rows, or is none.
     for time in [json!(null), json!("soon")] {
         let df = json!({"driver_id": [1, 1], "score": [8, 9], "ts": [ago(0), time]});
-        refused(&push(&door, "clicks", df).await, &["row 1, column 'ts'"]);
+        rejected(&push(&door, "clicks", df).await, &["row 1, column 'ts'"]);
     }
     assert_eq!(scores(&door, "clicks", &[1, 2]).await, [present(10), expired], "what is refused changes nothing");
 
@@ -101,7 +101,7 @@ async fn a_push_is_dated_by_its_sources_own_column_and_refused_without_it() {
     let own = json!({"driver_id": [3], "score": [4], "ts": [ago(20)]});
     assert_eq!(write(&door, "clicks", own).await.status, 200);
     assert_eq!(scores(&door, "clicks", &[3]).await, [present(4)]);
-    refused(&write(&door, "clicks", json!({"driver_id": [3], "score": [5]})).await, &["'ts'"]);
+    rejected(&write(&door, "clicks", json!({"driver_id": [3], "score": [5]})).await, &["'ts'"]);
 }
 
 #[tokio::test]
@@ -119,7 +119,10 @@ async fn the_time_of_creation_is_wanted_where_the_source_names_it_and_decides_no
     let door = Door::open(MemoryNode::default()).await;
     define(&door, "made", driver(), json!({"event_timestamp": "ts", "created": "made"})).await;
     let time = ago(60);
-    refused(&push(&door, "made", json!({"driver_id": [1], "score": [1], "ts": [time]})).await, &["'made'", "was made"]);
+    rejected(
+        &push(&door, "made", json!({"driver_id": [1], "score": [1], "ts": [time]})).await,
+        &["'made'", "was made"],
+    );
     let tie = json!({"driver_id": [1, 1], "score": [20, 30], "ts": [time, time], "made": [ago(1), ago(2)]});
     assert_eq!(push(&door, "made", tie).await.status, 200);
     assert_eq!(
@@ -147,8 +150,8 @@ async fn columns_go_by_the_sources_field_mapping() {
         assert_eq!(scores(&door, "mapped", &[driver]).await, [(json!(7), "PRESENT".to_owned())]);
     }
     let both = json!({"driver_id": [1], "score": [1], "sc": [2], "ts": [ago(1)]});
-    refused(&push(&door, "mapped", both).await, &["two columns for 'score'", "'sc' and 'score'"]);
-    refused(&push(&door, "mapped", json!({"driver_id": [1], "ts": [ago(1)]})).await, &["'score'", "feature"]);
+    rejected(&push(&door, "mapped", both).await, &["two columns for 'score'", "'sc' and 'score'"]);
+    rejected(&push(&door, "mapped", json!({"driver_id": [1], "ts": [ago(1)]})).await, &["'score'", "feature"]);
     // A mapping that renames the time column does not hide it.
     let hidden = json!({"event_timestamp": "ts", "field_mapping": {"ts": "event_ts"}});
     define(&door, "hidden", driver(), hidden).await;
@@ -162,7 +165,7 @@ async fn a_push_that_reaches_several_views_is_taken_by_all_or_none() {
     define(&door, "second", driver(), json!({"event_timestamp": "other_ts"})).await;
     assert_eq!(door.put("/v1/push-sources/both", &json!({"views": ["first", "second"]})).await.status, 200);
     let df = json!({"driver_id": [1], "score": [1], "ts": [ago(1)]});
-    refused(&push(&door, "both", df).await, &["'other_ts'", "view 'second'"]);
+    rejected(&push(&door, "both", df).await, &["'other_ts'", "view 'second'"]);
     assert_eq!(scores(&door, "first", &[1]).await, [(json!(null), "NOT_FOUND".to_owned())]);
 }
 
@@ -233,7 +236,7 @@ async fn what_is_said_about_definitions_is_kept_and_shown_and_a_definition_witho
 }
 
 #[tokio::test]
-async fn details_that_fit_no_view_or_are_too_large_are_refused() {
+async fn details_that_fit_no_view_or_are_too_large_are_rejected() {
     let door = Door::open(MemoryNode::default()).await;
     let with = |more: Value| {
         let mut view = json!({"entities": driver(), "features": [{"name": "score", "value_type": "int64"}]});

@@ -1,6 +1,6 @@
 //! Detached tails at the door of a member or an edge, and at that of a node that keeps none.
 
-use crate::{native::refused, node::MemoryNode, stand::Door};
+use crate::{native::rejected, node::MemoryNode, stand::Door};
 use bytes::Bytes;
 use littoral_model::{
     entity_key,
@@ -128,30 +128,30 @@ async fn a_tail_is_merged_or_dropped_once() {
     let merged = door.send("POST", "/v1/tails/3-7-9.tail/merge", &[], "").await;
     assert_eq!(merged.json(), json!({"rows": 3, "last": 20, "of_other_regions": 2, "without_view": 1}));
     let again = door.send("POST", "/v1/tails/3-7-9.tail/merge", &[], "").await;
-    refused(&again, 404, "unknown_tail", &[NAME, "GET /v1/tails"]);
+    rejected(&again, 404, "unknown_tail", &[NAME, "GET /v1/tails"]);
     assert_eq!(door.get("/v1/tails").await.json(), json!({"tails": []}));
 
     let door = member(Kept::default()).await;
     assert_eq!(door.send("DELETE", "/v1/tails/3-7-9.tail", &[], "").await.json()["last"], 9);
-    refused(&door.send("DELETE", "/v1/tails/3-7-9.tail", &[], "").await, 404, "unknown_tail", &[NAME]);
+    rejected(&door.send("DELETE", "/v1/tails/3-7-9.tail", &[], "").await, 404, "unknown_tail", &[NAME]);
 
     let door = member(Kept { leaderless: true, ..Kept::default() }).await;
     let refusal = door.send("POST", "/v1/tails/3-7-9.tail/merge", &[], "").await;
-    refused(&refusal, 503, "leader_unavailable", &["leads"]);
+    rejected(&refusal, 503, "leader_unavailable", &["leads"]);
     assert_eq!(door.get("/v1/tails").await.json()["tails"][0]["name"], NAME, "it is still there");
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_and_other_nodes_say_who_keeps_tails() {
+async fn what_cannot_be_asked_is_rejected_and_other_nodes_say_who_keeps_tails() {
     let door = member(Kept::default()).await;
     for (query, code) in [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("from=-1", "from")] {
         let refusal = door.get(&format!("/v1/tails/3-7-9.tail?{query}")).await;
-        refused(&refusal, 400, &format!("invalid_{code}"), &[&format!("'{code}'")]);
+        rejected(&refusal, 400, &format!("invalid_{code}"), &[&format!("'{code}'")]);
     }
-    refused(&door.get("/v1/tails/nope").await, 404, "unknown_tail", &["'nope'"]);
+    rejected(&door.get("/v1/tails/nope").await, 404, "unknown_tail", &["'nope'"]);
     let other = Door::open(MemoryNode::default()).await;
     for (method, path) in [("GET", "/v1/tails"), ("GET", "/v1/tails/a"), ("DELETE", "/v1/tails/a")] {
-        refused(&other.send(method, path, &[], "").await, 404, "no_tails", &["[[members]]", "data directory"]);
+        rejected(&other.send(method, path, &[], "").await, 404, "no_tails", &["[[members]]", "data directory"]);
     }
-    refused(&other.send("POST", "/v1/tails/a/merge", &[], "").await, 404, "no_tails", &["member"]);
+    rejected(&other.send("POST", "/v1/tails/a/merge", &[], "").await, 404, "no_tails", &["member"]);
 }

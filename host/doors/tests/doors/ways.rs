@@ -24,7 +24,7 @@ enum Outcome {
     /// It was accepted, and is read as this.
     Taken(Value),
     /// It was rejected as the caller's mistake.
-    Refused,
+    Rejected,
 }
 
 struct Ways {
@@ -61,7 +61,7 @@ impl Ways {
         let (value, found) = (&answer["columns"][1]["values"][0], &answer["columns"][1]["statuses"][0]);
         if status != 200 {
             assert_eq!(*found, "NOT_FOUND", "{way} refused a row and wrote it");
-            return Outcome::Refused;
+            return Outcome::Rejected;
         }
         let expected = if value.is_null() { "NULL_VALUE" } else { "PRESENT" };
         assert_eq!(*found, expected, "{way}: {answer}");

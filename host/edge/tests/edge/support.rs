@@ -36,7 +36,7 @@ impl ModuleRuntime for Runtime {
     fn prepare(&self, digest: ModuleDigest, component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {
         Box::pin(async move {
             if self.refused.lock().as_ref() == Some(&component) {
-                return Err(ModuleError::Refused("as the test wants".into()));
+                return Err(ModuleError::Rejected("as the test wants".into()));
             }
             self.ready.lock().insert(digest);
             Ok(())

@@ -445,7 +445,7 @@ fn bucket_rows(read: BucketRead, view: ViewId, bucket: u8, after: Option<&[u8]>)
 
 fn rejection(answer: &Answer) -> CallError {
     CallError::Rejected(match answer {
-        Answer::Refused(reason) => reason.clone(),
+        Answer::Rejected(reason) => reason.clone(),
         _ => "its reply belongs to another kind of call".to_owned(),
     })
 }

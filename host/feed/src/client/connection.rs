@@ -29,7 +29,7 @@ use tokio::{
 /// How many bytes of pings and reports may wait to be sent before the leader counts as stalled.
 const FEED_UP_BYTES_MAX: usize = 256 << 10;
 /// How much of a rejection's text is read.
-const REFUSAL_LEN_MAX: usize = 4 << 10;
+const REJECTION_LEN_MAX: usize = 4 << 10;
 
 /// A connection to a leader. It is closed when all three parts and their clones are dropped.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Drop for Guard {
 /// Connects to the first of the leader's addresses that answers, and opens the feed and the stream of calls.
 ///
 /// # Errors
-/// The error of the last address: [`Error::Connect`], [`Error::Refused`].
+/// The error of the last address: [`Error::Connect`], [`Error::Rejected`].
 pub async fn connect(config: &Config) -> Result<Connection, Error> {
     connect_from(config, 0).await.map(|(connection, _)| connection)
 }
@@ -82,7 +82,7 @@ pub async fn connect_from(config: &Config, first: usize) -> Result<(Connection, 
 /// requests and errors.
 ///
 /// # Errors
-/// [`Error::Connect`], [`Error::Refused`].
+/// [`Error::Connect`], [`Error::Rejected`].
 pub async fn connect_over<T>(transport: T, authority: &str, config: &Config) -> Result<Connection, Error>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -91,7 +91,7 @@ where
     let newest = open(&requests, (authority, config.region), FEED_PATH, FEED_UP_BYTES_MAX).await;
     let ((feed_up, feed_down), version) = match newest {
         // A publisher of an older release: it serves only the older path.
-        Err(Error::Refused { status: 404, .. }) => {
+        Err(Error::Rejected { status: 404, .. }) => {
             (open(&requests, (authority, None), FEED_PATH_V3, FEED_UP_BYTES_MAX).await?, v3::VERSION)
         }
         newest => (newest?, VERSION_MAX),
@@ -107,7 +107,7 @@ where
 /// Connects to one address and opens only the stream of calls.
 ///
 /// # Errors
-/// [`Error::Connect`], [`Error::Refused`].
+/// [`Error::Connect`], [`Error::Rejected`].
 pub async fn connect_calls(address: &str, config: &Config) -> Result<CallClient, Error> {
     dial(address, config, async |socket| {
         let (requests, guard) = shake_hands(socket, address, config).await?;
@@ -198,7 +198,7 @@ async fn open(
     if status == StatusCode::OK {
         return Ok((outbox, body));
     }
-    let text = Limited::new(body, REFUSAL_LEN_MAX).collect().await.map(|text| text.to_bytes()).unwrap_or_default();
+    let text = Limited::new(body, REJECTION_LEN_MAX).collect().await.map(|text| text.to_bytes()).unwrap_or_default();
     let message = String::from_utf8_lossy(&text).trim().to_owned();
-    Err(Error::Refused { path, status: status.as_u16(), message })
+    Err(Error::Rejected { path, status: status.as_u16(), message })
 }

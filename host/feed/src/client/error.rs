@@ -15,7 +15,7 @@ pub enum Error {
     },
     /// The server does not open the stream: it is another service, or a leader at its limits.
     #[error("the leader's peer listener rejected {path} with status {status}: {message}")]
-    Refused {
+    Rejected {
         /// The requested path.
         path: &'static str,
         /// The HTTP status.

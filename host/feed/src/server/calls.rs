@@ -71,7 +71,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
         {
             metrics::counter!("littoral_peer_calls_rejected_total").increment(1);
             tracing::warn!(reason, "rejected a peer's call");
-            answers.send(id, Answer::Refused(reason)).await?;
+            answers.send(id, Answer::Rejected(reason)).await?;
             continue;
         }
         let call = match call {
@@ -109,7 +109,7 @@ impl Answers {
         match self.outbox.push(slow, |out| call::push_reply(out, &reply)).await {
             Ok(()) => Ok(()),
             Err(PushError::Wire(error)) => {
-                let reply = Reply { id, answer: Answer::Refused(format!("the reply cannot be encoded: {error}")) };
+                let reply = Reply { id, answer: Answer::Rejected(format!("the reply cannot be encoded: {error}")) };
                 self.outbox.push(slow, |out| call::push_reply(out, &reply)).await.map_err(|error| error.to_string())
             }
             Err(error) => {
@@ -195,19 +195,19 @@ async fn carry_out(shared: &Shared, region: Option<Region>, call: Call) -> Answe
         Call::Merge(piece) => Answer::Receipt(source.merge(piece).await),
         Call::Certify(request) => match &shared.certifier {
             Some(certifier) => Answer::Certified(certifier.certify(request).await),
-            None => Answer::Refused("this node has no TLS, so it renews no certificates; configure [tls]".to_owned()),
+            None => Answer::Rejected("this node has no TLS, so it renews no certificates; configure [tls]".to_owned()),
         },
         Call::Member(_) if !residency::may_be_member(source, region) => {
             let own = source.region();
             let theirs = region.map_or_else(|| "states no region".to_owned(), |region| format!("is in '{region}'"));
-            Answer::Refused(format!(
+            Answer::Rejected(format!(
                 "only a node of region '{own}' can be a member of its log, and the calling node {theirs}; set its [leader] \
                  region to '{own}', or remove it from [[members]]"
             ))
         }
         Call::Member(request) => match &shared.members {
             Some(members) => Answer::Member(members.call(request).await),
-            None => Answer::Refused("this node is the only member of its region: it has no [[members]]".to_owned()),
+            None => Answer::Rejected("this node is the only member of its region: it has no [[members]]".to_owned()),
         },
     }
 }

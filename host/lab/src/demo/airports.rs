@@ -39,7 +39,7 @@ impl Airports {
     /// # Errors
     /// When the list lacks it.
     pub fn coordinates(&self, code: &str) -> Result<(f64, f64), Failure> {
-        let airport = self.0.get(code).ok_or_else(|| Failure::refused(format!("there is no airport '{code}'")))?;
+        let airport = self.0.get(code).ok_or_else(|| Failure::rejected(format!("there is no airport '{code}'")))?;
         Ok((airport.latitude, airport.longitude))
     }
 }

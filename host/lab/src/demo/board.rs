@@ -22,7 +22,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     for (_, url) in &edges {
         answers.push(feast::read(&stage.http, url, &demand, &request).await?);
     }
-    let first = answers.first().ok_or_else(|| Failure::refused("there is no edge"))?;
+    let first = answers.first().ok_or_else(|| Failure::rejected("there is no edge"))?;
     let mut table =
         Table::new(&["from", "to", ">flights/week", ">mean delay", ">miles", ">leaving today", ">their delay"]);
     for (row, (origin, destination)) in ROUTES.iter().enumerate() {

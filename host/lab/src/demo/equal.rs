@@ -51,7 +51,7 @@ async fn wait_until_whole(stage: &Stage, name: &str, url: &str, begun: Instant) 
         }
         if begun.elapsed() > RECOVERY_MAX {
             let why = answer.header("littoral-degraded").unwrap_or_default();
-            return Err(Failure::refused(format!(
+            return Err(Failure::rejected(format!(
                 "{name} did not follow the leader within {}: it answers {} {why} {}",
                 text::span(RECOVERY_MAX),
                 answer.status,
@@ -73,7 +73,7 @@ async fn compare(story: &mut Story, leader: &str, edges: &[(String, String)]) ->
         for (name, url) in edges {
             let held = equality::rows(url, view).await?;
             if let Some(difference) = equality::difference(&truth, &held) {
-                return Err(Failure::refused(format!("{name} differs from the leader in view {view}: {difference}")));
+                return Err(Failure::rejected(format!("{name} differs from the leader in view {view}: {difference}")));
             }
             compared += held.len() as u64;
             cells.push("equal".green());

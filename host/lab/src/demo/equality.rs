@@ -26,7 +26,7 @@ pub async fn rows(node: &str, view: &str) -> Result<Rows, Failure> {
             return Ok(rows);
         }
         if rows.len() == before {
-            return Err(Failure::refused(format!("{node} returns pages of view '{view}' without end")));
+            return Err(Failure::rejected(format!("{node} returns pages of view '{view}' without end")));
         }
         cursor = page.cursor;
     }

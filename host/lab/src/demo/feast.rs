@@ -69,7 +69,7 @@ pub async fn ask(http: &Http, node: &str, headers: &[(&str, &str)], request: &Va
 /// When the node rejected the read, or the response does not follow Feast's protocol.
 pub fn parse(answer: &Answer) -> Result<Features, Failure> {
     let body = answer.json()?;
-    let malformed = || Failure::refused(format!("the response does not follow Feast's protocol: {}", answer.text()));
+    let malformed = || Failure::rejected(format!("the response does not follow Feast's protocol: {}", answer.text()));
     let names = body["metadata"]["feature_names"].as_array().ok_or_else(malformed)?;
     let results = body["results"].as_array().ok_or_else(malformed)?;
     let mut columns = HashMap::new();
@@ -94,11 +94,13 @@ impl Features {
     /// # Errors
     /// When the column is missing or the value has another status.
     pub fn value(&self, name: &str, row: usize) -> Result<&Value, Failure> {
-        let (values, statuses) =
-            self.columns.get(name).ok_or_else(|| Failure::refused(format!("the answer lacks the feature '{name}'")))?;
+        let (values, statuses) = self
+            .columns
+            .get(name)
+            .ok_or_else(|| Failure::rejected(format!("the answer lacks the feature '{name}'")))?;
         match (values.get(row), statuses.get(row).map(String::as_str)) {
             (Some(value), Some("PRESENT")) => Ok(value),
-            (_, status) => Err(Failure::refused(format!(
+            (_, status) => Err(Failure::rejected(format!(
                 "feature '{name}' of row {row} is {}, not PRESENT",
                 status.unwrap_or("missing")
             ))),
@@ -111,7 +113,7 @@ impl Features {
     /// As [`Features::value`], and when it is not a number.
     pub fn number(&self, name: &str, row: usize) -> Result<f64, Failure> {
         let value = self.value(name, row)?;
-        value.as_f64().ok_or_else(|| Failure::refused(format!("feature '{name}' is {value}, not a number")))
+        value.as_f64().ok_or_else(|| Failure::rejected(format!("feature '{name}' is {value}, not a number")))
     }
 
     /// Returns a text that is present.
@@ -120,7 +122,7 @@ impl Features {
     /// As [`Features::value`], and when it is not a text.
     pub fn text(&self, name: &str, row: usize) -> Result<&str, Failure> {
         let value = self.value(name, row)?;
-        value.as_str().ok_or_else(|| Failure::refused(format!("feature '{name}' is {value}, not a text")))
+        value.as_str().ok_or_else(|| Failure::rejected(format!("feature '{name}' is {value}, not a text")))
     }
 
     /// Returns whether another answer has the same values and statuses.

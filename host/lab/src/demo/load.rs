@@ -23,7 +23,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         let state = stage.dir.join(format!("{view}.ingest.json"));
         let report = product::ingest(&stage.sample(view), view, &state, &leader).await?;
         if report.rows_sent != rows {
-            return Err(Failure::refused(format!("view {view}: {} rows were written, not {rows}", report.rows_sent)));
+            return Err(Failure::rejected(format!("view {view}: {} rows were written, not {rows}", report.rows_sent)));
         }
         stage.token = report.token;
         story.fact(&format!("{view}_rows_per_second"), report.rows_per_second);
@@ -44,7 +44,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         for (name, url) in &edges {
             let held = super::equality::rows(url, view).await?.len();
             if held != keys {
-                return Err(Failure::refused(format!("{name} holds {held} rows of view {view}, not {keys}")));
+                return Err(Failure::rejected(format!("{name} holds {held} rows of view {view}, not {keys}")));
             }
         }
     }
@@ -61,5 +61,5 @@ async fn arrived(stage: &Stage, name: &str, url: &str) -> Result<(), Failure> {
     let demand =
         [("littoral-at-least", stage.token.as_str()), ("littoral-on-unmet", "wait"), ("littoral-wait-ms", ARRIVAL_MAX)];
     let answer = super::feast::ask(&stage.http, url, &demand, &request).await?;
-    answer.json().map(drop).map_err(|failure| Failure::refused(format!("{name}: {failure}")))
+    answer.json().map(drop).map_err(|failure| Failure::rejected(format!("{name}: {failure}")))
 }

@@ -68,11 +68,11 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         "every answer states that the leader is lost",
         || format!("the reasons are {degraded:?}"),
     )?;
-    refusals(story, stage, &request).await
+    rejections(story, stage, &request).await
 }
 
 /// What needs the leader is rejected.
-async fn refusals(story: &mut Story, stage: &mut Stage, request: &serde_json::Value) -> Result<(), Failure> {
+async fn rejections(story: &mut Story, stage: &mut Stage, request: &serde_json::Value) -> Result<(), Failure> {
     let edge = stage.first_edge()?;
     let demand = [("littoral-max-staleness-ms", "100"), ("littoral-on-unmet", "fail")];
     let fresh = feast::ask(&stage.http, &edge, &demand, request).await?;

@@ -91,7 +91,7 @@ fn round_trip(regions: &Regions, from: Name, to: Name) -> String {
 async fn load(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     story.step("The airports' week is loaded in one region, and arrives in the others")?;
     let all = edges(stage)?;
-    let (first, _) = all.first().cloned().ok_or_else(|| Failure::refused("there is no region"))?;
+    let (first, _) = all.first().cloned().ok_or_else(|| Failure::rejected("there is no region"))?;
     let (leader, state) = (stage.regions()?.leader_url(first), stage.dir.join("regions.ingest.json"));
     let report = product::ingest(&stage.sample(VIEW), VIEW, &state, &leader).await?;
     let durable = Instant::now();
@@ -198,7 +198,7 @@ pub async fn write_from(
     let went_to = answer.header("littoral-routed-to").unwrap_or_default().to_owned();
     let receipt = answer.json()?;
     let token = receipt["token"].as_str();
-    let token = token.ok_or_else(|| Failure::refused(format!("the write returned no token: {receipt}")))?;
+    let token = token.ok_or_else(|| Failure::rejected(format!("the write returned no token: {receipt}")))?;
     Ok((token.to_owned(), went_to))
 }
 
@@ -215,7 +215,7 @@ pub async fn arrived(stage: &Stage, name: Name, edge: &str, token: &str) -> Resu
             return Ok(());
         }
         if begun.elapsed() > ARRIVAL_MAX {
-            return Err(Failure::refused(format!("the edge of {name} answered {}: {}", answer.status, answer.text())));
+            return Err(Failure::rejected(format!("the edge of {name} answered {}: {}", answer.status, answer.text())));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

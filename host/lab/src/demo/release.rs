@@ -18,7 +18,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     let begun = Instant::now();
     let source = stage.project.join(MODULE);
     let built = tokio::task::spawn_blocking(move || littoral_module_build::build(&source)).await;
-    let component = built.map_err(Failure::refused)?.map_err(Failure::refused)?;
+    let component = built.map_err(Failure::rejected)?.map_err(Failure::rejected)?;
     let build = begun.elapsed();
     let size = component.bytes.len() as u64;
     let begun = Instant::now();
@@ -42,7 +42,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     }
     story.fact("build_ms", build.as_millis() as u64);
     story.fact("ready_after_upload_ms", begun.elapsed().as_millis() as u64);
-    let first = answers.first().ok_or_else(|| Failure::refused("there is no edge"))?;
+    let first = answers.first().ok_or_else(|| Failure::rejected("there is no edge"))?;
     let mut table = Table::new(&["from", "to", ">leaving at", ">risk of delay", ""]);
     for (row, (origin, destination)) in ROUTES.iter().enumerate() {
         let bucket = first.text("bucket", row)?;
@@ -83,7 +83,7 @@ async fn wait_until_callable(stage: &Stage, name: &str, url: &str, request: &ser
         }
         if begun.elapsed() > WAIT_MAX {
             let text = answer.text();
-            return Err(Failure::refused(format!(
+            return Err(Failure::rejected(format!(
                 "{name} cannot call the module: it answers {} {text}",
                 answer.status
             )));

@@ -73,7 +73,7 @@ impl Stage {
     /// # Errors
     /// Before the nodes were started.
     pub fn cluster(&mut self) -> Result<&mut Cluster, Failure> {
-        self.cluster.as_mut().ok_or_else(|| Failure::refused("the nodes were not started"))
+        self.cluster.as_mut().ok_or_else(|| Failure::rejected("the nodes were not started"))
     }
 
     /// Returns the leader's URL.
@@ -98,7 +98,7 @@ impl Stage {
     /// Before the nodes were started.
     pub fn first_edge(&mut self) -> Result<String, Failure> {
         let first = self.cluster()?.edges.first().map(Child::url);
-        first.ok_or_else(|| Failure::refused("there is no edge"))
+        first.ok_or_else(|| Failure::rejected("there is no edge"))
     }
 
     /// Keeps the running regions.
@@ -111,7 +111,7 @@ impl Stage {
     /// # Errors
     /// Before the regions were started.
     pub fn regions(&mut self) -> Result<&mut Regions, Failure> {
-        self.regions.as_mut().ok_or_else(|| Failure::refused("the regions were not started"))
+        self.regions.as_mut().ok_or_else(|| Failure::rejected("the regions were not started"))
     }
 
     /// Returns the door of the router in front of the regions.

@@ -35,7 +35,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     for url in &urls {
         let health = stage.http.get(&format!("{url}/health")).await?;
         if !health.status.is_success() {
-            return Err(Failure::refused(format!("{url}/health answered {}: {}", health.status, health.text())));
+            return Err(Failure::rejected(format!("{url}/health answered {}: {}", health.status, health.text())));
         }
     }
     story.fact("started_ms", took.as_millis() as u64);

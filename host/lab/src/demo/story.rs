@@ -97,7 +97,7 @@ impl Story {
     /// When it does not hold: `what`, with `why_not`.
     pub fn check(&mut self, holds: bool, what: &str, why_not: impl FnOnce() -> String) -> Result<(), Failure> {
         if !holds {
-            return Err(Failure::refused(format!("check failed: {what}; {}", why_not())));
+            return Err(Failure::rejected(format!("check failed: {what}; {}", why_not())));
         }
         if let Some(step) = self.steps.last_mut() {
             step.checks.push(what.to_owned());

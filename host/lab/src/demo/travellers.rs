@@ -64,7 +64,7 @@ async fn nearest(story: &mut Story, stage: &mut Stage) -> Result<Vec<Asked>, Fai
 
 async fn loss(story: &mut Story, stage: &mut Stage, before: &[Asked]) -> Result<String, Failure> {
     story.step(&format!("Region {LOST} is killed, leader and edge; the same clients read again"))?;
-    let lost: Name = LOST.parse().map_err(Failure::refused)?;
+    let lost: Name = LOST.parse().map_err(Failure::rejected)?;
     stage.regions()?.kill(lost).await;
     let killed = Instant::now();
     let asked = read_all(stage).await?;
@@ -110,12 +110,12 @@ async fn loss(story: &mut Story, stage: &mut Stage, before: &[Asked]) -> Result<
 
 async fn home_again(story: &mut Story, stage: &mut Stage, token: &str) -> Result<(), Failure> {
     story.step(&format!("{LOST} restarts, catches up, and its clients return to it"))?;
-    let lost: Name = LOST.parse().map_err(Failure::refused)?;
+    let lost: Name = LOST.parse().map_err(Failure::rejected)?;
     let begun = Instant::now();
     stage.regions()?.restart(lost).await?;
     let edges = regions::edges(stage)?;
     let own = edges.iter().find(|(name, _)| *name == lost);
-    let (_, edge) = own.ok_or_else(|| Failure::refused(format!("there is no region {LOST}")))?;
+    let (_, edge) = own.ok_or_else(|| Failure::rejected(format!("there is no region {LOST}")))?;
     regions::arrived(stage, lost, edge, token).await?;
     story.check(
         true,
@@ -169,7 +169,7 @@ async fn settle(stage: &mut Stage) -> Result<(), Failure> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Err(Failure::refused("the router does not find all regions usable with equal latencies; see router.log"))
+    Err(Failure::rejected("the router does not find all regions usable with equal latencies; see router.log"))
 }
 
 async fn read_all(stage: &mut Stage) -> Result<Vec<Asked>, Failure> {

@@ -147,7 +147,7 @@ async fn write_at(stage: &Stage, node: &str, news: &News, at: &str) -> Result<Wr
     let answer = stage.http.post(&format!("{node}/v1/views/airport_hourly/rows"), &[], &body).await?.json()?;
     let acknowledged = Instant::now();
     let token =
-        answer["token"].as_str().ok_or_else(|| Failure::refused(format!("the write returned no token: {answer}")))?;
+        answer["token"].as_str().ok_or_else(|| Failure::rejected(format!("the write returned no token: {answer}")))?;
     Ok(Written { token: token.to_owned(), acknowledged, took: acknowledged - begun })
 }
 

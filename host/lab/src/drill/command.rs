@@ -64,7 +64,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
             kept = tempfile::Builder::new()
                 .prefix("littoral-drill-")
                 .tempdir()
-                .map_err(|error| Failure::refused(format!("cannot create a directory: {error}")))?;
+                .map_err(|error| Failure::rejected(format!("cannot create a directory: {error}")))?;
             kept.path().to_owned()
         }
     };
@@ -117,5 +117,5 @@ fn list(json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn write(path: &Path, page: &str) -> Result<(), Failure> {
-    std::fs::write(path, page).map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))
+    std::fs::write(path, page).map_err(|error| Failure::rejected(format!("cannot write {}: {error}", path.display())))
 }

@@ -188,7 +188,7 @@ impl<T: FnMut(&Event)> Running<T> {
     async fn detect(&mut self, victim: Name, names: &[Name], watcher: &Watcher) -> Result<(), Failure> {
         match self.scenario.fault {
             Fault::Nothing => {}
-            Fault::Clock => self.see_refusal(names).await?,
+            Fault::Clock => self.see_rejection(names).await?,
             _ => {
                 let is_seen = |view: &serde_json::Value| watcher::unusable(view, Some(victim.as_str())) > 0;
                 if watcher.until(NOTICE_MAX.min(self.scenario.broken), is_seen).await {
@@ -234,11 +234,11 @@ impl<T: FnMut(&Event)> Running<T> {
         let http = Http::new();
         http.put(&url, &view).await?.json()?;
         if !ends::level(&self.regions, names, LEVEL_MAX).await {
-            return Err(Failure::refused("the regions do not replicate each other's records; see the nodes' logs"));
+            return Err(Failure::rejected("the regions do not replicate each other's records; see the nodes' logs"));
         }
         let well = Watcher::new(router).until(NOTICE_MAX, |view| watcher::unusable(view, None) == 0).await;
         if !well {
-            return Err(Failure::refused("the router does not find every node usable; see the nodes' logs"));
+            return Err(Failure::rejected("the router does not find every node usable; see the nodes' logs"));
         }
         let count = names.len();
         self.note(Kind::Note, self.regions.place.describe());
@@ -339,7 +339,7 @@ impl<T: FnMut(&Event)> Running<T> {
         tokio::time::sleep(SURE_AFTER).await;
         let wanted = ends::status(&self.regions, from).await?.watermark;
         if !ends::has_all(&self.regions, to, &wanted, LEVEL_MAX).await {
-            return Err(Failure::refused(format!("'{to}' does not catch up with '{from}'; it was not promoted")));
+            return Err(Failure::rejected(format!("'{to}' does not catch up with '{from}'; it was not promoted")));
         }
         self.note(Kind::Note, format!("'{to}' has everything that '{from}' has"));
         Ok(())

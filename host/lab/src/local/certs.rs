@@ -28,10 +28,10 @@ impl Certs {
     /// When the directory cannot be used.
     pub fn create(dir: &Path) -> Result<Self, Failure> {
         let dir = std::path::absolute(dir)
-            .map_err(|error| Failure::refused(format!("cannot place certificates at {}: {error}", dir.display())))?;
+            .map_err(|error| Failure::rejected(format!("cannot place certificates at {}: {error}", dir.display())))?;
         let ca = dir.join("ca");
         let ca = if ca.exists() { Ca::open(&ca) } else { Ca::init(&ca, CLUSTER) };
-        Ok(Self { ca: ca.map_err(Failure::refused)?, dir })
+        Ok(Self { ca: ca.map_err(Failure::rejected)?, dir })
     }
 
     /// Returns the directory of the authority.
@@ -60,10 +60,10 @@ impl Certs {
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), at],
             lifetime: LIFETIME,
         };
-        let issued = self.ca.issue(&leaf).map_err(Failure::refused)?;
-        files::install(&cert, &cert, &issued).map_err(Failure::refused)?;
+        let issued = self.ca.issue(&leaf).map_err(Failure::rejected)?;
+        files::install(&cert, &cert, &issued).map_err(Failure::rejected)?;
         let copied = std::fs::copy(self.ca.trust_file(), &trust);
-        copied.map_err(|error| Failure::refused(format!("cannot write {}: {error}", trust.display())))?;
+        copied.map_err(|error| Failure::rejected(format!("cannot write {}: {error}", trust.display())))?;
         Ok(format!("[tls]\ncert = {cert:?}\ntrust = {trust:?}\nreload_ms = 200\nrenew_check_ms = 500\n"))
     }
 }

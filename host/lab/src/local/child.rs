@@ -49,7 +49,7 @@ impl Child {
     /// # Errors
     /// As [`Child::start`].
     pub async fn start_by(launcher: &[OsString], arguments: &[String], log: &Path) -> Result<Self, Failure> {
-        let cannot = |what: &str, error: std::io::Error| Failure::refused(format!("cannot {what}: {error}"));
+        let cannot = |what: &str, error: std::io::Error| Failure::rejected(format!("cannot {what}: {error}"));
         let executable = std::env::current_exe().map_err(|error| cannot("locate this executable", error))?;
         let log_file =
             guarded::append_to(log).map_err(|error| cannot(&format!("open the log {}", log.display()), error))?;
@@ -70,7 +70,7 @@ impl Child {
             Err(_) => {
                 let _gone = process.kill().await;
                 let role = arguments.first().map_or("node", String::as_str);
-                Err(Failure::refused(format!("the {role} did not start; its log ends:\n{}", tail(log))))
+                Err(Failure::rejected(format!("the {role} did not start; its log ends:\n{}", tail(log))))
             }
         }
     }
@@ -88,7 +88,7 @@ impl Child {
     /// Waits until the process ends by itself. Returns how it ended.
     pub async fn ended(&mut self) -> Failure {
         let status = self.process.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Failure::refused(format!("{} ended ({status}); its log ends:\n{}", self.ready.name, tail(&self.log)))
+        Failure::rejected(format!("{} ended ({status}); its log ends:\n{}", self.ready.name, tail(&self.log)))
     }
 
     /// Kills the process at once, as `kill -9` does.
@@ -96,7 +96,10 @@ impl Child {
     /// # Errors
     /// When the system rejects it.
     pub async fn kill(&mut self) -> Result<(), Failure> {
-        self.process.kill().await.map_err(|error| Failure::refused(format!("cannot kill {}: {error}", self.ready.name)))
+        self.process
+            .kill()
+            .await
+            .map_err(|error| Failure::rejected(format!("cannot kill {}: {error}", self.ready.name)))
     }
 
     /// Makes the process drain and stop, as SIGTERM does, and waits. Kills it if it takes too long.

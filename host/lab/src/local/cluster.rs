@@ -84,7 +84,7 @@ async fn start_edge(plan: &Plan, number: usize, leader: &Child) -> Result<Child,
     let dir = make_dir(&plan.data_dir, &name)?;
     let port = if number == 1 { plan.edge_listen.port() } else { 0 };
     let door = SocketAddr::new(plan.edge_listen.ip(), port);
-    let peer = leader.ready.peer.ok_or_else(|| Failure::refused("the leader's ready line has no peer address"))?;
+    let peer = leader.ready.peer.ok_or_else(|| Failure::rejected("the leader's ready line has no peer address"))?;
     let mut arguments = node_arguments("edge", &dir, plan.edge_config.as_deref());
     arguments.extend(["--name".into(), name.clone(), "--listen".into(), door.to_string()]);
     arguments.extend(["--leader".into(), peer.to_string()]);
@@ -102,6 +102,6 @@ fn node_arguments(role: &str, dir: &Path, config: Option<&Path>) -> Vec<String> 
 fn make_dir(parent: &Path, name: &str) -> Result<PathBuf, Failure> {
     let dir = parent.join(name);
     std::fs::create_dir_all(&dir)
-        .map_err(|error| Failure::refused(format!("cannot create the directory {}: {error}", dir.display())))?;
+        .map_err(|error| Failure::rejected(format!("cannot create the directory {}: {error}", dir.display())))?;
     Ok(dir)
 }

@@ -149,7 +149,7 @@ impl Regions {
     pub fn set_clock(&self, name: Name, ms: i64) -> Result<(), Failure> {
         let path = clock_file(&self.security.dir, name);
         std::fs::write(&path, ms.to_string())
-            .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))
+            .map_err(|error| Failure::rejected(format!("cannot write {}: {error}", path.display())))
     }
 
     /// Returns a region with its nodes' own addresses, which bypass the links.
@@ -300,7 +300,7 @@ impl Way {
         let link = place
             .link(from, (to.name, target), seed)
             .await
-            .map_err(|error| Failure::refused(format!("cannot open a link to {target}: {error}")))?;
+            .map_err(|error| Failure::rejected(format!("cannot open a link to {target}: {error}")))?;
         link.delay(delay.0, delay.1);
         Ok(Self { from, to: to.name, link, delay })
     }
@@ -312,7 +312,7 @@ fn clock_file(dir: &Path, name: Name) -> PathBuf {
 
 /// Replaces the router's topology file atomically.
 fn write(path: &Path, topology: &Topology) -> Result<(), Failure> {
-    let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot write {}: {error}", path.display()));
+    let cannot = |error: &dyn std::fmt::Display| Failure::rejected(format!("cannot write {}: {error}", path.display()));
     let text = toml::to_string(topology).map_err(|error| cannot(&error))?;
     littoral_runtime::replace_file(path, text.as_bytes(), 0o644).map_err(|error| cannot(&error))
 }

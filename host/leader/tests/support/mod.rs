@@ -44,7 +44,7 @@ impl ModuleRuntime for Modules {
     fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
         Box::pin(async move {
             if component.starts_with(b"bad") {
-                return Err(ModuleError::Refused("it is bad".to_owned()));
+                return Err(ModuleError::Rejected("it is bad".to_owned()));
             }
             let outputs = vec![Field { name: "score".to_owned(), value_type: ValueType::Double }];
             Ok(ModuleManifest { outputs, ..ModuleManifest::default() })

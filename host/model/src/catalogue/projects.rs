@@ -170,23 +170,23 @@ impl Catalogue {
     pub(super) fn prepare_project(&self, mut next: Project) -> Result<Project, InvalidChange> {
         next.regions.sort_unstable();
         next.regions.dedup();
-        let refuse =
+        let reject =
             |reason: String| Err(InvalidChange::Project { project: next.name.chars().take(160).collect(), reason });
         if let Err(error) = next.name.parse::<ProjectName>() {
-            return refuse(error.to_string());
+            return reject(error.to_string());
         }
         let current = self.projects.records.get(&next.name);
         if current.is_none() && self.projects.records.len() >= PROJECTS_MAX {
-            return refuse(format!("there are already {PROJECTS_MAX} projects, which is the maximum; drop one first"));
+            return reject(format!("there are already {PROJECTS_MAX} projects, which is the maximum; drop one first"));
         }
         if next.description.len() > DESCRIPTION_LEN_MAX {
-            return refuse(format!("the description has more than {DESCRIPTION_LEN_MAX} bytes; shorten it"));
+            return reject(format!("the description has more than {DESCRIPTION_LEN_MAX} bytes; shorten it"));
         }
         let regions = current.map_or(&[][..], |current| current.regions.as_slice());
         if regions != next.regions
             && let Some(view) = self.views.values().find(|view| project::split(&view.name).0 == next.name)
         {
-            return refuse(format!(
+            return reject(format!(
                 "its regions cannot change while it has views, such as '{}': rows would stay where the new rule \
                  forbids them, or be missing where it allows them; drop its views first, or create another project",
                 view.name

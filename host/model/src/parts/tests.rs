@@ -135,11 +135,12 @@ fn a_write_sets_one_part_and_a_deletion_removes_all() {
 
 #[test]
 fn a_policy_accepts_only_types_that_it_can_combine() {
-    let refused = |merge, value_type| matches!(view(merge, &[value_type]).normalize(), Err(InvalidView::Policy { .. }));
-    assert!(refused(MergePolicy::Sum, ValueType::String));
-    assert!(refused(MergePolicy::Max, ValueType::Int64List));
-    assert!(refused(MergePolicy::Union, ValueType::Int64));
-    assert!(!refused(MergePolicy::Min, ValueType::UnixTimestamp));
+    let rejected =
+        |merge, value_type| matches!(view(merge, &[value_type]).normalize(), Err(InvalidView::Policy { .. }));
+    assert!(rejected(MergePolicy::Sum, ValueType::String));
+    assert!(rejected(MergePolicy::Max, ValueType::Int64List));
+    assert!(rejected(MergePolicy::Union, ValueType::Int64));
+    assert!(!rejected(MergePolicy::Min, ValueType::UnixTimestamp));
     let sum = view(MergePolicy::Sum, &[ValueType::Int64]);
     assert!(sum.evolve(&FeatureView { merge: MergePolicy::Max, ..sum.clone() }).is_ok());
     assert!(sum.evolve(&FeatureView { merge: MergePolicy::LatestEvent, ..sum.clone() }).is_err());

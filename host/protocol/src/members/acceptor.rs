@@ -239,11 +239,11 @@ mod tests {
         member.begin(start(2, 2, 0)).unwrap();
         member.take(Epoch(2), Lsn(3)).unwrap();
         member.prepare(Epoch(5)).unwrap();
-        let refused = |asked| StaleEpoch { asked: Epoch(asked), promised: Epoch(5) };
-        assert_eq!(member.prepare(Epoch(4)), Err(refused(4)));
-        assert_eq!(member.begin(start(2, 3, 0)), Err(Alarm::StaleEpoch(refused(2))));
+        let rejected = |asked| StaleEpoch { asked: Epoch(asked), promised: Epoch(5) };
+        assert_eq!(member.prepare(Epoch(4)), Err(rejected(4)));
+        assert_eq!(member.begin(start(2, 3, 0)), Err(Alarm::StaleEpoch(rejected(2))));
         assert_eq!(member.take(Epoch(2), Lsn(4)), Err(Alarm::NoStream));
-        assert_eq!(member.restart(Epoch(3), Epoch(3), Lsn(9)), Err(Alarm::StaleEpoch(refused(3))));
+        assert_eq!(member.restart(Epoch(3), Epoch(3), Lsn(9)), Err(Alarm::StaleEpoch(rejected(3))));
         assert_eq!(member.history().tail(), Lsn(3));
         // The same promise again changes nothing.
         member.prepare(Epoch(5)).unwrap();

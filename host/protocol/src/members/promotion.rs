@@ -88,8 +88,8 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
     /// Handles a rejection. Returns whether it ends the promotion; the caller then resigns the
     /// lease, and uses the member's promise as the floor of the next claim.
     #[must_use]
-    pub fn refused(&self, refused: StaleEpoch) -> bool {
-        refused.asked == self.epoch && refused.promised > self.epoch
+    pub fn rejected(&self, rejection: StaleEpoch) -> bool {
+        rejection.asked == self.epoch && rejection.promised > self.epoch
     }
 
     /// Returns the next step.
@@ -203,9 +203,9 @@ mod tests {
         promotion.promised('a', log(&[1]));
         promotion.promised('b', log(&[4]));
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['b', 'c'] }, "b has records of a future epoch");
-        assert!(promotion.refused(StaleEpoch { asked: Epoch(3), promised: Epoch(4) }));
+        assert!(promotion.rejected(StaleEpoch { asked: Epoch(3), promised: Epoch(4) }));
         assert!(
-            !promotion.refused(StaleEpoch { asked: Epoch(2), promised: Epoch(3) }),
+            !promotion.rejected(StaleEpoch { asked: Epoch(2), promised: Epoch(3) }),
             "a rejection of an earlier epoch"
         );
     }

@@ -210,7 +210,7 @@ name = "acme"
 regions = ["eu-west"]
 "#;
 
-    fn refused(change: impl Fn(&str) -> String) -> String {
+    fn rejected(change: impl Fn(&str) -> String) -> String {
         Topology::parse(&change(GOOD)).unwrap_err().to_string()
     }
 
@@ -245,7 +245,7 @@ regions = ["eu-west"]
 
     #[test]
     fn invalid_members_are_rejected() {
-        let refused = |from: &str, to: &str| {
+        let rejected = |from: &str, to: &str| {
             let text = GOOD.replace("leader = \"leader.eu:6565\"", MEMBERS).replacen(from, to, 1);
             Topology::parse(&text).unwrap_err().to_string()
         };
@@ -266,7 +266,7 @@ regions = ["eu-west"]
             ("name = \"m2\"", "name = \"\"", "is not a name"),
         ];
         for (from, to, expected) in cases {
-            let text = refused(from, to);
+            let text = rejected(from, to);
             assert!(text.contains(expected), "{to}: {text}");
         }
     }
@@ -285,7 +285,7 @@ regions = ["eu-west"]
 
     #[test]
     fn invalid_values_are_rejected_with_their_key_and_remedy() {
-        let text = refused(|good| good.replace("weight = 3", "wieght = 3"));
+        let text = rejected(|good| good.replace("weight = 3", "wieght = 3"));
         assert!(text.starts_with("line 16: ") && text.contains("wieght"), "{text}");
         let cases = [
             ("role = \"topology\"", "role = \"edge\"", "set role"),
@@ -299,7 +299,7 @@ regions = ["eu-west"]
             ("role = \"standby\"", "role = \"standby\"\nweight = 101", "0 to 100"),
         ];
         for (from, to, expected) in cases {
-            let text = refused(|good| good.replacen(from, to, 1));
+            let text = rejected(|good| good.replacen(from, to, 1));
             assert!(text.contains(expected), "{to}: {text}");
         }
     }

@@ -73,12 +73,12 @@ pub(crate) fn answer(
 
 /// Checks that the router may serve: it is not about to stop, and an edge answers reads.
 fn may_serve(router: &Router, process: &Process) -> Result<(), Failure> {
-    let refused = |code, message| Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, message));
+    let rejected = |code, message| Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, message));
     if process.draining.has_begun() {
-        return refused(code::NOT_READY, "it is draining and will stop soon; send requests to another router");
+        return rejected(code::NOT_READY, "it is draining and will stop soon; send requests to another router");
     }
     if !router.board().view.is_usable() {
-        return refused(code::NOTHING_LEFT, "no edge with data answers; see /router/v1/status");
+        return rejected(code::NOTHING_LEFT, "no edge with data answers; see /router/v1/status");
     }
     Ok(())
 }

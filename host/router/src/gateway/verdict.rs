@@ -30,7 +30,7 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
         (StatusCode::SERVICE_UNAVAILABLE, Some(code::TOO_MANY_WAITING)) => Verdict::Final,
         (StatusCode::SERVICE_UNAVAILABLE, Some(word)) => {
             let rejects_all = word == code::OVERLOADED || NOT_READY.contains(&word);
-            Verdict::Elsewhere(if rejects_all { Outcome::Refused } else { Outcome::Success })
+            Verdict::Elsewhere(if rejects_all { Outcome::Rejected } else { Outcome::Success })
         }
         // Either the client has used its share of this door, or the door does not trust the router and counts all of
         // the router's clients as one.
@@ -77,7 +77,7 @@ mod tests {
         }
         assert_eq!(evaluated(502, Some("door_lost")), Verdict::Elsewhere(Outcome::Failure), "another router's");
         for word in ["overloaded", "not_ready", "starting"] {
-            assert_eq!(evaluated(503, Some(word)), Verdict::Elsewhere(Outcome::Refused));
+            assert_eq!(evaluated(503, Some(word)), Verdict::Elsewhere(Outcome::Rejected));
         }
         assert_eq!(evaluated(503, Some("module_busy")), Verdict::Elsewhere(Outcome::Success), "one tenant's module");
         assert_eq!(evaluated(503, Some("too_many_waiting")), Verdict::Final, "its own demand");

@@ -211,7 +211,7 @@ impl World {
             for ranked in &decision.ranked {
                 let door = view.doors[ranked.door].door.id;
                 let answers = matches!(self.truth.get(&door), Some(Truth::Well | Truth::Lagging | Truth::Draining));
-                let failures = [Outcome::Failure, Outcome::Unreached, Outcome::Lost, Outcome::Refused];
+                let failures = [Outcome::Failure, Outcome::Unreached, Outcome::Lost, Outcome::Rejected];
                 let failure = failures[self.dice.roll() as usize % failures.len()];
                 let outcome = if answers { Outcome::Success } else { failure };
                 self.fleet.recorded(door, outcome, self.now);

@@ -74,7 +74,7 @@ async fn a_start_function_that_does_not_end_is_ended() {
     let endless = with_core_module("(module (func $f (loop (br 0))) (start $f))");
     let begun = Instant::now();
     let error = Runtime::new(config()).unwrap().inspect(endless).await.unwrap_err();
-    let ModuleError::Refused(why) = &error else { panic!("{error:?}") };
+    let ModuleError::Rejected(why) = &error else { panic!("{error:?}") };
     assert!(why.contains("cannot be instantiated") && why.contains("interrupt"), "{why}");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }

@@ -6,7 +6,7 @@ mod hostile;
 mod isolation;
 mod logs;
 mod lookups;
-mod refusals;
+mod rejections;
 mod rows;
 mod sharing;
 mod support;

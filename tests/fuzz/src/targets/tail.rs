@@ -30,7 +30,7 @@ fn read(input: &[u8]) {
     file.write_at(0, &seal::tail(short, incarnation().to_le_bytes(), sealed)).expect("memory stores bytes");
     let listed = match detached::list(&storage) {
         Ok(listed) => listed,
-        Err(error) => return refused(&error.to_string()),
+        Err(error) => return rejected(&error.to_string()),
     };
     let reader = match detached::read(&storage, NAME) {
         Ok(reader) => reader,
@@ -42,7 +42,7 @@ fn read(input: &[u8]) {
     for block in reader {
         let block = match block {
             Ok(block) => block,
-            Err(error) => return refused(&error.to_string()),
+            Err(error) => return rejected(&error.to_string()),
         };
         for record in littoral_wire::records::iter(&block.bytes) {
             let record = record.expect("a block holds records");
@@ -55,7 +55,7 @@ fn read(input: &[u8]) {
     assert_eq!((next.0 - 1, next.0 - tail.first.0), (tail.last.0, tail.records));
 }
 
-fn refused(words: &str) {
+fn rejected(words: &str) {
     check_words(words);
     assert!(words.contains(NAME), "{words} does not name the file");
 }

@@ -16,7 +16,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello, Upstream, Views},
-    publisher::{self, Publisher, Refusal},
+    publisher::{self, Publisher, Rejection},
 };
 use littoral_wire::{Outgoing, feed, records::ViewFilter};
 
@@ -88,7 +88,7 @@ pub(super) async fn greet(
         _ => None,
     };
     let greeted = publisher.greet(hello, chain_at, rehomed);
-    if matches!(greeted, Err(Refusal::RolledBack { .. })) {
+    if matches!(greeted, Err(Rejection::RolledBack { .. })) {
         source.shown_ahead();
     }
     let (mut answer, state) = greeted.map_err(rejected)?;
@@ -189,11 +189,11 @@ pub(super) fn rejected_by_follower() -> End {
 }
 
 /// Returns the end of a session that the protocol rejects.
-pub(super) fn rejected(refusal: Refusal) -> End {
-    let code = match refusal {
-        Refusal::Version { .. } => ErrorCode::Version,
-        Refusal::Behind { .. } | Refusal::RolledBack { .. } => ErrorCode::Behind,
-        Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
+pub(super) fn rejected(rejection: Rejection) -> End {
+    let code = match rejection {
+        Rejection::Version { .. } => ErrorCode::Version,
+        Rejection::Behind { .. } | Rejection::RolledBack { .. } => ErrorCode::Behind,
+        Rejection::SecondHello | Rejection::PingOrder { .. } | Rejection::Applied { .. } => ErrorCode::Protocol,
     };
-    End::Rejected(code, refusal.to_string())
+    End::Rejected(code, rejection.to_string())
 }

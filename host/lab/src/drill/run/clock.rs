@@ -21,7 +21,7 @@ const TOO_MUCH_MS: i64 = 6_000;
 const TOLERATED_FOR: Duration = Duration::from_millis(1_500);
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// What the reason of a rejection because of clocks contains.
-const REFUSAL: &str = "a clock reading";
+const REJECTION: &str = "a clock reading";
 
 impl<T: FnMut(&Event)> Running<T> {
     /// Returns the error of the clock, ahead or behind as the seed decides.
@@ -37,7 +37,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let begun = Instant::now();
         let mut refusals = 0;
         while begun.elapsed() < TOLERATED_FOR && refusals == 0 {
-            refusals = u64::from(self.refusal(names).await?.is_some());
+            refusals = u64::from(self.rejection(names).await?.is_some());
             tokio::time::sleep(CHECK_INTERVAL).await;
         }
         let level = ends::level(&self.regions, names, LEVEL_MAX).await;
@@ -56,12 +56,12 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     /// Waits until a leader reports that it rejects another's records because of their clocks.
-    pub(super) async fn see_refusal(&mut self, names: &[Name]) -> Result<(), Failure> {
+    pub(super) async fn see_rejection(&mut self, names: &[Name]) -> Result<(), Failure> {
         let begun = Instant::now();
         let mut refusal = None;
         while refusal.is_none() && begun.elapsed() < NOTICE_MAX.min(self.scenario.broken) {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            refusal = self.refusal(names).await?;
+            refusal = self.rejection(names).await?;
         }
         if let Some(reason) = &refusal {
             self.note(Kind::Detection, reason.clone());
@@ -72,10 +72,10 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     /// Returns which leader rejects whose records, with the reason in its status.
-    async fn refusal(&self, names: &[Name]) -> Result<Option<String>, Failure> {
+    async fn rejection(&self, names: &[Name]) -> Result<Option<String>, Failure> {
         for name in names {
             let status = ends::status(&self.regions, *name).await?;
-            let refused = status.regions.iter().find(|other| other.trouble.contains(REFUSAL));
+            let refused = status.regions.iter().find(|other| other.trouble.contains(REJECTION));
             if let Some(other) = refused {
                 return Ok(Some(format!("'{name}' rejects records of '{}': {}", other.region, other.trouble)));
             }

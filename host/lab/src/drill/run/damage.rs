@@ -21,7 +21,7 @@ impl<T: FnMut(&Event)> Running<T> {
             leader.kill().await;
         }
         let (file, what) = damage(&data, self.seed)
-            .map_err(|error| Failure::refused(format!("cannot damage the log in {}: {error}", data.display())))?;
+            .map_err(|error| Failure::rejected(format!("cannot damage the log in {}: {error}", data.display())))?;
         self.note(Kind::Fault, format!("the leader of '{victim}' is killed, and {what}"));
         let started = match self.regions.leaders.get_mut(&victim) {
             Some(leader) => leader.restart().await,
@@ -49,7 +49,7 @@ impl<T: FnMut(&Event)> Running<T> {
     pub(super) async fn start_over(&mut self, victim: Name) -> Result<(), Failure> {
         let data = self.regions.leader_data(victim);
         let aside = data.with_extension("damaged");
-        let cannot = |error: io::Error| Failure::refused(format!("cannot move {} aside: {error}", data.display()));
+        let cannot = |error: io::Error| Failure::rejected(format!("cannot move {} aside: {error}", data.display()));
         if let Some(leader) = self.regions.leaders.get_mut(&victim) {
             leader.kill().await;
             fs::rename(&data, &aside).and_then(|()| fs::create_dir_all(&data)).map_err(cannot)?;

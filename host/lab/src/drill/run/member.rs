@@ -72,7 +72,7 @@ impl<T: FnMut(&Event)> Running<T> {
             self.note_at(Kind::Detection, format!("the router no longer considers '{}' the leader", old.name), at_ms);
         }
         let (Some(new), promoted_ms) = promoted else {
-            return Err(Failure::refused(format!("no other member leads within {} s", NOTICE_MAX.as_secs())));
+            return Err(Failure::rejected(format!("no other member leads within {} s", NOTICE_MAX.as_secs())));
         };
         self.note_at(Kind::Promotion, format!("'{}' leads in epoch {}", new.name, new.epoch), promoted_ms);
         tokio::time::sleep(self.scenario.broken.saturating_sub(broken.elapsed())).await;
@@ -218,14 +218,14 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     fn member(&mut self, region: Name, name: &str) -> Result<&mut crate::local::regions::Node, Failure> {
-        let gone = || Failure::refused(format!("region '{region}' runs no member '{name}'"));
+        let gone = || Failure::rejected(format!("region '{region}' runs no member '{name}'"));
         self.regions.members.get(region, name).ok_or_else(gone)
     }
 
     fn signal(&mut self, region: Name, name: &str, signal: Signal) -> Result<(), Failure> {
         let pid = self.member(region, name)?.pid().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        let pid = pid.ok_or_else(|| Failure::refused(format!("'{name}' has ended by itself")))?;
-        kill_process(pid, signal).map_err(|error| Failure::refused(format!("cannot signal '{name}': {error}")))
+        let pid = pid.ok_or_else(|| Failure::rejected(format!("'{name}' has ended by itself")))?;
+        kill_process(pid, signal).map_err(|error| Failure::rejected(format!("cannot signal '{name}': {error}")))
     }
 
     /// Returns the status of every member that answers, except one.
@@ -251,7 +251,7 @@ impl<T: FnMut(&Event)> Running<T> {
                 return Ok(leader);
             }
             if Instant::now() >= deadline {
-                return Err(Failure::refused(format!("no member of '{region}' leads; see the members' logs")));
+                return Err(Failure::rejected(format!("no member of '{region}' leads; see the members' logs")));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -294,7 +294,7 @@ impl<T: FnMut(&Event)> Running<T> {
                 return Ok(leader);
             }
             if Instant::now() >= deadline {
-                return Err(Failure::refused("the members do not get the same records; see their logs"));
+                return Err(Failure::rejected("the members do not get the same records; see their logs"));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }

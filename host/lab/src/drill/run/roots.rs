@@ -22,7 +22,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let Some(certs) = &self.regions.security.certs else {
             return Err(Failure::usage("the drill replaces the root of certificates; run it without --plain"));
         };
-        let ca = Ca::open(&certs.ca_dir()).map_err(Failure::refused)?;
+        let ca = Ca::open(&certs.ca_dir()).map_err(Failure::rejected)?;
         let (victim, names) = (self.victim()?, self.names());
         let router = self.regions.router.url();
         self.prepare(&names, &router).await?;
@@ -32,7 +32,7 @@ impl<T: FnMut(&Event)> Running<T> {
         follow(&ca, |progress| progress.nodes >= nodes).await?;
         let feeds = self.feeds_begun()?;
 
-        ca.begin_rotation().map_err(Failure::refused)?;
+        ca.begin_rotation().map_err(Failure::rejected)?;
         let fault_ms = self.began.elapsed().as_millis() as u64;
         self.note(
             Kind::Fault,
@@ -74,7 +74,7 @@ impl<T: FnMut(&Event)> Running<T> {
         for name in self.names() {
             let log = self.regions.security.dir.join(format!("{name}.log"));
             let text = std::fs::read_to_string(&log)
-                .map_err(|error| Failure::refused(format!("cannot read {}: {error}", log.display())))?;
+                .map_err(|error| Failure::rejected(format!("cannot read {}: {error}", log.display())))?;
             begun += text.matches("a subscriber has joined").count() as u64;
         }
         Ok(begun)
@@ -85,12 +85,12 @@ impl<T: FnMut(&Event)> Running<T> {
 async fn follow(ca: &Ca, is: impl Fn(&Progress) -> bool) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        let progress = ca.advance_rotation(&[]).map_err(Failure::refused)?;
+        let progress = ca.advance_rotation(&[]).map_err(Failure::rejected)?;
         if is(&progress) {
             return Ok(());
         }
         if begun.elapsed() >= FOLLOW_MAX {
-            return Err(Failure::refused(format!(
+            return Err(Failure::rejected(format!(
                 "{} nodes have not followed within {} s: {}; see their logs",
                 progress.waiting.len(),
                 FOLLOW_MAX.as_secs(),

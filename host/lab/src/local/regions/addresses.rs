@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 pub fn choose(topology: &mut Topology) -> Result<(), Failure> {
     let mut held = Vec::new();
     let mut free = || -> Result<String, Failure> {
-        let cannot = |error: std::io::Error| Failure::refused(format!("no free address on this machine: {error}"));
+        let cannot = |error: std::io::Error| Failure::rejected(format!("no free address on this machine: {error}"));
         let listener = TcpListener::bind("127.0.0.1:0").map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?.to_string();
         // Held until all are chosen, so that none is chosen twice.

@@ -177,7 +177,7 @@ pub fn node(
     let file = write(&security.dir, kept_as, text)?;
     let data = data(&security.dir, kept_as);
     std::fs::create_dir_all(&data)
-        .map_err(|error| Failure::refused(format!("cannot create the directory {}: {error}", data.display())))?;
+        .map_err(|error| Failure::rejected(format!("cannot create the directory {}: {error}", data.display())))?;
     let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];
     let mut arguments = vec![role.to_owned(), "--data-dir".to_owned(), data.display().to_string()];
     arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
@@ -188,6 +188,6 @@ pub fn node(
 fn write(dir: &Path, name: &str, text: &str) -> Result<String, Failure> {
     let path = dir.join(format!("{name}.toml"));
     std::fs::write(&path, text)
-        .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))?;
+        .map_err(|error| Failure::rejected(format!("cannot write {}: {error}", path.display())))?;
     Ok(path.display().to_string())
 }

@@ -103,7 +103,7 @@ impl Members {
         let mut text = configs::leading(topology, region, peers);
         let store = dir.join(format!("{}-lease", region.name));
         let store = std::path::absolute(&store)
-            .map_err(|error| Failure::refused(format!("cannot place the lease at {}: {error}", store.display())))?;
+            .map_err(|error| Failure::rejected(format!("cannot place the lease at {}: {error}", store.display())))?;
         // Writing to a string never fails.
         let _ =
             writeln!(text, "[lease]\nstore = {:?}\nprofile = \"{}\"", format!("dir:{}", store.display()), lease.name());
@@ -166,7 +166,7 @@ pub(super) async fn wait_for_leaders(topology: &Topology, scheme: &str) -> Resul
         while !is_led(region, scheme).await {
             if Instant::now() >= deadline {
                 let name = region.name;
-                return Err(Failure::refused(format!(
+                return Err(Failure::rejected(format!(
                     "region '{name}' does not accept writes within {} s; see the logs of its nodes",
                     LEADER_MAX.as_secs()
                 )));

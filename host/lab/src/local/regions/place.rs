@@ -130,7 +130,7 @@ impl Place {
 
     fn trunk(&self, region: Name, act: impl Fn(&Site) -> Result<(), Unavailable>) -> Result<bool, Failure> {
         let Some(site) = self.site(Some(region)) else { return Ok(false) };
-        act(site).map(|()| true).map_err(|error| Failure::refused(format!("the link of region '{region}': {error}")))
+        act(site).map(|()| true).map_err(|error| Failure::rejected(format!("the link of region '{region}': {error}")))
     }
 
     fn site(&self, region: Option<Name>) -> Option<&Site> {

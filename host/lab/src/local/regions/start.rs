@@ -36,7 +36,7 @@ impl Regions {
             place.choose(&mut topology)?;
         }
         std::fs::create_dir_all(&plan.data_dir)
-            .map_err(|error| Failure::refused(format!("cannot create {}: {error}", plan.data_dir.display())))?;
+            .map_err(|error| Failure::rejected(format!("cannot create {}: {error}", plan.data_dir.display())))?;
         // The links come first: a leader's configuration has those to all other regions.
         let (peers, mut ways) = links_between(&topology, &place, plan.seed).await?;
         let security = security(&topology, &place, &plan)?;

@@ -291,7 +291,7 @@ impl World {
                     let history = self.members[me].acceptor.history().clone();
                     self.send(me, from, Message::Promised(epoch, history));
                 }
-                Err(refused) => self.refuse(me, from, refused),
+                Err(refused) => self.reject(me, from, refused),
             },
             Message::Promised(epoch, history) => {
                 if let Role::Promoting(promotion) = &mut self.members[me].role
@@ -304,7 +304,7 @@ impl World {
             Message::StaleEpoch(refused) => {
                 let over = match &self.members[me].role {
                     Role::Idle => false,
-                    Role::Promoting(promotion) => promotion.refused(refused),
+                    Role::Promoting(promotion) => promotion.rejected(refused),
                     Role::Leading(leading, _) => refused.promised > leading.epoch(),
                 };
                 if over {
@@ -345,14 +345,14 @@ impl World {
         Ok(())
     }
 
-    fn refuse(&mut self, me: usize, to: usize, refused: StaleEpoch) {
+    fn reject(&mut self, me: usize, to: usize, refused: StaleEpoch) {
         self.counts.refused += 1;
         self.send(me, to, Message::StaleEpoch(refused));
     }
 
     fn alarmed(&mut self, me: usize, from: usize, alarm: Alarm) -> Result<(), String> {
         match alarm {
-            Alarm::StaleEpoch(refused) => self.refuse(me, from, refused),
+            Alarm::StaleEpoch(refused) => self.reject(me, from, refused),
             // The record belongs to a stream that has ended.
             Alarm::NoStream => {}
             alarm => return Err(format!("member {me} raises an alarm: {alarm}")),

@@ -9,9 +9,9 @@ use littoral_model::{
 use littoral_sandbox::{Config, Runtime};
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-async fn refusal(config: Config, component: impl Into<Bytes>) -> String {
+async fn rejection(config: Config, component: impl Into<Bytes>) -> String {
     match Runtime::new(config).unwrap().inspect(component.into()).await {
-        Err(ModuleError::Refused(why)) => why,
+        Err(ModuleError::Rejected(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -28,33 +28,33 @@ async fn bytes_that_are_not_a_component_are_rejected_with_the_reason() {
         (wat("(module)"), "a core WebAssembly module, not a component"),
         (b"\0asm\x0d\0\x01\0garbage".to_vec(), ""),
     ] {
-        let why = refusal(config(), bytes).await;
+        let why = rejection(config(), bytes).await;
         assert!(why.contains(expected), "{why}");
     }
 }
 
 #[tokio::test]
 async fn another_world_and_forbidden_imports_are_rejected() {
-    let why = refusal(config(), wat("(component)")).await;
+    let why = rejection(config(), wat("(component)")).await;
     assert!(why.contains("littoral:feature/feature-module@0.2.0"), "{why}");
     let wasi = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func)))))"#;
-    let why = refusal(config(), wat(wasi)).await;
+    let why = rejection(config(), wat(wasi)).await;
     assert!(why.contains("imports what a module may not") && why.contains("wasi:cli/environment"), "{why}");
 }
 
 #[tokio::test]
 async fn a_component_that_needs_too_much_at_its_start_is_rejected() {
     let memory = "(component (core module $m (memory 1024)) (core instance (instantiate $m)))";
-    let why = refusal(config(), wat(memory)).await;
+    let why = rejection(config(), wat(memory)).await;
     assert!(why.contains("memory"), "{why}");
     let large = Config { component_bytes: 1_000, ..config() };
-    let why = refusal(large, component("misbehaving/deeds")).await;
+    let why = rejection(large, component("misbehaving/deeds")).await;
     assert!(why.contains("at most 1000 are allowed"), "{why}");
 }
 
 #[tokio::test]
 async fn a_describe_that_does_not_end_is_ended() {
-    let why = refusal(Config { deadline_ms: 20, ..config() }, component("misbehaving/endless_describe")).await;
+    let why = rejection(Config { deadline_ms: 20, ..config() }, component("misbehaving/endless_describe")).await;
     assert!(why.contains("describe() failed") && why.contains("longer than its deadline of 20 ms"), "{why}");
 }
 
@@ -69,7 +69,7 @@ async fn compiling_is_bounded_in_memory() {
         let bounded = Config { compile_memory_bytes: bound, cache_dir: None, ..config() };
         match Runtime::new(bounded).unwrap().inspect(component.clone()).await {
             Ok(_) => break,
-            Err(ModuleError::Refused(why)) => {
+            Err(ModuleError::Rejected(why)) => {
                 assert!(why.contains(&format!("did not stay within {bound} bytes")), "{why}");
                 refused += 1;
             }
@@ -88,7 +88,7 @@ async fn compiling_is_bounded_in_time() {
     fs::write(&endless, "#!/bin/sh\nexec /bin/sleep 3600\n").unwrap();
     fs::set_permissions(&endless, fs::Permissions::from_mode(0o700)).unwrap();
     let endless = Config { compile_seconds: 1, compile_command: Some(endless), cache_dir: None, ..config() };
-    let refused = refusal(endless, component("misbehaving/deeds"));
+    let refused = rejection(endless, component("misbehaving/deeds"));
     let why = tokio::time::timeout(Duration::from_secs(600), refused).await.expect("the sandbox does not wait for it");
     assert!(why.contains("longer than 1 s"), "{why}");
 }
@@ -96,7 +96,7 @@ async fn compiling_is_bounded_in_time() {
 #[tokio::test]
 async fn a_missing_compiler_is_named() {
     let missing = Config { compile_command: Some("/nonexistent/littoral".into()), cache_dir: None, ..config() };
-    let why = refusal(missing, component("misbehaving/deeds")).await;
+    let why = rejection(missing, component("misbehaving/deeds")).await;
     assert!(why.contains("/nonexistent/littoral"), "{why}");
 }
 
@@ -135,7 +135,7 @@ async fn compiled_code_is_cached_unless_it_is_damaged() {
             code[damage] ^= 0x40
         }
         fs::write(&kept[0], code).unwrap();
-        let why = refusal(with(nobody()), component("misbehaving/deeds")).await;
+        let why = rejection(with(nobody()), component("misbehaving/deeds")).await;
         assert!(why.contains("/nonexistent/littoral"), "damaged code was used: {why}");
         let mended = Module::start("misbehaving/deeds", with(compiler())).await;
         assert_eq!(mended.deed("behave", 3).await, Ok(3.0));

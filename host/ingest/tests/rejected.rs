@@ -19,7 +19,7 @@ fn key(destination: &str, origin: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_refused_row_is_named_by_its_number_and_what_is_in_is_counted() {
+async fn a_rejected_row_is_named_by_its_number_and_what_is_in_is_counted() {
     let world = World::new().await;
     world.node.lock().refuses.insert(key("ATL", "ABE"));
     let path = fixture("route_daily_last_week.parquet");
@@ -39,7 +39,7 @@ async fn a_refused_row_is_named_by_its_number_and_what_is_in_is_counted() {
 }
 
 #[tokio::test]
-async fn refused_rows_are_left_out_where_that_is_wanted() {
+async fn rejected_rows_are_left_out_where_that_is_wanted() {
     let whole = World::new().await;
     let path = fixture("route_daily_last_week.parquet");
     ingest(&path, &whole.client, &whole.options(), &mut Silent).await.unwrap();
