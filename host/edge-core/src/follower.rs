@@ -14,6 +14,7 @@ use crate::{
 };
 use littoral_model::{
     cluster::Affiliation,
+    format::ProtocolVersion,
     lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
     position::{Incarnation, Lsn},
@@ -58,6 +59,8 @@ struct Stream {
 #[derive(Debug)]
 pub struct FeedFollower {
     name: String,
+    /// The newest protocol version that it speaks.
+    version: ProtocolVersion,
     holdings: Arc<Holdings>,
     serving: Option<Arc<Replica>>,
     staleness: Staleness,
@@ -87,6 +90,7 @@ impl FeedFollower {
         let point = serving.as_ref().map(|replica| replica.point.load_full());
         Self {
             name,
+            version: ProtocolVersion::NEWEST,
             holdings,
             serving,
             lineages: point.as_ref().map(|point| point.lineages.clone()).unwrap_or_default(),
@@ -100,6 +104,12 @@ impl FeedFollower {
             stuck: (None, 0),
             stream: None,
         }
+    }
+
+    /// Sets the newest protocol version that it speaks.
+    #[must_use]
+    pub fn speaking(self, version: ProtocolVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// Returns the index of the configured address to try first. An index past the end means the
@@ -135,7 +145,7 @@ impl FeedFollower {
         let replica = self.serving.as_ref().filter(|_| !self.needs_snapshot);
         let resume = replica.map(|replica| replica.point.load().resume);
         let watermark = replica.map(|replica| replica.rehoming_watermark()).unwrap_or_default();
-        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
+        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted()).speaking(self.version);
         let subscriber = subscriber.with_watermark(watermark).with_lineages(self.known_lineages());
         let subscriber = subscriber.holding(self.held());
         let subscriber = subscriber.with_rows_up_to(self.serving.as_ref().map(|replica| replica.holds_up_to()));
@@ -333,7 +343,6 @@ mod tests {
         record::ChainHash,
         token::Watermark,
     };
-    use littoral_protocol::frame::VERSION_MAX;
 
     const LOG: Incarnation = Incarnation(7);
 
@@ -360,7 +369,7 @@ mod tests {
 
     fn tail(head: u64, epoch: u64) -> Downstream {
         Downstream::Hello(PublisherHello {
-            version: VERSION_MAX,
+            version: ProtocolVersion::NEWEST.number(),
             region: "east".parse().expect("a region"),
             epoch: Epoch(epoch),
             head: at(head),
@@ -477,6 +486,19 @@ mod tests {
         assert_eq!(freshness_over_a_snapshot(&[]), [first, first, second], "the same lives");
         // The first publisher was perhaps restored to an earlier state: life 8 began before it was measured.
         assert_eq!(freshness_over_a_snapshot(&[8]), [first, None, second]);
+    }
+
+    #[test]
+    fn a_held_edge_offers_and_speaks_the_previous_version() {
+        let (previous, newest) = (ProtocolVersion::PREVIOUS.number(), ProtocolVersion::NEWEST.number());
+        let mut held = follower().speaking(ProtocolVersion::PREVIOUS);
+        let Downstream::Hello(hello) = tail(50, 1) else { unreachable!("`tail` creates a hello") };
+        let answer = |version| Downstream::Hello(PublisherHello { version, ..hello.clone() });
+        assert_eq!(held.connected(0, Duration::ZERO).version_max, previous);
+        assert!(matches!(held.receive(answer(previous)), Ok(Effect::Greeted(_))));
+        held.disconnected(&Fault::Lost);
+        assert_eq!(held.connected(0, Duration::ZERO).version_max, previous);
+        assert_eq!(held.receive(answer(newest)).err(), Some(Violation::Version { theirs: newest }));
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
         let holdings = Arc::new(shared.config.holdings());
         let follower = FeedFollower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
+        let follower = follower.speaking(shared.config.leader.version);
         let anti_entropy = anti_entropy::Driver::new(shared.clone());
         Self { anti_entropy, shared, follower, applied: None, last_failure: String::new(), keeping: None }
     }
@@ -214,7 +215,7 @@ impl Driver {
         }
         match effect {
             Effect::Greeted(hello) => {
-                tracing::info!(mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
+                tracing::info!(version = hello.version, mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
                 self.shared.heard_head(hello.head);
                 self.shared.configured.store(Arc::new(hello.configured.clone()));

@@ -22,11 +22,13 @@ pub mod client;
 pub mod server;
 pub mod source;
 
-/// The path of the feed.
+/// The path of the feed. The number in a path is not the version of the protocol.
 pub const FEED_PATH: &str = "/peer/v2/feed";
-/// The path of version 3 of the feed, which publishers of older releases serve. The number in a path is not the version
-/// of the feed.
-pub const FEED_PATH_V3: &str = "/peer/v1/feed";
+/// The header in which a caller states the newest protocol version that it speaks, and the called node the version on
+/// which both agree.
+pub const PEER_VERSION: http::HeaderName = http::HeaderName::from_static("littoral-peer-version");
+/// The protocol version of nodes that do not state one.
+pub(crate) const VERSION_UNSTATED: u16 = 4;
 /// The request header in which a peer states its region, on both streams.
 pub const PEER_REGION: http::HeaderName = http::HeaderName::from_static("littoral-peer-region");
 /// The path of calls.

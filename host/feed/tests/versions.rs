@@ -1,129 +1,103 @@
-//! Nodes of two releases: subscribers are upgraded before their publishers.
+//! Nodes of two releases, and nodes held at the previous version: each pair speaks the newest version that both speak.
 
 mod support;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use futures_util::stream;
+use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use hyper::{Request, Response, StatusCode, body::Frame, client::conn::http2, server, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use littoral_feed::{FEED_PATH, FEED_PATH_V3, client, server::Config};
-use littoral_protocol::{frame::*, subscriber::*};
-use littoral_wire::{Decoder, Outgoing, records, v3};
-use std::{convert::Infallible, path::Path};
+use littoral_feed::{CALL_PATH, PEER_VERSION, client, server::Config};
+use littoral_model::format::ProtocolVersion;
+use littoral_protocol::frame::*;
+use std::convert::Infallible;
 use support::*;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
+use tokio::net::{TcpListener, TcpStream};
 
-type Body = BoxBody<Bytes, Infallible>;
+const PREVIOUS: ProtocolVersion = ProtocolVersion::PREVIOUS;
+const NEWEST: ProtocolVersion = ProtocolVersion::NEWEST;
 
-/// Bytes of a build that implemented only version 3.
-fn of_version_3(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
-    let fixtures = std::fs::read_to_string(path).unwrap();
-    let hex = fixtures.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap();
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+#[tokio::test]
+async fn feeds_and_calls_speak_the_newest_version_that_both_nodes_speak() {
+    for (ours, theirs, agreed) in [
+        (NEWEST, NEWEST, NEWEST),
+        (NEWEST, PREVIOUS, PREVIOUS),
+        (PREVIOUS, NEWEST, PREVIOUS),
+        (PREVIOUS, PREVIOUS, PREVIOUS),
+    ] {
+        let served = serve(Config { version: theirs, ..Config::default() }).await;
+        let mut peer = client::connect(&client::Config { version: ours, ..served.client() }).await.unwrap();
+        let Upstream::Hello(hello) = hello(Views::All, None) else { panic!("`hello` creates a hello") };
+        peer.sender.send(&Upstream::Hello(SubscriberHello { version_max: ours.number(), ..hello })).unwrap();
+        assert_eq!(next_hello(&mut peer.receiver).await.version, agreed.number(), "{ours} and {theirs}");
+        assert_eq!(peer.calls.version(), agreed, "{ours} and {theirs}");
+        peer.calls.status().await.unwrap();
+    }
 }
 
-fn text(text: &str) -> Body {
-    BodyExt::boxed(Full::new(Bytes::from(text.to_owned())))
+/// Sends the start of a stream of calls as a node that states `version`, or none, as nodes of version 4.
+async fn call(address: &str, version: Option<u16>) -> (StatusCode, Option<String>, String) {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (mut peer, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::post(format!("http://leader{CALL_PATH}"));
+    if let Some(version) = version {
+        request = request.header(PEER_VERSION, version);
+    }
+    let response = peer.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let stated = response.headers().get(PEER_VERSION).map(|stated| stated.to_str().unwrap().to_owned());
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, stated, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// A publisher of the older release. It serves only its own path, and sends what such a build has sent: a hello and a
-/// complete snapshot. It forwards what it receives to `received`.
-async fn older_publisher(received: mpsc::Sender<Bytes>) -> String {
+#[tokio::test]
+async fn callers_of_other_releases_are_served_if_they_share_a_version() {
+    let served = serve(Config::default()).await;
+    let (previous, newest) = (PREVIOUS.to_string(), NEWEST.to_string());
+    for (stated, agreed) in
+        [(None, &previous), (Some(PREVIOUS.number()), &previous), (Some(NEWEST.number() + 1), &newest)]
+    {
+        let (status, version, _) = call(&served.address, stated).await;
+        assert_eq!((status, version.as_ref()), (StatusCode::OK, Some(agreed)), "{stated:?}");
+    }
+    let (status, version, text) = call(&served.address, Some(PREVIOUS.number() - 1)).await;
+    assert_eq!((status, version), (StatusCode::UPGRADE_REQUIRED, None));
+    assert!(text.contains("speaks protocol version 3 at most") && text.contains("upgrade the caller"), "{text}");
+}
+
+/// A leader of another release: it opens every stream, states this version, and sends nothing.
+async fn leader_that_states(version: Option<&'static str>) -> client::Config {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
-        let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
-            let received = received.clone();
-            async move {
-                let status = if request.uri().path() == FEED_PATH { StatusCode::NOT_FOUND } else { StatusCode::OK };
-                if request.uri().path() != FEED_PATH_V3 {
-                    // Calls are the same in both versions; this test makes none.
-                    return Ok::<_, Infallible>(Response::builder().status(status).body(text("no such path")).unwrap());
-                }
-                tokio::spawn(async move {
-                    let (mut body, mut frames) = (request.into_body(), Decoder::new(1 << 20));
-                    while let Some(Ok(frame)) = body.frame().await {
-                        frames.push(frame.into_data().unwrap());
-                        while let Some(payload) = frames.next_payload().unwrap() {
-                            let _ = received.try_send(payload);
-                        }
-                    }
-                });
-                let messages = ["downstream-0", "downstream-1", "downstream-2", "downstream-3", "downstream-5"];
-                let sent = messages.map(|name| Ok(Frame::data(Bytes::from(of_version_3(name)))));
-                let sent = stream::iter(sent).chain(stream::pending());
-                Ok(Response::new(BodyExt::boxed(StreamBody::new(sent))))
+        let answer = service_fn(move |_| async move {
+            let body: BoxBody<Bytes, Infallible> =
+                BodyExt::boxed(StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()));
+            let mut response = Response::new(body);
+            if let Some(version) = version {
+                response.headers_mut().insert(PEER_VERSION, version.parse().unwrap());
             }
+            Ok::<_, Infallible>(response)
         });
-        let _ = server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(socket), answer)
-            .await;
+        let served = server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = served.serve_connection(TokioIo::new(socket), answer).await;
     });
-    address
+    client::Config { leader: vec![address], ..client::Config::default() }
 }
 
 #[tokio::test]
-async fn a_publisher_of_the_older_release_is_followed() {
-    let (received, mut heard) = mpsc::channel(16);
-    let mut peer = connect(&older_publisher(received).await).await;
-    let mut subscriber = Subscriber::new(None, None, Views::All);
-    let hello = subscriber.hello("edge-1");
-    peer.sender.send(&Upstream::Hello(hello.clone())).unwrap();
-    // The subscriber sends what such a publisher can read.
-    let mut frames = Outgoing::default();
-    v3::push_upstream(&mut frames, &Upstream::Hello(hello)).unwrap();
-    let mut expected = Decoder::new(1 << 20);
-    expected.push(Bytes::from(frames.pop().unwrap().to_vec()));
-    assert_eq!(heard.recv().await, expected.next_payload().unwrap());
-    let mut rows = 0;
-    loop {
-        let message = match peer.receiver.next().await.unwrap().unwrap() {
-            // Version 2 had the same form; the bytes are from a build that implemented it.
-            Downstream::Hello(hello) => Downstream::Hello(PublisherHello { version: v3::VERSION, ..hello }),
-            message => message,
-        };
-        match subscriber.receive(message).unwrap() {
-            Action::Greeted(hello) => assert_eq!((hello.mode, hello.lineages.iter().count()), (Mode::Snapshot, 0)),
-            Action::AddRows { rows: some, .. } => rows += some,
-            Action::FinishSnapshot => break,
-            _ => {}
-        }
+async fn a_leader_that_states_no_version_speaks_version_4() {
+    let config = leader_that_states(None).await;
+    assert_eq!(client::connect(&config).await.unwrap().calls.version().number(), 4);
+}
+
+#[tokio::test]
+async fn an_answer_with_a_version_that_was_not_offered_is_rejected() {
+    for (stated, ours) in [("5", PREVIOUS), ("6", NEWEST), ("3", NEWEST), ("five", NEWEST)] {
+        let config = client::Config { version: ours, ..leader_that_states(Some(stated)).await };
+        let error = client::connect(&config).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("protocol version {stated}, which was not offered")), "{error}");
     }
-    assert_eq!(rows, 2);
-    let at = subscriber.resume().unwrap().position;
-    assert_eq!(subscriber.lineage().log(), at.incarnation, "its log counts as having one life");
-    // Records follow.
-    let bytes = of_version_3("downstream-4");
-    let mut frames = Decoder::new(1 << 20);
-    frames.push(Bytes::from(bytes));
-    let Downstream::Records { bytes, .. } = v3::downstream(&frames.next_payload().unwrap().unwrap()).unwrap() else {
-        panic!("expected records")
-    };
-    assert!(records::iter(&bytes).all(|record| record.is_ok()));
-}
-
-#[tokio::test]
-async fn a_subscriber_of_the_older_release_learns_that_it_must_be_upgraded_first() {
-    let served = serve(Config::default()).await;
-    let socket = TcpStream::connect(&served.address).await.unwrap();
-    let (mut older, connection) =
-        http2::Builder::new(TokioExecutor::new()).handshake::<_, Body>(TokioIo::new(socket)).await.unwrap();
-    tokio::spawn(connection);
-    let body = BodyExt::boxed(Full::new(Bytes::from(of_version_3("upstream-0"))));
-    let request = Request::post(format!("http://leader{FEED_PATH_V3}")).body(body).unwrap();
-    let response = older.send_request(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    let body = String::from_utf8_lossy(&body).into_owned();
-    assert!(body.contains("upgrade the subscriber") && body.contains("before their publishers"), "{body}");
-    // Other subscribers are still served.
-    let mut newer = client::connect(&served.client()).await.unwrap();
-    newer.sender.send(&hello(Views::All, None)).unwrap();
-    assert_eq!(next_hello(&mut newer.receiver).await.mode, Mode::Snapshot);
 }

@@ -8,6 +8,7 @@ pub use command::{CommandEffect, LogCommand};
 
 use crate::{import::Imports, ingest::Limits, log_state::LogState, projects, receipts::Receipts};
 use littoral_model::{
+    format::ProtocolVersion,
     hlc::{Hlc, HlcClock},
     lineage::RegionLineages,
     mutation::{Mutation, active},
@@ -34,6 +35,8 @@ pub struct Owner {
 pub struct Sequencer {
     pub(crate) region: Region,
     epoch: Epoch,
+    /// The newest protocol version that it logs.
+    version: ProtocolVersion,
     limits: Limits,
     pub(crate) clock: HlcClock,
     /// The state as of the last durable record, applied or not.
@@ -92,13 +95,20 @@ impl Sequencer {
     /// Creates a sequencer that continues after the recovered state.
     #[must_use]
     pub fn new(Owner { region, epoch }: Owner, limits: Limits, clock: HlcClock, known: LogState) -> Self {
-        Self { region, epoch, limits, clock, known, imports: Imports::default(), table: None, unbegun: false }
+        let (version, imports) = (ProtocolVersion::NEWEST, Imports::default());
+        Self { region, epoch, version, limits, clock, known, imports, table: None, unbegun: false }
     }
 
     /// Sets the table of applied rows: a deletion without an event time outranks the rows in it.
     #[must_use]
     pub fn over(self, table: Arc<Table>) -> Self {
         Self { table: Some(table), ..self }
+    }
+
+    /// Sets the newest protocol version that it logs.
+    #[must_use]
+    pub fn logging(self, version: ProtocolVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// Sets how other regions' records are imported.
@@ -118,6 +128,12 @@ impl Sequencer {
     #[must_use]
     pub const fn is_unbegun(&self) -> bool {
         self.unbegun
+    }
+
+    /// Returns the newest protocol version that it logs. No record of a later version may be pushed.
+    #[must_use]
+    pub const fn version(&self) -> ProtocolVersion {
+        self.version
     }
 
     /// Returns the epoch of new records.
@@ -228,6 +244,10 @@ impl Sequencer {
         hlc: Hlc,
         payload: Payload<'_>,
     ) -> Result<Lsn, PushError> {
+        let (needs, version) = (payload.since(), self.version);
+        if needs > version {
+            return Err(PushError::Version { needs, version });
+        }
         let (lsn, epoch) = (building.batch.next_lsn(), self.epoch);
         building.batch.push(Record { lsn, epoch, origin, origin_lsn, hlc, chain: ChainHash::GENESIS, payload })?;
         Ok(lsn)

@@ -2,7 +2,7 @@
 
 use littoral_feed::client::host_and_port;
 use littoral_leader_core::Imports;
-use littoral_model::{position::Incarnation, region::Region};
+use littoral_model::{format::ProtocolVersion, position::Incarnation, region::Region};
 use littoral_runtime::memory;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -88,6 +88,9 @@ pub struct Config {
     /// the leader's own keys either.
     #[serde(skip)]
     pub members: Vec<MemberAddress>,
+    /// The newest protocol version that this leader speaks and logs. Not among the leader's own keys either.
+    #[serde(skip)]
+    pub protocol_version: ProtocolVersion,
 }
 
 /// `[[regions]]`: another region, whose records this leader replicates.
@@ -142,6 +145,7 @@ impl Default for Config {
             catalogue_home: None,
             init: false,
             members: Vec::new(),
+            protocol_version: ProtocolVersion::NEWEST,
         }
     }
 }

@@ -281,6 +281,7 @@ fn open_blocking<R: Replication>(
     let clock = HlcClock::after(hlc.max(bounds.hlc));
     let limits = config.limits();
     let mut sequencer = Sequencer::new(owner, limits, clock, recovered.known.clone())
+        .logging(config.protocol_version)
         .importing(config.imports(identity.incarnation))
         .over(recovered.table.clone())
         .unbegun(exclusive && !log.is_new());

@@ -4,6 +4,7 @@ use crate::{
     catalogue::CatalogueChange,
     cluster::Affiliation,
     event_time::EventTime,
+    format::ProtocolVersion,
     hlc::Hlc,
     lineage::Start,
     origin::Seen,
@@ -102,9 +103,28 @@ pub enum Payload<'a> {
     Belongs(Affiliation),
     /// A row or deletion that the receiver of the feed may not receive
     /// ([`crate::catalogue::Catalogue::withheld_from`]). The publisher sends it in place of the record, with
-    /// the record's numbers and hash, so that the stream stays dense. No log contains it. Nodes from before
-    /// projects existed cannot read it.
+    /// the record's numbers and hash, so that the stream stays dense. No log contains it.
     Withheld,
+}
+
+impl Payload<'_> {
+    /// Returns the first protocol version whose nodes can read such a record. A leader that is held at an older version
+    /// does not log it, and a publisher does not send it to a subscriber that speaks an older version.
+    #[must_use]
+    pub const fn since(&self) -> ProtocolVersion {
+        match self {
+            Self::Row { .. }
+            | Self::Tombstone { .. }
+            | Self::Catalogue(_)
+            | Self::Receipt { .. }
+            | Self::Collect { .. }
+            | Self::BeginUnnamed
+            | Self::Through { .. }
+            | Self::Begin { .. }
+            | Self::Belongs(_)
+            | Self::Withheld => ProtocolVersion::PREVIOUS,
+        }
+    }
 }
 
 /// One record of a region's log. Its postcard bytes are stored on disk and sent over the wire.

@@ -6,6 +6,7 @@ use littoral_model::{
     catalogue::Catalogue,
     cluster::ClusterId,
     digest::Checkpoint,
+    format::ProtocolVersion,
     hlc::Hlc,
     lineage::{Lineage, RegionLineages},
     position::{Epoch, Incarnation, Lsn, Position},
@@ -16,13 +17,10 @@ use littoral_model::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The oldest version of the feed's protocol that this build can follow. Publishers of this
-/// version do not send lives, and each of their logs counts as having one. A publisher of this
-/// build serves only [`VERSION_MAX`], because older subscribers cannot read its records. So
-/// subscribers must be upgraded first.
-pub const VERSION_MIN: u16 = 3;
-/// The newest version of the feed's protocol that this build supports.
-pub const VERSION_MAX: u16 = 4;
+/// The oldest version of the protocol that this build speaks.
+pub const VERSION_MIN: u16 = ProtocolVersion::PREVIOUS.number();
+/// The newest version of the protocol that this build speaks.
+pub const VERSION_MAX: u16 = ProtocolVersion::NEWEST.number();
 
 /// The records that a subscriber requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 //! A publisher's session with one subscriber: how it starts, what is sent next, and which messages
 //! the subscriber may send.
 
-use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, UNREQUESTED, Upstream, VERSION_MAX, Views};
+use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, UNREQUESTED, Upstream, VERSION_MIN, Views};
 use littoral_model::{
     cluster::Affiliation,
+    format::ProtocolVersion,
     lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
     position::{Epoch, Incarnation, Lsn, Position},
@@ -15,6 +16,8 @@ use littoral_model::{
 /// The state of a publisher when a subscriber connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publisher {
+    /// The newest protocol version that it speaks.
+    pub version: ProtocolVersion,
     /// Its region.
     pub region: Region,
     /// The epoch in which it appends.
@@ -42,13 +45,16 @@ pub struct Publisher {
 pub enum Rejection {
     /// The two sides support no common version.
     #[error(
-        "the subscriber supports feed protocol versions {min} to {max}, but this node supports only version {VERSION_MAX}"
+        "the subscriber speaks protocol versions {min} to {max}, but this node speaks versions {VERSION_MIN} to {ours}; upgrade the \
+         older one, or remove protocol_version from the configuration of the one that is held"
     )]
     Version {
         /// The subscriber's oldest version.
         min: u16,
         /// The subscriber's newest version.
         max: u16,
+        /// The publisher's newest version.
+        ours: ProtocolVersion,
     },
     /// A relay that is behind the subscriber would undo records that the subscriber has.
     #[error(
@@ -100,6 +106,7 @@ pub enum Rejection {
 /// A session with one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
+    version: ProtocolVersion,
     /// The publisher's last record when it was last checked.
     head: Position,
     generation: u64,
@@ -165,10 +172,8 @@ impl Publisher {
         chain_at: impl Fn(Lsn) -> Option<ChainHash>,
         rehomed: Option<Resume>,
     ) -> Result<(PublisherHello, Session), Rejection> {
-        let version = hello.version_max.min(VERSION_MAX);
-        if version < hello.version_min.max(VERSION_MAX) {
-            return Err(Rejection::Version { min: hello.version_min, max: hello.version_max });
-        }
+        let (min, max, ours) = (hello.version_min, hello.version_max, self.version);
+        let version = ours.agree(min, max).ok_or(Rejection::Version { min, max, ours })?;
         let chain = hello.resume.and_then(|resume| chain_at(resume.position.lsn));
         self.check_is_ahead(hello, chain)?;
         let forked = self.fork_by_hash(hello, chain).map(|position| (position, chain_at(position.lsn)));
@@ -184,7 +189,7 @@ impl Publisher {
         // regions have.
         let belongs = self.belongs.filter(|belongs| belongs.healed);
         let answer = PublisherHello {
-            version,
+            version: version.number(),
             region: self.region,
             epoch: self.epoch,
             head: self.head,
@@ -199,7 +204,7 @@ impl Publisher {
             configured: Vec::new(),
         };
         let (head, generation) = (self.head, self.generation);
-        Ok((answer, Session { head, generation, sent, applied: sent, ping: 0, answered: 0 }))
+        Ok((answer, Session { version, head, generation, sent, applied: sent, ping: 0, answered: 0 }))
     }
 
     /// Checks that this log has every record that the subscriber has of it. `chain` is the hash of this log's record at
@@ -277,6 +282,12 @@ fn furthest(hello: &SubscriberHello) -> Option<Position> {
 }
 
 impl Session {
+    /// Returns the protocol version on which both sides have agreed.
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
     /// Returns the current life of the log.
     #[must_use]
     pub fn life(&self) -> Incarnation {
@@ -374,6 +385,7 @@ mod tests {
     fn publisher() -> Publisher {
         let region = "east".parse().expect("region");
         Publisher {
+            version: ProtocolVersion::NEWEST,
             region,
             epoch: Epoch(2),
             head: at(7, 100),
@@ -388,8 +400,8 @@ mod tests {
 
     fn hello(resume: Option<Resume>) -> SubscriberHello {
         SubscriberHello {
-            version_min: 3,
-            version_max: VERSION_MAX + 3,
+            version_min: VERSION_MIN,
+            version_max: ProtocolVersion::NEWEST.number() + 3,
             subscriber: "edge".into(),
             views: Views::All,
             resume,
@@ -494,25 +506,32 @@ mod tests {
 
     #[test]
     fn a_hello_without_a_common_version_is_rejected() {
-        let hello = SubscriberHello {
-            version_min: VERSION_MAX + 1,
-            version_max: VERSION_MAX + 2,
-            subscriber: "edge".into(),
-            views: Views::All,
-            resume: None,
-            holds: None,
-            ended: None,
-            watermark: Watermark::default(),
-            lineages: RegionLineages::default(),
-            cluster: None,
+        let newest = ProtocolVersion::NEWEST.number();
+        for (version_min, version_max) in [(newest + 1, newest + 2), (VERSION_MIN - 2, VERSION_MIN - 1)] {
+            let hello = SubscriberHello { version_min, version_max, ..hello(None) };
+            assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Rejection::Version { .. })));
+        }
+    }
+
+    #[test]
+    fn publisher_and_session_have_the_newest_version_that_both_speak() {
+        let agreed = |publisher: ProtocolVersion, subscriber: ProtocolVersion| {
+            let hello = SubscriberHello { version_max: subscriber.number(), ..hello(None) };
+            let publisher = Publisher { version: publisher, ..super::tests::publisher() };
+            let (answer, session) = publisher.greet(&hello, |_| None, None).expect("they share a version");
+            assert_eq!(answer.version, session.version().number());
+            session.version()
         };
-        assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Rejection::Version { .. })));
+        let (previous, newest) = (ProtocolVersion::PREVIOUS, ProtocolVersion::NEWEST);
+        assert_eq!(agreed(newest, newest), newest);
+        assert_eq!(agreed(newest, previous), previous);
+        assert_eq!(agreed(previous, newest), previous);
     }
 
     #[test]
     fn a_session_sends_each_record_once_and_echoes_the_last_ping() {
-        let mut session =
-            Session { head: at(7, 100), generation: 3, sent: Lsn(10), applied: Lsn(10), ping: 0, answered: 0 };
+        let (_, mut session) = publisher().greet(&hello(None), |_| None, None).expect("a sound hello");
+        (session.sent, session.applied) = (Lsn(10), Lsn(10));
         assert_eq!(session.next(Lsn(10)), None);
         assert_eq!(session.next(Lsn(12)), Some(Lsn(11)));
         session.records_sent(Lsn(12));

@@ -10,13 +10,12 @@ pub use epochs::Epochs;
 pub use violation::{Remedy, Violation};
 
 use crate::eligibility::HeldLog;
-use crate::frame::{
-    Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, VERSION_MAX, VERSION_MIN, Views,
-};
+use crate::frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, VERSION_MIN, Views};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
     digest::Checkpoint,
+    format::ProtocolVersion,
     hlc::Hlc,
     lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
@@ -123,6 +122,8 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     phase: Phase,
+    /// The newest protocol version that it speaks; once greeted, the one on which both sides have agreed.
+    version: ProtocolVersion,
     views: Views,
     /// The point up to which every record is applied; `None` if nothing is held.
     applied: Option<Resume>,
@@ -156,6 +157,7 @@ impl Subscriber {
     pub fn new(resume: Option<Resume>, known: impl Into<Epochs>, views: Views) -> Self {
         Self {
             phase: Phase::Greeting,
+            version: ProtocolVersion::NEWEST,
             views,
             applied: resume,
             stood: resume.map(|resume| resume.position),
@@ -169,6 +171,12 @@ impl Subscriber {
             records_epoch: Epoch(0),
             head: Position::default(),
         }
+    }
+
+    /// Sets the newest protocol version that it speaks.
+    #[must_use]
+    pub fn speaking(self, version: ProtocolVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// Allows the subscriber to continue in another region's log, because it has every region's
@@ -197,6 +205,13 @@ impl Subscriber {
         Self { held, ..self }
     }
 
+    /// Returns the protocol version on which both sides have agreed; before the publisher's hello, the newest one that
+    /// the subscriber speaks.
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
     /// Returns the lineage of the followed log.
     #[must_use]
     pub fn lineage(&self) -> &Lineage {
@@ -208,7 +223,7 @@ impl Subscriber {
     pub fn hello(&self, name: &str) -> SubscriberHello {
         SubscriberHello {
             version_min: VERSION_MIN,
-            version_max: VERSION_MAX,
+            version_max: self.version.number(),
             subscriber: name.to_owned(),
             views: self.views.clone(),
             resume: self.applied,
@@ -342,9 +357,8 @@ impl Subscriber {
     }
 
     fn greeted(&mut self, hello: PublisherHello) -> Result<Action, Violation> {
-        if !(VERSION_MIN..=VERSION_MAX).contains(&hello.version) {
-            return Err(Violation::Version { theirs: hello.version });
-        }
+        let agreed = ProtocolVersion::try_from(hello.version).ok().filter(|agreed| *agreed <= self.version);
+        self.version = agreed.ok_or(Violation::Version { theirs: hello.version })?;
         if let Some(held) = &self.held {
             held.check(&hello).map_err(|other| Violation::OtherLog(Box::new(other)))?;
         }

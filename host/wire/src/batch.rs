@@ -2,6 +2,7 @@
 
 use crate::records;
 use littoral_model::{
+    format::ProtocolVersion,
     hlc::Hlc,
     position::{Epoch, Lsn},
     record::{ChainHash, Record},
@@ -35,6 +36,17 @@ pub enum PushError {
         have: Lsn,
         /// The next LSN.
         want: Lsn,
+    },
+    /// Nodes of the version at which this node is held cannot read the record.
+    #[error(
+        "the record needs protocol version {needs}, but this node is held at version {version}; remove protocol_version from its \
+             configuration once every node runs this release"
+    )]
+    Version {
+        /// The first version with such records.
+        needs: ProtocolVersion,
+        /// The version at which the node is held.
+        version: ProtocolVersion,
     },
     /// The record is too large to be encoded.
     #[error("a batch of {records} records and {bytes} bytes cannot be appended")]

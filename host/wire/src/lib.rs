@@ -19,7 +19,6 @@ pub mod feed;
 pub mod outgoing;
 pub mod records;
 pub mod rows;
-pub mod v3;
 
 pub use decoder::Decoder;
 pub use error::Error;

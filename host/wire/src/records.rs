@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
+    format::ProtocolVersion,
     mutation::{Mutation, active},
     position::Lsn,
     project::Receiver,
@@ -91,6 +92,8 @@ pub struct ViewFilter {
     /// `None` if everything is requested.
     wanted: Option<Wanted>,
     receiver: Receiver,
+    /// The protocol version that the receiver speaks.
+    version: ProtocolVersion,
     /// The catalogue by which `withheld` was determined.
     catalogue: Option<Arc<Catalogue>>,
     /// The views whose rows the receiver may not receive.
@@ -123,13 +126,20 @@ impl ViewFilter {
             }
             Views::ForRegion(_) => Some(Wanted::Origin(own)),
         };
-        Self { wanted, receiver: Receiver::Unknown, catalogue: None, withheld: BTreeSet::new() }
+        let (receiver, version) = (Receiver::Unknown, ProtocolVersion::NEWEST);
+        Self { wanted, receiver, version, catalogue: None, withheld: BTreeSet::new() }
     }
 
     /// Sets the receiver. A filter without one treats its receiver as unknown.
     #[must_use]
     pub fn receiver(self, receiver: Receiver) -> Self {
         Self { receiver, ..self }
+    }
+
+    /// Sets the protocol version that the receiver speaks.
+    #[must_use]
+    pub fn speaking(self, version: ProtocolVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// Determines which rows the receiver may not receive, and which of the views that exist are requested. Call this
@@ -185,15 +195,16 @@ impl ViewFilter {
         !is_later && self.wants_some(view)
     }
 
-    /// Removes the records that are not requested, and replaces those that the receiver may not
-    /// receive. A subscriber of some views still receives catalogue changes, because every replica
-    /// holds the catalogue, and the collection of tombstones. Receipts of writes are kept only if
-    /// everything is requested: they serve a future leader, which requests all views.
+    /// Removes the records that are not requested, and replaces those that the receiver may not receive. A subscriber
+    /// of some views still receives catalogue changes, because every replica holds the catalogue, and the collection of
+    /// tombstones. Receipts of writes are kept only if everything is requested: they serve a future leader, which
+    /// requests all views. Records of a protocol version that the receiver does not speak are removed; if everything is
+    /// requested, they are replaced, because such a stream is dense.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Malformed`].
     pub fn apply(&mut self, block: &Bytes) -> Result<Bytes, Error> {
-        if self.wanted.is_none() && self.withheld.is_empty() {
+        if self.wanted.is_none() && self.withheld.is_empty() && self.version == ProtocolVersion::NEWEST {
             return Ok(block.clone());
         }
         let mut kept = Vec::new();
@@ -205,7 +216,11 @@ impl ViewFilter {
             if !self.wanted.as_mut().is_none_or(|wanted| wanted.accepts(&record)) {
                 continue;
             }
-            if let Payload::Row { view, .. } | Payload::Tombstone { view, .. } = &record.payload
+            if record.payload.since() > self.version {
+                if self.wanted.is_none() {
+                    push(&mut kept, &record.withheld())?;
+                }
+            } else if let Payload::Row { view, .. } | Payload::Tombstone { view, .. } = &record.payload
                 && self.withholds(*view)
             {
                 push(&mut kept, &record.withheld())?;

@@ -8,6 +8,7 @@ use littoral_log::Log as _;
 use littoral_model::{
     cluster::Affiliation,
     digest::Checkpoints,
+    format::ProtocolVersion,
     hlc::Hlc,
     lineage::RegionLineages,
     ports::{FeedReadError, RecordBlock, SnapshotSource},
@@ -190,6 +191,7 @@ pub(crate) struct Publishing {
 /// Returns what a source states of itself in its hello.
 fn publisher(source: &dyn Source) -> Publisher {
     Publisher {
+        version: ProtocolVersion::NEWEST,
         region: source.region(),
         epoch: source.epoch(),
         head: source.head(),

@@ -10,6 +10,7 @@ use littoral_model::{
     caller::Caller,
     catalogue::CatalogueChange,
     digest::{BucketRows, bucket_of},
+    format::ProtocolVersion,
     freshness::Consistency,
     module::ModuleDigest,
     ports::ModulePut,
@@ -44,6 +45,7 @@ pub struct CallClient(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    version: ProtocolVersion,
     outbox: Outbox,
     pending: Arc<Pending>,
     next_id: AtomicU64,
@@ -107,10 +109,16 @@ impl From<CallError> for WriteError {
 // === impl CallClient ===
 
 impl CallClient {
-    pub(crate) fn start(outbox: Outbox, inbox: Inbox, config: &Config, guard: Arc<Guard>) -> Self {
+    pub(crate) fn start(
+        outbox: Outbox,
+        inbox: Inbox,
+        (config, version): (&Config, ProtocolVersion),
+        guard: Arc<Guard>,
+    ) -> Self {
         let pending = Arc::new(Pending::default());
         let reader = tokio::spawn(read_answers(inbox, pending.clone(), outbox.clone()));
         Self(Arc::new(Shared {
+            version,
             outbox,
             pending,
             next_id: AtomicU64::new(1),
@@ -120,6 +128,12 @@ impl CallClient {
             reader: reader.abort_handle(),
             _guard: guard,
         }))
+    }
+
+    /// Returns the protocol version on which both sides have agreed.
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.0.version
     }
 
     /// Returns whether calls can still be answered.

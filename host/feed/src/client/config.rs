@@ -1,6 +1,6 @@
 //! Where the leader is, and how long to wait for it.
 
-use littoral_model::region::Region;
+use littoral_model::{format::ProtocolVersion, region::Region};
 use littoral_tls::Tls;
 use serde::Deserialize;
 use std::time::Duration;
@@ -33,6 +33,9 @@ pub struct Config {
     /// ([`littoral_model::project`]).
     #[serde(skip)]
     pub region: Option<Region>,
+    /// The newest protocol version that this node speaks; it comes from the key `protocol_version`.
+    #[serde(skip)]
+    pub version: ProtocolVersion,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             calls_bytes_max: 8 << 20,
             tls: None,
             region: None,
+            version: ProtocolVersion::NEWEST,
         }
     }
 }

@@ -2,23 +2,22 @@
 
 use super::{CallClient, Config, Error, FeedReceiver, FeedSender};
 use crate::{
-    CALL_PATH, FEED_PATH, FEED_PATH_V3, PEER_REGION,
+    CALL_PATH, FEED_PATH, PEER_REGION, PEER_VERSION, VERSION_UNSTATED,
     budget::Budget,
     inbox::{Inbox, chain},
     outbox::{self, Outbox, OutboxBody},
     transport,
 };
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use littoral_model::region::Region;
-use littoral_protocol::frame::VERSION_MAX;
+use littoral_model::format::ProtocolVersion;
 use littoral_tls::Stream;
-use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX, v3};
+use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX};
 use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -88,18 +87,11 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (requests, guard) = shake_hands(transport, authority, config).await?;
-    let newest = open(&requests, (authority, config.region), FEED_PATH, FEED_UP_BYTES_MAX).await;
-    let ((feed_up, feed_down), version) = match newest {
-        // A publisher of an older release: it serves only the older path.
-        Err(Error::Rejected { status: 404, .. }) => {
-            (open(&requests, (authority, None), FEED_PATH_V3, FEED_UP_BYTES_MAX).await?, v3::VERSION)
-        }
-        newest => (newest?, VERSION_MAX),
-    };
-    let (inbox, silence) = (Inbox::new(feed_down, DOWNSTREAM_LEN_MAX), config.silence_timeout());
+    let feed = open(&requests, authority, config, FEED_PATH, FEED_UP_BYTES_MAX).await?;
+    let (inbox, silence) = (Inbox::new(feed.down, DOWNSTREAM_LEN_MAX), config.silence_timeout());
     Ok(Connection {
-        sender: FeedSender::new(feed_up, version, guard.clone()),
-        receiver: FeedReceiver::new(inbox, version, silence, guard.clone()),
+        sender: FeedSender::new(feed.up, guard.clone()),
+        receiver: FeedReceiver::new(inbox, silence, guard.clone()),
         calls: calls(&requests, authority, config, guard).await?,
     })
 }
@@ -172,33 +164,55 @@ async fn calls(
     config: &Config,
     guard: Arc<Guard>,
 ) -> Result<CallClient, Error> {
-    let (calls_up, calls_down) = open(requests, (authority, config.region), CALL_PATH, config.calls_bytes_max).await?;
-    Ok(CallClient::start(calls_up, Inbox::new(calls_down, REPLY_LEN_MAX), config, guard))
+    let calls = open(requests, authority, config, CALL_PATH, config.calls_bytes_max).await?;
+    let version = agreed(&calls.headers, config.version)?;
+    Ok(CallClient::start(calls.up, Inbox::new(calls.down, REPLY_LEN_MAX), (config, version), guard))
+}
+
+/// Returns the protocol version with which the called node answers.
+fn agreed(headers: &HeaderMap, ours: ProtocolVersion) -> Result<ProtocolVersion, Error> {
+    let theirs = match headers.get(PEER_VERSION) {
+        None => VERSION_UNSTATED.to_string(),
+        Some(stated) => String::from_utf8_lossy(stated.as_bytes()).into_owned(),
+    };
+    let agreed = theirs.parse().ok().and_then(|number: u16| ProtocolVersion::try_from(number).ok());
+    agreed.filter(|agreed| *agreed <= ours).ok_or(Error::Version { theirs })
+}
+
+/// An open stream.
+struct Opened {
+    up: Outbox,
+    down: Incoming,
+    /// The headers of the response.
+    headers: HeaderMap,
 }
 
 async fn open(
     requests: &SendRequest<OutboxBody>,
-    (authority, region): (&str, Option<Region>),
+    authority: &str,
+    config: &Config,
     path: &'static str,
     bytes_max: usize,
-) -> Result<(Outbox, Incoming), Error> {
+) -> Result<Opened, Error> {
     let fail = |reason: String| Error::Connect { address: authority.to_owned(), reason };
-    let (outbox, body) = outbox::outbox(bytes_max, Budget::unbounded());
+    let (up, body) = outbox::outbox(bytes_max, Budget::unbounded());
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("http://{authority}{path}"))
         .body(body)
         .map_err(|error| fail(error.to_string()))?;
-    if let Some(region) = region.and_then(|region| HeaderValue::from_str(region.as_str()).ok()) {
-        request.headers_mut().insert(PEER_REGION, region);
+    let headers = request.headers_mut();
+    headers.insert(PEER_VERSION, config.version.number().into());
+    if let Some(region) = config.region.and_then(|region| HeaderValue::from_str(region.as_str()).ok()) {
+        headers.insert(PEER_REGION, region);
     }
     let response = requests.clone().send_request(request).await.map_err(|error| fail(chain(&error)))?;
     let status = response.status();
-    let body = response.into_body();
+    let (head, down) = response.into_parts();
     if status == StatusCode::OK {
-        return Ok((outbox, body));
+        return Ok(Opened { up, down, headers: head.headers });
     }
-    let text = Limited::new(body, REJECTION_LEN_MAX).collect().await.map(|text| text.to_bytes()).unwrap_or_default();
+    let text = Limited::new(down, REJECTION_LEN_MAX).collect().await.map(|text| text.to_bytes()).unwrap_or_default();
     let message = String::from_utf8_lossy(&text).trim().to_owned();
     Err(Error::Rejected { path, status: status.as_u16(), message })
 }

@@ -23,6 +23,12 @@ pub enum Error {
         /// The server's message, shortened.
         message: String,
     },
+    /// The called node answered with a protocol version that this one did not offer.
+    #[error("the leader answered calls with protocol version {theirs}, which was not offered; upgrade the older node")]
+    Version {
+        /// The version.
+        theirs: String,
+    },
     /// The bytes received are not a frame or a message.
     #[error("the leader violated the feed's protocol: {0}")]
     Wire(#[from] littoral_wire::Error),

@@ -6,7 +6,7 @@ use crate::{
     outbox::{Outbox, PushError},
 };
 use littoral_protocol::frame::{Downstream, Upstream};
-use littoral_wire::{feed, v3};
+use littoral_wire::feed;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
@@ -14,7 +14,6 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Clone, Debug)]
 pub struct FeedSender {
     outbox: Outbox,
-    version: u16,
     _guard: Arc<Guard>,
 }
 
@@ -22,7 +21,6 @@ pub struct FeedSender {
 #[derive(Debug)]
 pub struct FeedReceiver {
     inbox: Inbox,
-    version: u16,
     silence_timeout: Duration,
     /// Since when nothing has arrived. Kept between calls, because callers cancel a wait to do other work.
     quiet_since: Option<Instant>,
@@ -32,8 +30,8 @@ pub struct FeedReceiver {
 }
 
 impl FeedSender {
-    pub(crate) fn new(outbox: Outbox, version: u16, guard: Arc<Guard>) -> Self {
-        Self { outbox, version, _guard: guard }
+    pub(crate) fn new(outbox: Outbox, guard: Arc<Guard>) -> Self {
+        Self { outbox, _guard: guard }
     }
 
     /// Sends a message without waiting.
@@ -42,11 +40,7 @@ impl FeedSender {
     /// [`Error::Broken`] if the stream has ended; [`Error::Stalled`] if the leader does not read and the bound is
     /// reached; [`Error::Wire`] for a hello that is too long.
     pub fn send(&self, message: &Upstream) -> Result<(), Error> {
-        let push = match self.version {
-            v3::VERSION => v3::push_upstream,
-            _ => feed::push_upstream,
-        };
-        self.outbox.try_push(|out| push(out, message)).map_err(|error| match error {
+        self.outbox.try_push(|out| feed::push_upstream(out, message)).map_err(|error| match error {
             PushError::Closed => Error::Broken("the feed was closed".to_owned()),
             PushError::Full { .. } => Error::Stalled(error.to_string()),
             PushError::Wire(error) => Error::Wire(error),
@@ -60,8 +54,8 @@ impl FeedSender {
 }
 
 impl FeedReceiver {
-    pub(crate) fn new(inbox: Inbox, version: u16, silence_timeout: Duration, guard: Arc<Guard>) -> Self {
-        Self { inbox, version, silence_timeout, quiet_since: None, heard: 0, _guard: guard }
+    pub(crate) fn new(inbox: Inbox, silence_timeout: Duration, guard: Arc<Guard>) -> Self {
+        Self { inbox, silence_timeout, quiet_since: None, heard: 0, _guard: guard }
     }
 
     /// Returns the next message; `None` if the leader has ended the stream. Blocks of rows and records share the memory
@@ -87,7 +81,6 @@ impl FeedReceiver {
             self.quiet_since = None;
             return match next? {
                 None => Ok(None),
-                Some(payload) if self.version == v3::VERSION => Ok(Some(v3::downstream(&payload)?)),
                 Some(payload) => Ok(Some(feed::downstream(&payload)?)),
             };
         }

@@ -1,6 +1,6 @@
 //! Serves the calls of one connection: runs them concurrently, and sends each reply when it is ready.
 
-use super::{Shared, activity::OpenStream, gate, policy::Peer, residency};
+use super::{Shared, activity::OpenStream, counted::Counted, gate, policy::Peer, residency};
 use crate::source::FeedSource;
 use crate::{
     inbox::{Inbox, InboxError},
@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 /// Serves calls until the stream ends.
 pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, from: Peer, stream: OpenStream) {
     let peer = &*from.address;
+    let _counted = Counted::new(from.version);
     let answers = Arc::new(Answers { outbox: outbox.clone(), shared: shared.clone(), stream });
     tokio::select! {
         biased;

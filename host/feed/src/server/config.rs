@@ -1,6 +1,6 @@
 //! The limits of the peer listener.
 
-use littoral_model::pattern::Pattern;
+use littoral_model::{format::ProtocolVersion, pattern::Pattern};
 use littoral_runtime::bounds::{self, COUNT_MAX, OutOfBounds};
 use serde::Deserialize;
 use std::time::Duration;
@@ -51,6 +51,9 @@ pub struct Config {
     /// The views that edges and relays may read, by the identity in their certificate. Default: none; each may read all
     /// views.
     pub grants: Vec<ViewGrant>,
+    /// The newest protocol version that this node speaks; it comes from the key `protocol_version`.
+    #[serde(skip)]
+    pub version: ProtocolVersion,
 }
 
 /// `[[feed.grants]]`: nodes, and views that they may read. Once there is a grant, an edge or a relay may read only what
@@ -82,6 +85,7 @@ impl Default for Config {
             answers_bytes_max: 8 << 20,
             all_answers_bytes_max: 256 << 20,
             grants: Vec::new(),
+            version: ProtocolVersion::NEWEST,
         }
     }
 }

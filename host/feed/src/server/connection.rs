@@ -9,17 +9,17 @@ use super::{
     residency, session,
 };
 use crate::{
-    CALL_PATH, FEED_PATH, FEED_PATH_V3,
+    CALL_PATH, FEED_PATH, PEER_VERSION, VERSION_UNSTATED,
     inbox::{Inbox, chain},
     outbox::{self, OutboxBody},
     transport,
 };
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use littoral_protocol::frame::VERSION_MAX;
+use littoral_model::format::ProtocolVersion;
 use littoral_runtime::shares::Exceeded;
 use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
@@ -95,7 +95,8 @@ where
 {
     let activity = Activity::default();
     let peer: Arc<str> = peer.into();
-    let other = Peer { address: peer.clone(), region: None, rights: Arc::new(rights), node };
+    let other =
+        Peer { address: peer.clone(), region: None, version: shared.config.version, rights: Arc::new(rights), node };
     let service = service_fn({
         let (shared, activity) = (shared.clone(), activity.clone());
         move |request| {
@@ -143,13 +144,6 @@ where
 fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer: &Peer) -> Response<Body> {
     let Peer { address, rights, node, .. } = peer;
     let path = request.uri().path();
-    if path == FEED_PATH_V3 {
-        let text = format!(
-            "this node serves only version {VERSION_MAX} of the feed ({FEED_PATH}); upgrade the subscriber: subscribers are \
-             upgraded before their publishers\n"
-        );
-        return reject(StatusCode::UPGRADE_REQUIRED, text);
-    }
     if path != FEED_PATH && path != CALL_PATH {
         let text = format!("this is Littoral's peer listener: it serves {FEED_PATH} and {CALL_PATH}, not {path}\n");
         return reject(StatusCode::NOT_FOUND, text);
@@ -163,9 +157,14 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
         tracing::warn!(peer = %address, reason, "rejected a peer's stream");
         return reject(StatusCode::FORBIDDEN, format!("{reason}\n"));
     }
+    let version = match agreed(request.headers(), shared.config.version) {
+        _ if is_feed => shared.config.version,
+        Ok(version) => version,
+        Err(text) => return reject(StatusCode::UPGRADE_REQUIRED, text),
+    };
     let stream = activity.open();
     let region = residency::region_of(rights, request.headers());
-    let from = Peer { region, ..peer.clone() };
+    let from = Peer { region, version, ..peer.clone() };
     let incoming = request.into_body();
     let body = if is_feed {
         let share = match shared.peers.subscription(node) {
@@ -186,7 +185,22 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
         shared.tasks.spawn(calls::run(inbox, outbox, shared.clone(), from, stream));
         body
     };
-    Response::new(Either::Left(body))
+    let mut response = Response::new(Either::Left(body));
+    if !is_feed {
+        response.headers_mut().insert(PEER_VERSION, version.number().into());
+    }
+    response
+}
+
+/// Returns the newest protocol version that this node and a caller speak; otherwise the text of the rejection.
+fn agreed(headers: &HeaderMap, ours: ProtocolVersion) -> Result<ProtocolVersion, String> {
+    let stated = headers.get(PEER_VERSION).map(|stated| String::from_utf8_lossy(stated.as_bytes()));
+    let theirs = stated.unwrap_or_else(|| VERSION_UNSTATED.to_string().into());
+    let agreed = theirs.parse().ok().and_then(|newest| ours.agree(u16::MIN, newest));
+    agreed.ok_or_else(|| {
+        let oldest = ProtocolVersion::PREVIOUS;
+        format!("the caller speaks protocol version {theirs} at most, but this node speaks versions {oldest} to {ours}; upgrade the caller\n")
+    })
 }
 
 fn too_many_subscriptions(exceeded: Exceeded, max: usize) -> Response<Body> {

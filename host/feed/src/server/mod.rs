@@ -5,6 +5,7 @@ mod calls;
 mod common;
 mod config;
 mod connection;
+mod counted;
 mod gate;
 mod listen;
 mod peers;

@@ -6,7 +6,7 @@
 //! but may not subscribe. Routers may only renew their certificates.
 
 use super::{ViewGrant, peers::Node};
-use littoral_model::{catalogue::Catalogue, pattern::Pattern, region::Region};
+use littoral_model::{catalogue::Catalogue, format::ProtocolVersion, pattern::Pattern, region::Region};
 use littoral_protocol::{call::Call, frame::Views, members::rpc::Request};
 use littoral_tls::{Identity, PeerIdentity, Role};
 use std::{fmt, sync::Arc};
@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) address: Arc<str>,
     /// Its region, for the residency rules of projects. `None` if it is not known.
     pub(crate) region: Option<Region>,
+    /// The newest protocol version that both sides speak. A feed's hellos state it instead.
+    pub(crate) version: ProtocolVersion,
     pub(crate) rights: Arc<PeerRights>,
     /// What it may use.
     pub(crate) node: Arc<Node>,

@@ -6,7 +6,7 @@
 mod greeting;
 
 use self::greeting::{Greeted, check_holds, greet, no_data, rejected, rejected_by_follower};
-use super::{Shared, activity::OpenStream, policy::Peer, residency, snapshot::Blocks};
+use super::{Shared, activity::OpenStream, counted::Counted, policy::Peer, residency, snapshot::Blocks};
 use crate::source::{FeedSource, SourceRole};
 use crate::{
     inbox::{Inbox, InboxError},
@@ -110,7 +110,8 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, from: &Pee
         Views::ForRegion(region) => Some(region),
         Views::All | Views::Names(_) => None,
     };
-    let resumed = state.applied();
+    let (resumed, version) = (state.applied(), state.version());
+    let _counted = Counted::new(version);
     let (state, pinged) = (Mutex::new(state), Notify::new());
     let number = SESSIONS.fetch_add(1, Relaxed);
     let session = Session { number, shared, outbox, state, pinged, for_region };
@@ -118,7 +119,7 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, from: &Pee
     // It reports what it serves once it has received further records.
     session.note_applied(if for_region.is_some() { resumed } else { Lsn::NONE });
     let (resume, views) = (&hello.resume, &hello.views);
-    tracing::info!(subscriber = %name, ?mode, ?resume, ?views, ?receiver, "a subscriber has joined");
+    tracing::info!(subscriber = %name, %version, ?mode, ?resume, ?views, ?receiver, "a subscriber has joined");
     let ended = tokio::select! {
         ended = session.listen(inbox) => ended,
         ended = session.publish(mode, filter) => ended,

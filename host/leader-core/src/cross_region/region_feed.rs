@@ -9,6 +9,7 @@ use crate::{
 };
 use littoral_model::{
     catalogue::CatalogueChange,
+    format::ProtocolVersion,
     hlc::Hlc,
     lineage::RegionLineages,
     merge::{MergePolicy, Rank},
@@ -130,6 +131,12 @@ impl RegionFeed {
         let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
         let (carried, goes_on, snapshot, asks_for_all) = (BTreeMap::new(), true, None, known.asks_for_all(region));
         Self { region, own, is_home, subscriber, carried, goes_on, asks_for_all, snapshot, marked, submitted: marked }
+    }
+
+    /// Sets the newest protocol version that this leader speaks.
+    #[must_use]
+    pub fn speaking(self, version: ProtocolVersion) -> Self {
+        Self { subscriber: self.subscriber.speaking(version), ..self }
     }
 
     /// Returns the first message to send.

@@ -97,6 +97,7 @@ impl Follower {
             leader: other.peers,
             region: Some(shared.identity.region),
             tls: shared.tls.clone(),
+            version: shared.config.protocol_version,
             ..client::Config::default()
         };
         Self {
@@ -118,7 +119,8 @@ impl Follower {
         let mut feed = {
             let published = shared.applied.load();
             let is_home = gives_catalogue(self.region, own, shared.config.catalogue_home, &published.known());
-            RegionFeed::new(self.region, own, is_home, &published.known(), &self.epochs)
+            let feed = RegionFeed::new(self.region, own, is_home, &published.known(), &self.epochs);
+            feed.speaking(self.config.version)
         };
         connection.sender.send(&Upstream::Hello(feed.hello(&format!("{}/{own}", shared.config.name))))?;
         let mut pings = interval(PING_INTERVAL);

@@ -17,7 +17,7 @@ fn resume(lsn: u64) -> Resume {
 
 fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
     Downstream::Hello(PublisherHello {
-        version: VERSION_MAX,
+        version: ProtocolVersion::NEWEST.number(),
         region: "east".parse().expect("region"),
         epoch: Epoch(epoch),
         head,
@@ -31,6 +31,26 @@ fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
         succeeds: None,
         configured: Vec::new(),
     })
+}
+
+#[test]
+fn a_version_that_was_not_offered_is_rejected() {
+    let (previous, newest) = (ProtocolVersion::PREVIOUS, ProtocolVersion::NEWEST);
+    let greeted = |ours: ProtocolVersion, theirs: u16| {
+        let mut subscriber = Subscriber::new(None, None, Views::All).speaking(ours);
+        let offered = subscriber.hello("edge");
+        assert_eq!((offered.version_min, offered.version_max), (previous.number(), ours.number()));
+        let Downstream::Hello(hello) = hello(Mode::Snapshot, 1, at(9)) else { unreachable!("`hello` creates a hello") };
+        let greeted = subscriber.receive(Downstream::Hello(PublisherHello { version: theirs, ..hello }));
+        greeted.map(|_| subscriber.version())
+    };
+    assert_eq!(greeted(newest, newest.number()), Ok(newest));
+    assert_eq!(greeted(newest, previous.number()), Ok(previous));
+    assert_eq!(greeted(previous, previous.number()), Ok(previous));
+    for (ours, theirs) in [(previous, newest.number()), (newest, newest.number() + 1), (newest, previous.number() - 1)]
+    {
+        assert_eq!(greeted(ours, theirs), Err(Violation::Version { theirs }));
+    }
 }
 
 fn records(first: u64, last: u64) -> Downstream {

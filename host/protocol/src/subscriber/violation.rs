@@ -10,7 +10,7 @@ use littoral_model::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The publisher selected a protocol version that we did not offer.
-    #[error("the leader answered with feed protocol version {theirs}, which was not offered")]
+    #[error("the leader answered with protocol version {theirs}, which was not offered")]
     Version {
         /// The selected version.
         theirs: u16,

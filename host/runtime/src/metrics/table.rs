@@ -188,6 +188,8 @@ metrics! {
         "Connections and subscribers that were rejected, by the bound that was reached";
     Counter "littoral_feed_snapshots_total" DATA []
         "Snapshots that were sent in full";
+    Gauge "littoral_feed_streams" DATA ["version"]
+        "Open streams of peers (feeds and calls), by the protocol version on which both sides have agreed";
     Gauge "littoral_feed_subscribers" DATA []
         "Connected subscribers";
     Gauge "littoral_feed_waiting_bytes" DATA []

@@ -97,7 +97,7 @@ pub(super) async fn greet(
         // Wait for this before answering: the subscriber's request for lost records must be durable here first.
         source.lost_to(*region).await.map_err(|error| End::Rejected(ErrorCode::Behind, error.to_string()))?;
     }
-    let mode = answer.mode;
+    let (mode, filter) = (answer.mode, filter.speaking(state.version()));
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
     push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
     Ok(Greeted { mode, state, filter })
@@ -106,6 +106,7 @@ pub(super) async fn greet(
 /// Returns what this node publishes now.
 fn publisher(source: &dyn FeedSource, generation: u64, heartbeat_ms: u32) -> Result<Publisher, End> {
     let publisher = Publisher {
+        version: shared.config.version,
         generation,
         region: source.region(),
         epoch: source.epoch(),
