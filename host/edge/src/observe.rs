@@ -53,6 +53,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         ("rows".to_owned(), views.iter().map(|view| view.rows).sum::<u64>() as f64),
         ("row_bytes".to_owned(), views.iter().map(|view| view.bytes).sum::<u64>() as f64),
         ("fills_waiting".to_owned(), shared.fills.waiting() as f64),
+        ("protocol_version".to_owned(), shared.config.leader.version.number().into()),
     ]);
     gauges.insert("repairing".to_owned(), f64::from(shared.anti_entropy.rounds.lock().is_repairing()));
     if let Some((lsn, age)) = verified {

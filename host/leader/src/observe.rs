@@ -76,6 +76,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         ("snapshot_lsn".to_owned(), shared.snapshots.newest().0 as f64),
         ("queue_depth".to_owned(), shared.writes.queue.len() as f64),
         ("clock_ms".to_owned(), shared.now_ms() as f64),
+        ("protocol_version".to_owned(), shared.config.protocol_version.number().into()),
     ]);
     gauges.extend(shared.replication.gauges());
     NodeStatus {

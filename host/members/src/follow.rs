@@ -103,8 +103,8 @@ pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, membe
 
 /// Follows over one connection. Returns how the log must be reopened first, or why following has ended.
 async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Result<Reopen, Ended> {
-    let (region, tls) = (local.identity().region, membership.tls.clone());
-    let calls = peers::connect(&member.peer, region, tls).await.map_err(CallError::from)?;
+    let connected = membership.links.connect(&member.peer, local.identity().region).await;
+    let calls = connected.map_err(CallError::from)?;
     let me = membership.me.clone();
     let log = blocking(local, membership, |_, membership| membership.describe_log()).await?;
     let reply = peers::call(&calls, Request::Join { member: me.clone(), log }).await?;

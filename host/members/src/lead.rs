@@ -4,7 +4,7 @@ use crate::{
     follow,
     member::Reopen,
     membership::{BeginError, Membership},
-    peers::{self, CallError},
+    peers::CallError,
 };
 use littoral_leader::{LocalLog, MemberAddress, Role};
 use littoral_log::{Identity, ReadError};
@@ -156,11 +156,11 @@ async fn gather_promises(
 ) -> Result<(), PromotionError> {
     let mut requests = JoinSet::new();
     for other in membership.members.iter().filter(|other| other.name != membership.me).cloned() {
-        let (member, region, tls) = (membership.me.clone(), local.identity().region, membership.tls.clone());
+        let (member, region, links) = (membership.me.clone(), local.identity().region, membership.links.clone());
         requests.spawn(async move {
             loop {
                 let request = Request::Prepare { member: member.clone(), epoch };
-                let reply = peers::call_once(&other, region, tls.clone(), request).await;
+                let reply = links.call_once(&other, region, request).await;
                 match reply {
                     Ok(Reply::Promised(log)) => return PromiseReply { member: other.name, log: Ok(log) },
                     Err(CallError::Rejected(Rejection::StaleEpoch { promised, .. })) => {
@@ -226,8 +226,8 @@ async fn fetch(
     );
     let (own, of) = (membership.clone(), local.clone());
     tokio::task::spawn_blocking(move || own.begin(&of, start)).await??;
-    let (region, tls) = (local.identity().region, membership.tls.clone());
-    let calls = peers::connect(&other.peer, region, tls).await.map_err(|error| failed(&error))?;
+    let connected = membership.links.connect(&other.peer, local.identity().region).await;
+    let calls = connected.map_err(|error| failed(&error))?;
     loop {
         let from = local.log().bounds().tail.next();
         if from > until {

@@ -5,7 +5,9 @@ mod feed;
 use crate::{
     Election,
     membership::{self, Membership},
-    peer_service, roles,
+    peer_service,
+    peers::Links,
+    roles,
     tails::MemberTails,
 };
 use arc_swap::ArcSwap;
@@ -16,6 +18,7 @@ use littoral_log::snapshot;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     conflict::Conflict,
+    format::ProtocolVersion,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Rollout, Tails},
     position::Incarnation,
     project::Receiver,
@@ -190,7 +193,7 @@ impl Opener {
             members: config.members.clone(),
             lease: self.lease.clone(),
             timing: self.timing,
-            tls: environment.tls.clone(),
+            links: Links { tls: environment.tls.clone(), version: config.protocol_version },
         };
         let join = move |fresh| Arc::new(Membership::new(identity, fresh));
         let opened = littoral_leader::open(environment, config, runtime, Writers::OneAtATime, join).await?;
@@ -260,9 +263,9 @@ impl Opener {
 }
 
 impl PeerService for Member {
-    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Rejection>> {
+    fn call(&self, request: Request, version: ProtocolVersion) -> BoxFuture<'_, Result<Reply, Rejection>> {
         let current = self.current.load();
-        Box::pin(peer_service::reply(current.local.clone(), current.membership.clone(), request))
+        Box::pin(peer_service::reply(current.local.clone(), current.membership.clone(), request, version))
     }
 }
 

@@ -11,6 +11,7 @@ mod following;
 mod freshness;
 mod leading;
 
+use crate::peers::Links;
 use freshness::Freshness;
 use leading::Leadership;
 use littoral_leader::{CommitWaiters, LeaderPeer, MemberAddress, Role};
@@ -18,7 +19,6 @@ use littoral_lease as lease;
 use littoral_log::Log;
 use littoral_model::position::{Epoch, Lsn};
 use littoral_protocol::members::{Acceptor, RecordId};
-use littoral_tls::Tls;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -33,8 +33,7 @@ pub(crate) struct Membership {
     pub(crate) members: Vec<MemberAddress>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
-    /// The TLS of connections to the other members.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) links: Links,
     pub(crate) log: Arc<dyn Log>,
     commits: Arc<CommitWaiters>,
     writing: Mutex<()>,
@@ -52,7 +51,7 @@ pub(crate) struct Identity {
     pub(crate) members: Vec<MemberAddress>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) links: Links,
 }
 
 /// The state that requests of other members read and change.
@@ -67,7 +66,7 @@ struct State {
 impl Membership {
     /// Creates the membership of a log that was just opened.
     pub(crate) fn new(identity: Identity, fresh: littoral_leader::FreshLog) -> Self {
-        let Identity { me, members, lease, timing, tls } = identity;
+        let Identity { me, members, lease, timing, links } = identity;
         let littoral_leader::FreshLog { log, applied, commits } = fresh;
         let mut acceptor = Acceptor::restored(log.promised(), log.history());
         acceptor.know_committed(applied);
@@ -78,7 +77,7 @@ impl Membership {
             members,
             lease,
             timing,
-            tls,
+            links,
             log,
             commits,
             writing: Mutex::default(),

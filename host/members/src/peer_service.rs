@@ -4,7 +4,7 @@ use crate::membership::{Admission, Membership};
 use bytes::Bytes;
 use littoral_leader::{LocalLog, Role};
 use littoral_log::{ReadError, snapshot};
-use littoral_model::{ports::RecordBlock, position::Lsn};
+use littoral_model::{format::ProtocolVersion, ports::RecordBlock, position::Lsn};
 use littoral_protocol::members::rpc::{CatchUp, Rejection, Reply, Request};
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +13,13 @@ const BYTES_MAX: u32 = 8 << 20;
 /// The maximum time that a fetch waits for records.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Replies to one request.
-pub(crate) async fn reply(local: LocalLog, membership: Arc<Membership>, request: Request) -> Result<Reply, Rejection> {
+/// Replies to one request. `version` is the newest protocol version that both members speak.
+pub(crate) async fn reply(
+    local: LocalLog,
+    membership: Arc<Membership>,
+    request: Request,
+    version: ProtocolVersion,
+) -> Result<Reply, Rejection> {
     let known = |member: &str| membership.members.iter().any(|other| other.name == member);
     match request {
         Request::Prepare { member, .. } | Request::Join { member, .. } | Request::Fetch { member, .. }
@@ -27,6 +32,16 @@ pub(crate) async fn reply(local: LocalLog, membership: Arc<Membership>, request:
             blocking(move || membership.prepare(epoch)).await?.map(Reply::Promised)
         }
         Request::Join { member, log } => {
+            let ours = membership.links.version;
+            if version < ours {
+                tracing::warn!(
+                    %member,
+                    %version,
+                    %ours,
+                    "this member speaks an older protocol version than the one in which this leader logs; if it runs an older \
+                     release, set protocol_version to its version at every member until all are upgraded"
+                );
+            }
             let Admission { session, committed, common } = membership.join(member, &log)?;
             let catch_up = match common {
                 Some(common) => CatchUp::Records { common },

@@ -6,7 +6,10 @@ use crate::{
     output::{self, Paint, Table, text},
 };
 use littoral_client::Routes;
-use littoral_model::status::{NodeStatus, Role};
+use littoral_model::{
+    format::ProtocolVersion,
+    status::{NodeStatus, Role},
+};
 use serde::Serialize;
 use std::{process::ExitCode, time::Duration};
 
@@ -122,7 +125,10 @@ fn heard(status: &NodeStatus) -> impl Iterator<Item = (&str, bool)> {
 
 fn node(status: &NodeStatus, url: &str) -> [String; 10] {
     let state = match (status.ready, status.degraded) {
-        (true, None) => "ready".green(),
+        (true, None) => match held(status) {
+            Some(version) => format!("ready, held at protocol {version}").yellow(),
+            None => "ready".green(),
+        },
         (true, Some(why)) => format!("ready, degraded: {}", name_of(&why)).yellow(),
         (false, _) => format!("not ready: {}", status.not_ready_reason).red(),
     };
@@ -148,6 +154,12 @@ fn node(status: &NodeStatus, url: &str) -> [String; 10] {
         text::bytes(status.views.iter().map(|view| view.bytes).sum()),
         url.to_owned(),
     ]
+}
+
+/// Returns the protocol version at which the node is held, below the newest of this build.
+fn held(status: &NodeStatus) -> Option<f64> {
+    let version = status.gauges.get("protocol_version").copied();
+    version.filter(|version| *version < f64::from(ProtocolVersion::NEWEST.number()))
 }
 
 /// Returns a variant's API name.
@@ -207,6 +219,20 @@ mod tests {
         assert!(!shown.contains("queue_depth"), "{shown}");
         let json = serde_json::to_value(&all).unwrap();
         assert_eq!((&json[1]["status"]["role"], &json[1]["status"]["writable"]), (&"follower".into(), &true.into()));
+    }
+
+    #[test]
+    fn a_node_that_is_held_at_the_previous_version_is_shown_so() {
+        let shown = |version: ProtocolVersion| {
+            let mut leader = member("m1", Role::Leader, Some(0), true);
+            if let Some(status) = &mut leader.status {
+                status.gauges = [("protocol_version".to_owned(), version.number().into())].into();
+            }
+            render(&[leader])
+        };
+        let held = format!("held at protocol {}", ProtocolVersion::PREVIOUS);
+        assert!(shown(ProtocolVersion::PREVIOUS).contains(&held), "{}", shown(ProtocolVersion::PREVIOUS));
+        assert!(!shown(ProtocolVersion::NEWEST).contains("held"), "{}", shown(ProtocolVersion::NEWEST));
     }
 
     #[test]

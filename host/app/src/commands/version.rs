@@ -5,8 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint as _, Table},
 };
-use littoral_model::format::Format;
-use littoral_protocol::frame::{VERSION_MAX, VERSION_MIN};
+use littoral_model::format::{Format, ProtocolVersion};
 use littoral_sandbox::INTERFACES;
 use littoral_tls::renewal;
 use serde_json::json;
@@ -17,6 +16,7 @@ use std::process::ExitCode;
 pub struct Args {
     /// Also show the versions of files and protocols that this build writes and reads. Before an upgrade, compare them
     /// with those of the running build: what the new build writes must be read by the build that it is rolled back to.
+    /// A node that is held with `protocol_version` writes that version of the protocol; its status shows it.
     #[arg(long)]
     formats: bool,
 }
@@ -24,8 +24,9 @@ pub struct Args {
 /// Returns the formats on disk and between nodes.
 fn formats() -> Vec<Format> {
     let renewal = u32::from(renewal::VERSION);
+    let (newest, previous) = (ProtocolVersion::NEWEST.number(), ProtocolVersion::PREVIOUS.number());
     let mut all = vec![
-        Format { name: "replication feed", writes: VERSION_MAX.into(), reads_from: VERSION_MIN.into() },
+        Format { name: "protocol between nodes", writes: newest.into(), reads_from: previous.into() },
         Format { name: "renewal of certificates", writes: renewal, reads_from: renewal },
     ];
     all.extend(littoral_leader::FORMATS);

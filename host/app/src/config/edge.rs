@@ -8,6 +8,7 @@ use crate::{
     node::process::Common,
 };
 use littoral_feed::server as feed;
+use littoral_model::format::ProtocolVersion;
 use littoral_runtime::{descriptors::Needs, logging, metrics::table::Role, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -29,6 +30,9 @@ pub struct File {
     /// Where edges connect that follow this one; without it, the edge is not a relay.
     #[serde(default)]
     pub peer_listen: Option<SocketAddr>,
+    /// The newest protocol version that the node speaks and logs.
+    #[serde(default)]
+    pub protocol_version: ProtocolVersion,
     /// The replica: its name, its leader, its memory.
     #[serde(default)]
     pub edge: littoral_edge::Config,
@@ -77,7 +81,7 @@ impl load::File for File {
         "workers",
         "logging",
     ];
-    const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen"];
+    const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen", "protocol_version"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
         let relay = self.peer_listen.iter().flat_map(|_| self.edge.problems_of_relay());
@@ -91,6 +95,11 @@ impl load::File for File {
 }
 
 impl File {
+    /// Returns the settings of the peer listener, including those at the top of the file.
+    pub fn feed(&self) -> feed::Config {
+        feed::Config { version: self.protocol_version, ..self.feed.clone() }
+    }
+
     /// Returns the process's settings.
     pub fn common(&self) -> Common {
         Common {

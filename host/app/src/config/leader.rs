@@ -10,7 +10,7 @@ use crate::{
 };
 use littoral_feed::server as feed;
 use littoral_leader::{MemberAddress, OtherRegion};
-use littoral_model::region::Region;
+use littoral_model::{format::ProtocolVersion, region::Region};
 use littoral_runtime::{descriptors::Needs, logging, metrics::table::Role, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -32,6 +32,9 @@ pub struct File {
     /// Where edges connect.
     #[serde(default = "peer_listen")]
     pub peer_listen: SocketAddr,
+    /// The newest protocol version that the node speaks and logs.
+    #[serde(default)]
+    pub protocol_version: ProtocolVersion,
     /// The catalogue home.
     #[serde(default)]
     catalogue_home: Option<Region>,
@@ -88,7 +91,8 @@ impl load::File for File {
     const ROLE: &'static str = "leader";
     const SECTIONS: &'static [&'static str] =
         &["leader", "lease", "feed", "door", "auth", "auth.trust", "modules", "tls", "shutdown", "workers", "logging"];
-    const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen", "catalogue_home"];
+    const TOP: &'static [&'static str] =
+        &["listen", "peer_listen", "admin_listen", "protocol_version", "catalogue_home"];
 
     fn misfits(&self) -> Vec<load::Misfit> {
         let section = |key: &str| match key {
@@ -110,7 +114,13 @@ impl File {
     /// Returns the leader's settings, including those at the top of the file.
     pub fn leader(&self) -> littoral_leader::Config {
         let (regions, catalogue_home, members) = (self.regions.clone(), self.catalogue_home, self.members.clone());
-        littoral_leader::Config { regions, catalogue_home, members, init: self.init, ..self.leader.clone() }
+        let (init, protocol_version) = (self.init, self.protocol_version);
+        littoral_leader::Config { regions, catalogue_home, members, init, protocol_version, ..self.leader.clone() }
+    }
+
+    /// Returns the settings of the peer listener, including those at the top of the file.
+    pub fn feed(&self) -> feed::Config {
+        feed::Config { version: self.protocol_version, ..self.feed.clone() }
     }
 
     /// Returns whether the catalogue may be changed here: this is the catalogue home, or the only region.
@@ -169,6 +179,29 @@ peer = "10.0.0.2:7071"
         write!(file, "role = \"leader\"\n{text}").unwrap();
         let shown = file.path().display().to_string();
         load::<File>(Some(file.path()), overrides).map_err(|problem| problem.to_string().replace(&shown, "leader.toml"))
+    }
+
+    #[test]
+    fn a_node_is_held_at_the_previous_protocol_version_by_one_key() {
+        let versions = |file: &File| (file.leader().protocol_version, file.feed().version);
+        let (previous, newest) = (ProtocolVersion::PREVIOUS, ProtocolVersion::NEWEST);
+        assert_eq!(versions(&loaded("", &[]).unwrap()), (newest, newest));
+        assert_eq!(versions(&loaded(&format!("protocol_version = {previous}\n"), &[]).unwrap()), (previous, previous));
+        let variable = ("LITTORAL_PROTOCOL_VERSION".to_owned(), previous.to_string());
+        let variables = crate::config::overrides::from_environment(
+            [variable].into_iter(),
+            <File as load::File>::SECTIONS,
+            <File as load::File>::TOP,
+        );
+        assert_eq!(versions(&loaded("", &variables).unwrap()), (previous, previous));
+        for unknown in [previous.number() - 1, newest.number() + 1] {
+            let text = loaded(&format!("protocol_version = {unknown}\n"), &[]).unwrap_err();
+            assert!(text.starts_with("leader.toml:2: key 'protocol_version': "), "{text}");
+            assert!(
+                text.contains(&format!("speaks protocol versions {previous} and {newest}, not {unknown}")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     config.edge.region = config.edge.region.or(certified);
     let certifiers = tls::renew(&mut tasks, &config.tls, config.edge.leader.leader.clone())?;
     config.edge.leader.tls = tasks.tls.clone();
+    config.edge.leader.version = config.protocol_version;
+    let feed = config.feed();
     let (listener, door) = listen::bind(config.listen, "listen").await?;
     let front = Front::new(&mut tasks, (listener, door), config.admin_listen, &config.auth, config.door).await?;
     let admin = front.admin.as_ref().map(|(_, address)| *address);
@@ -70,7 +72,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     let edge = Arc::new(edge);
     let peer = peer.map(|(listener, address)| {
         let stop = tasks.supervisor.token(TaskKind::Door);
-        let shared = secured(Shared::new(edge.clone(), config.feed, stop), tasks.tls.as_ref(), certifiers);
+        let shared = secured(Shared::new(edge.clone(), feed, stop), tasks.tls.as_ref(), certifiers);
         tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
             serve_shared(listener, shared).await;
             Ok::<_, Infallible>(())

@@ -40,7 +40,7 @@ pub async fn start(
     mut tasks: Tasks,
     json: bool,
 ) -> Result<Supervisor, Failure> {
-    let leader = config.leader();
+    let (leader, feed) = (config.leader(), config.feed());
     let name = leader.name.clone();
     let listeners = [
         Listener::of_clients("listen", config.listen),
@@ -63,7 +63,7 @@ pub async fn start(
     let progress = environment.progress.clone();
     let opener = front.serve(&mut tasks, move || progress.to_string());
     let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
-    let (feed, stop) = (config.feed, tasks.supervisor.token(TaskKind::Door));
+    let stop = tasks.supervisor.token(TaskKind::Door);
     if let Some(file) = drill_clock {
         environment.clock = drill_clock::wrong_by(file);
     }

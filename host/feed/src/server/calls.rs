@@ -10,6 +10,7 @@ use bytes::Bytes;
 use littoral_model::{
     caller::Caller,
     digest::BucketRows,
+    format::ProtocolVersion,
     freshness::{Consistency, OnUnmet, ReadDemand},
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
     region::Region,
@@ -50,8 +51,8 @@ impl Drop for Answers {
 }
 
 async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from: &Peer) -> Result<(), String> {
-    let Peer { region, rights, node, .. } = from;
-    let region = *region;
+    let Peer { rights, node, .. } = from;
+    let region = from.region;
     let calls = metrics::counter!("littoral_peer_calls_total");
     // Allocated once: most calls are reads that are answered without a task.
     let mut scratch = ReadAnswer::default();
@@ -92,9 +93,9 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
             other => other,
         };
         let Some(running) = node.begin_call(len).await else { return Ok(()) };
-        let answers = answers.clone();
+        let (answers, version) = (answers.clone(), from.version);
         shared.tasks.spawn(async move {
-            let answer = on_behalf(&answers.shared, region, call, caller).await;
+            let answer = on_behalf(&answers.shared, (region, version), call, caller).await;
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "could not send the reply to a call");
             }
@@ -129,7 +130,7 @@ fn read_local(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAn
 
 /// Carries out a call on behalf of its client, if it has one. A node without a gate leaves the check to the node that
 /// it forwards the call to.
-async fn on_behalf(shared: &Shared, region: Option<Region>, call: Call, caller: Option<Caller>) -> Answer {
+async fn on_behalf(shared: &Shared, from: From, call: Call, caller: Option<Caller>) -> Answer {
     let caller = match &shared.gate {
         Some(gate) if gate::is_guarded(&call) => match gate.check(caller, &call).await {
             Ok(caller) => Some(caller),
@@ -138,12 +139,15 @@ async fn on_behalf(shared: &Shared, region: Option<Region>, call: Call, caller: 
         _ => caller,
     };
     match caller {
-        Some(caller) => littoral_runtime::caller::scope(caller, carry_out(shared, region, call)).await,
-        None => carry_out(shared, region, call).await,
+        Some(caller) => littoral_runtime::caller::scope(caller, carry_out(shared, from, call)).await,
+        None => carry_out(shared, from, call).await,
     }
 }
 
-async fn carry_out(shared: &Shared, region: Option<Region>, call: Call) -> Answer {
+/// The region of a caller, if it is known, and the newest protocol version that both sides speak.
+type From = (Option<Region>, ProtocolVersion);
+
+async fn carry_out(shared: &Shared, (region, version): From, call: Call) -> Answer {
     let source = &*shared.source;
     match call {
         Call::Read { reads, consistency } => {
@@ -207,7 +211,7 @@ async fn carry_out(shared: &Shared, region: Option<Region>, call: Call) -> Answe
             ))
         }
         Call::Member(request) => match &shared.members {
-            Some(members) => Answer::Member(members.call(request).await),
+            Some(members) => Answer::Member(members.call(request, version).await),
             None => Answer::Rejected("this node is the only member of its region: it has no [[members]]".to_owned()),
         },
     }

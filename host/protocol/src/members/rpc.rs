@@ -6,7 +6,10 @@
 
 use super::EpochHistory;
 use bytes::Bytes;
-use littoral_model::position::{Epoch, Incarnation, Lsn};
+use littoral_model::{
+    format::ProtocolVersion,
+    position::{Epoch, Incarnation, Lsn},
+};
 use serde::{Deserialize, Serialize};
 
 /// A summary of one member's log.
@@ -179,6 +182,11 @@ pub enum Rejection {
 
 /// The service that answers requests of other members.
 pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
-    /// Handles a request. A fetch waits for records as long as it requests.
-    fn call(&self, request: Request) -> littoral_model::ports::BoxFuture<'_, Result<Reply, Rejection>>;
+    /// Handles a request of a member; `version` is the newest protocol version that both speak. A fetch waits for
+    /// records as long as it requests.
+    fn call(
+        &self,
+        request: Request,
+        version: ProtocolVersion,
+    ) -> littoral_model::ports::BoxFuture<'_, Result<Reply, Rejection>>;
 }

@@ -4,7 +4,7 @@ use super::{End, log_error, next, push_or_cut};
 use crate::{
     inbox::Inbox,
     outbox::Outbox,
-    server::{Shared, policy::Peer, residency},
+    server::{Config, Shared, policy::Peer, residency},
     source::{FeedSource, SourceRole},
 };
 use littoral_model::{
@@ -78,7 +78,7 @@ pub(super) async fn greet(
     let mut filter = ViewFilter::new(&hello.views, &catalogue, source.region()).receiver(receiver);
     filter.update(&catalogue);
     check_holds(source, &catalogue, &filter)?;
-    let publisher = publisher(source, generation, shared.config.heartbeat_ms)?;
+    let publisher = publisher(source, generation, &shared.config)?;
     let chains = chains(source, &publisher, hello).await?;
     let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
     let rehomed = match hello.resume {
@@ -104,9 +104,9 @@ pub(super) async fn greet(
 }
 
 /// Returns what this node publishes now.
-fn publisher(source: &dyn FeedSource, generation: u64, heartbeat_ms: u32) -> Result<Publisher, End> {
+fn publisher(source: &dyn FeedSource, generation: u64, config: &Config) -> Result<Publisher, End> {
     let publisher = Publisher {
-        version: shared.config.version,
+        version: config.version,
         generation,
         region: source.region(),
         epoch: source.epoch(),
@@ -114,7 +114,7 @@ fn publisher(source: &dyn FeedSource, generation: u64, heartbeat_ms: u32) -> Res
         watermark: source.watermark(),
         lineages: source.lineages(),
         belongs: source.belongs(),
-        heartbeat_ms,
+        heartbeat_ms: config.heartbeat_ms,
         relay: source.source_role() != SourceRole::Leader,
     };
     if publisher.head == Position::default() { Err(no_data()) } else { Ok(publisher) }

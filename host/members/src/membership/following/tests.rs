@@ -1,5 +1,5 @@
 use super::*;
-use crate::membership::Identity;
+use crate::{membership::Identity, peers::Links};
 use littoral_leader::{CommitWaiters, FreshLog};
 use littoral_lease::{self as lease, Timing, clock, store::open};
 use littoral_log::{
@@ -112,7 +112,7 @@ async fn a_log_is_described_only_between_appends() {
     let (lease, _service) = lease::service::new(config, store, clock::system()).unwrap();
     let log = Arc::new(Watched::default());
     let commits = Arc::new(CommitWaiters::new(Lsn::NONE, 1));
-    let identity = Identity { me: "a".to_owned(), members: Vec::new(), lease, timing, tls: None };
+    let identity = Identity { me: "a".to_owned(), members: Vec::new(), lease, timing, links: Links::default() };
     let membership = Arc::new(Membership::new(identity, FreshLog { log: log.clone(), applied: Lsn::NONE, commits }));
     log.membership.set(Arc::downgrade(&membership)).unwrap();
 
