@@ -111,7 +111,7 @@ fn status() -> NodeStatus {
         staleness_ms: Some(300),
         writable: true,
         watermark: Watermark::at(region, Incarnation(9), Lsn(7)),
-        lives: lives(),
+        lineages: lives(),
         regions: vec![RegionStatus {
             region,
             connected: true,
@@ -188,7 +188,7 @@ pub fn replies() -> Vec<Reply> {
         Answer::Receipt(Err(WriteError::UnknownView("route".into()))),
         Answer::Component(Some(Bytes::from_static(b"\0asm"))),
         Answer::Component(None),
-        Answer::Refused("no".into()),
+        Answer::Rejected("no".into()),
         Answer::Checkpoint(Ok(Lsn(300))),
         Answer::Bucket(Ok(BucketRead { as_of: at(300), more: true, bytes: Bytes::from_static(b"rows") })),
         Answer::Member(Ok(rpc::Reply::Promised(member_log()))),

@@ -39,7 +39,7 @@ pub fn upstreams((version_min, version_max): (u16, u16)) -> Vec<Upstream> {
             holds: None,
             ended: None,
             watermark,
-            lives,
+            lineages: lives,
             cluster,
         })
     };
@@ -159,7 +159,7 @@ pub fn downstreams(spoken: u16) -> Vec<Downstream> {
         rehomed: Some(Resume { position: at(200), chain: ChainHash(3) }),
         watermark: Watermark::at(version().region, Incarnation(0x0102_0304), Lsn(300)),
         heartbeat_ms: 100,
-        lives: lives(),
+        lineages: lives(),
         forked: Some(Resume { position: at(150), chain: ChainHash(4) }),
         cluster: Some(ClusterId(77)),
         succeeds: Some(Incarnation(5)),
@@ -177,7 +177,7 @@ pub fn downstreams(spoken: u16) -> Vec<Downstream> {
             as_of: at(299),
             chain: ChainHash(9),
             watermark,
-            lives: lives(),
+            lineages: lives(),
             mixed: true,
             catalogue,
             rows_estimate: 2,
