@@ -60,6 +60,8 @@ pub enum Command {
     Tails(commands::tails::Args),
     /// Create static tokens for clients: new.
     Token(commands::token::Args),
+    /// Manage the key ring that encrypts an edge's stored files: add.
+    KeyRing(commands::key_ring::Args),
     /// Manage the regions of a topology: list, promote, demote, drain, failover, failback.
     Region(commands::region::Args),
     /// Break a cluster on this machine on purpose and measure what clients see.

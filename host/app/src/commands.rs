@@ -12,6 +12,7 @@ pub mod edge;
 pub mod errors;
 pub mod import;
 pub mod ingest;
+pub mod key_ring;
 pub mod leader;
 pub mod leading;
 pub mod module;
@@ -66,6 +67,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Conflicts(args) => conflicts::run(&args, json),
         Command::Tails(args) => tails::run(&args, json),
         Command::Token(args) => token::run(&args, json),
+        Command::KeyRing(args) => key_ring::run(&args, json),
         Command::Region(args) => region::run(&args, json),
         #[cfg(feature = "lab")]
         Command::Drill(args) => littoral_lab::drill::run(&args, json),

@@ -1,5 +1,6 @@
 //! The edge's configuration.
 
+use littoral_at_rest::Encryption;
 use littoral_edge_core::{Holdings, ViewMode};
 use littoral_feed::client::host_and_port;
 use littoral_model::{project::Receiver, region::Region};
@@ -20,6 +21,9 @@ pub struct Config {
     /// The directory for local snapshots and module components, with which a restart is warm and
     /// works without a leader. Default: none; every start requests a snapshot from the leader.
     pub data_dir: Option<PathBuf>,
+    /// How files of the data directory are encrypted. Default: they are plain.
+    #[serde(skip)]
+    pub encryption: Encryption,
     /// The leader's addresses, and the timeouts for connecting to it.
     pub leader: littoral_feed::client::Config,
     /// The views to follow, by name, including views created later. Reads of other views go to the
@@ -81,6 +85,7 @@ impl Default for Config {
             name: "edge".to_owned(),
             region: None,
             data_dir: None,
+            encryption: Encryption::default(),
             leader: littoral_feed::client::Config::default(),
             follow: None,
             view_mode: ViewMode::Full,

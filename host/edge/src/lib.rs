@@ -20,6 +20,7 @@ mod follow;
 mod handle;
 
 mod anti_entropy;
+mod at_rest;
 mod leader_link;
 mod loading;
 mod local_snapshot;
@@ -41,6 +42,7 @@ use littoral_edge_core::replica;
 pub const FORMATS: [littoral_model::format::Format; 2] =
     [local_snapshot::KIND.format("local snapshot of an edge"), tails::file::KIND.format("detached tail of an edge")];
 
+pub use at_rest::files as stored_files;
 pub use config::{Config, InvalidConfig};
 pub use handle::{Closed, Handle};
 pub use littoral_edge_core::ViewMode;

@@ -1,15 +1,18 @@
 //! The replica on disk, for a warm restart.
 //!
 //! The snapshot is one file ([`crate::row_file`]). A damaged file is rejected, and the edge
-//! requests a snapshot from the leader instead.
+//! requests a snapshot from the leader instead. So is a file whose key is missing, but that one is kept when the next
+//! snapshot is written.
 
 use crate::{
     config::Config,
     loading::Loading,
     replica::{AppliedPoint, Holding, Replica},
-    row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer},
+    row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, SNAPSHOT_NAME, Writer},
     shared::Shared,
+    start::StartError,
 };
+use littoral_at_rest::{Encryption, FileKind};
 use littoral_model::{
     catalogue::Catalogue,
     lineage::{Lineage, RegionLineages},
@@ -31,7 +34,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// The oldest format has no lineages in its head.
-pub(crate) const KIND: Kind = Kind { magic: b"LITTEDGE", version: 3, version_min: 2, name: "replica's snapshot" };
+pub(crate) const KIND: Kind =
+    Kind { magic: b"LITTEDGE", version: 3, version_min: 2, name: "replica's snapshot", file: FileKind::LocalSnapshot };
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -76,7 +80,7 @@ impl From<HeadV2> for Head {
 }
 
 pub(crate) fn path(config: &Config) -> Option<PathBuf> {
-    Some(config.data_dir.as_ref()?.join("replica.snapshot"))
+    Some(config.data_dir.as_ref()?.join(SNAPSHOT_NAME))
 }
 
 /// Writes the replica's current state. Rows may be newer than the position, never older. Following
@@ -93,7 +97,7 @@ pub(crate) fn write(replica: &Replica, config: &Config, path: &Path) -> Result<u
     let full = routes.iter().filter(|(view, route)| route.holding == Holding::Full && may_hold(view));
     let full = full.map(|(view, _)| view.0).collect();
     let over_budget = routes.iter().filter(|(_, route)| route.over_budget).map(|(view, _)| view.0).collect();
-    let mut writer = Writer::create(KIND, path)?;
+    let mut writer = Writer::create(KIND, path, &config.encryption)?;
     writer.head(&Head {
         resume: point.resume,
         epoch: point.epoch,
@@ -120,7 +124,7 @@ pub(crate) fn write(replica: &Replica, config: &Config, path: &Path) -> Result<u
         writer.rows(&block)?;
         total += chunk.len() as u64;
     }
-    keep_other(path, &point)?;
+    keep_other(path, &point, &config.encryption)?;
     writer.finish(total)?;
     Ok(total)
 }
@@ -130,11 +134,21 @@ fn head(reader: &mut Reader) -> Result<Head, Error> {
 }
 
 /// Keeps the file that is about to be replaced if it holds rows of another log, because they may
-/// exist nowhere else. To restore them, an operator stops the edge and renames the file back.
-fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
+/// exist nowhere else, or if this edge may not read it. To restore them, an operator stops the edge and renames the
+/// file back.
+fn keep_other(path: &Path, point: &AppliedPoint, encryption: &Encryption) -> Result<(), Error> {
     let log = point.log();
-    // An unreadable file is useless.
-    let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
+    let mut reader = match Reader::open(KIND, path, encryption) {
+        Ok(Some(reader)) => reader,
+        Err(Error::Withheld { key, .. }) => {
+            // One file for each key, so that a second mistake with keys does not replace the file of the first.
+            let kept = keep(path, &format!("{key}.unreadable"))?;
+            tracing::warn!(path = %kept.display(), key, "the local snapshot that cannot be read is kept next to the new one");
+            return Ok(());
+        }
+        // A damaged file is useless.
+        Ok(None) | Err(_) => return Ok(()),
+    };
     let Ok(head) = head(&mut reader) else { return Ok(()) };
     let held = head.lineages.get(head.region).map_or(head.resume.position.incarnation, Lineage::log);
     // After rehoming, the new log's lineages list the held log for its region. The new log then includes what the held
@@ -143,14 +157,20 @@ fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
     if held == log || (head.region != point.region && known == Some(held)) {
         return Ok(());
     }
-    let kept = path.with_extension("previous");
+    let kept = keep(path, "previous")?;
+    tracing::warn!(path = %kept.display(), %held, %log, "the local snapshot of another log is kept next to the new one");
+    Ok(())
+}
+
+/// Gives a file another name too, and returns its path. A file that had this name is removed.
+fn keep(path: &Path, extension: &str) -> Result<PathBuf, Error> {
+    let kept = path.with_extension(extension);
     let io = |source| Error::Io { path: kept.clone(), source };
     match std::fs::remove_file(&kept) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
         _ => std::fs::hard_link(path, &kept).map_err(io)?,
     }
-    tracing::warn!(path = %kept.display(), %held, %log, "the local snapshot of another log is kept next to the new one");
-    Ok(())
+    Ok(kept)
 }
 
 /// Reads a replica. Returns `None` if there is no file, or if it lacks a view that must now be
@@ -161,7 +181,7 @@ pub(crate) fn read(
     path: &Path,
     (threads, loading): (usize, &Loading),
 ) -> Result<Option<Replica>, Error> {
-    let Some(mut reader) = Reader::open(KIND, path)? else { return Ok(None) };
+    let Some(mut reader) = Reader::open(KIND, path, &config.encryption)? else { return Ok(None) };
     let head = head(&mut reader)?;
     let holdings = config.holdings();
     let held_in = config.held_in(Some(head.region));
@@ -282,20 +302,32 @@ pub(crate) async fn save(shared: &Arc<Shared>) {
     }
 }
 
-/// Reads the last snapshot at the start. Rejects a damaged one with a warning.
-pub(crate) fn load(config: &Config, loading: &Loading) -> Option<Replica> {
-    let path = path(config)?;
+/// Reads the last snapshot at the start. Rejects a damaged one with a warning, and one whose key is missing with an
+/// error.
+///
+/// # Errors
+/// If the snapshot is encrypted and the edge has no key ring at all: its next snapshot would be plain.
+pub(crate) fn load(config: &Config, loading: &Loading) -> Result<Option<Replica>, StartError> {
+    let Some(path) = path(config) else { return Ok(None) };
     let begun = Instant::now();
     match read(config, &path, (littoral_runtime::all_cores(), loading)) {
         Ok(Some(replica)) => {
             tracing::info!(rows = replica.table.len(), position = %replica.position(), ms = begun.elapsed().as_millis() as u64, "warm start from the local snapshot");
-            Some(replica)
+            Ok(Some(replica))
         }
-        Ok(None) => None,
+        Ok(None) => Ok(None),
+        Err(Error::Withheld { path, key, .. }) if !config.encryption.is_on() => {
+            Err(StartError::Encrypted { path, key })
+        }
+        Err(error @ Error::Withheld { .. }) => {
+            metrics::counter!("littoral_edge_local_snapshots_rejected_total").increment(1);
+            tracing::error!(%error, "the local snapshot cannot be read; starting with a snapshot from the leader, and keeping this one. With its key in the key ring, a restart reads it until the next snapshot is written");
+            Ok(None)
+        }
         Err(error) => {
             metrics::counter!("littoral_edge_local_snapshots_rejected_total").increment(1);
             tracing::warn!(%error, "the local snapshot is damaged and rejected; starting with a snapshot from the leader");
-            None
+            Ok(None)
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Modules at an edge: downloaded from the leader, stored on disk, prepared in the sandbox, and
 //! served once they can be called.
 
-use crate::shared::Shared;
+use crate::{
+    data_dir::{MODULES, UNFINISHED},
+    row_file::file_id,
+    shared::Shared,
+};
 use bytes::Bytes;
+use littoral_at_rest::FileKind;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     module::{ModuleDigest, ModuleRelease},
@@ -10,6 +15,7 @@ use littoral_model::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -162,12 +168,8 @@ async fn prepare_all(
 }
 
 async fn prepare(shared: &Shared, module: &ModuleRelease) -> Result<(), FetchError> {
-    let kept = match component_file(shared, module.digest) {
-        Some(file) => tokio::fs::read(file).await.ok().filter(|bytes| ModuleDigest::of(bytes) == module.digest),
-        None => None,
-    };
-    let component = match kept {
-        Some(kept) => Bytes::from(kept),
+    let component = match kept(shared, module.digest).await {
+        Some(kept) => kept,
         None => {
             let calls = shared.link.calls().map_err(FetchError::Leader)?;
             let fetched = calls.fetch_module(module.digest).await;
@@ -182,24 +184,36 @@ async fn prepare(shared: &Shared, module: &ModuleRelease) -> Result<(), FetchErr
 
 /// Returns a module's component, for edges that follow this one.
 pub(crate) async fn component(shared: &Shared, digest: ModuleDigest) -> Option<Bytes> {
-    if let Some(file) = component_file(shared, digest)
-        && let Ok(bytes) = tokio::fs::read(file).await
-        && ModuleDigest::of(&bytes) == digest
-    {
-        return Some(Bytes::from(bytes));
+    if let Some(kept) = kept(shared, digest).await {
+        return Some(kept);
     }
     shared.link.calls().ok()?.fetch_module(digest).await.ok()?
+}
+
+/// Returns a component from the disk, if it is there undamaged.
+async fn kept(shared: &Shared, digest: ModuleDigest) -> Option<Bytes> {
+    let file = component_file(shared, digest)?;
+    let encryption = shared.config.encryption.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let stored = File::open(&file).ok()?;
+        let content = encryption.decode(file_id(FileKind::Component, &file), stored).inspect_err(|error| {
+            tracing::warn!(file = %file.display(), %error, "a module's component cannot be read from disk; downloading it again");
+        });
+        content.ok().filter(|content| ModuleDigest::of(content) == digest)
+    });
+    read.await.ok().flatten().map(Bytes::from)
 }
 
 /// Stores a component for the next start. A failure only costs that start a download.
 async fn keep(shared: &Shared, module: &ModuleRelease, component: &Bytes) {
     let Some(file) = component_file(shared, module.digest) else { return };
-    let unfinished = file.with_extension("unfinished");
+    let unfinished = file.with_extension(UNFINISHED);
     let kept = async {
+        let stored = shared.config.encryption.encode(file_id(FileKind::Component, &file), component)?;
         if let Some(directory) = file.parent() {
             tokio::fs::create_dir_all(directory).await?;
         }
-        tokio::fs::write(&unfinished, component).await?;
+        tokio::fs::write(&unfinished, stored).await?;
         tokio::fs::rename(&unfinished, &file).await
     };
     if let Err(error) = kept.await {
@@ -208,5 +222,5 @@ async fn keep(shared: &Shared, module: &ModuleRelease, component: &Bytes) {
 }
 
 fn component_file(shared: &Shared, digest: ModuleDigest) -> Option<PathBuf> {
-    Some(shared.config.data_dir.as_ref()?.join("modules").join(format!("{digest}.wasm")))
+    Some(shared.config.data_dir.as_ref()?.join(MODULES).join(format!("{digest}.wasm")))
 }

@@ -2,12 +2,15 @@
 //!
 //! `8 bytes magic | u32 LE version`, then blocks of `u8 kind | u32 LE length | u64 LE XXH3 | payload`: a head, rows,
 //! and an end with the number of rows. A file is written next to the one that it replaces, synced, and renamed over it.
-//! An incomplete file is rejected.
+//! An incomplete file is rejected. With a key ring, all of this is the content of an encrypted file
+//! ([`littoral_at_rest`]).
 
+use crate::data_dir::UNFINISHED;
+use littoral_at_rest::{self as at_rest, Encryption, FileId, FileKind, OpenError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _},
+    io::{BufWriter, ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -26,6 +29,8 @@ pub(crate) struct Kind {
     pub(crate) version_min: u32,
     /// The name of the kind, for errors.
     pub(crate) name: &'static str,
+    /// The kind as an encrypted file.
+    pub(crate) file: FileKind,
 }
 
 impl Kind {
@@ -42,10 +47,40 @@ pub(crate) enum Error {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path} cannot be used: {reason}")]
     Damaged { path: PathBuf, reason: String },
+    #[error("{path} cannot be used: {source}")]
+    Withheld {
+        path: PathBuf,
+        /// The key under which the file is encrypted, or `plain`.
+        key: String,
+        source: OpenError,
+    },
+}
+
+impl Error {
+    fn of_open(path: &Path, error: OpenError) -> Self {
+        let path = path.to_owned();
+        match (error.withheld().map(str::to_owned), error) {
+            (Some(key), source) => Self::Withheld { path, key, source },
+            (None, OpenError::Io(source)) => Self::Io { path, source },
+            (None, error) => Self::Damaged { path, reason: error.to_string() },
+        }
+    }
 }
 
 /// The minimum size of a row in bytes: its length, and one byte for each field.
 const ROW_LEN_MIN: u64 = 4 + 7;
+
+/// The name that local snapshots have when they are encrypted. Snapshots that are kept aside have other names on disk,
+/// and an operator may rename them back.
+pub(crate) const SNAPSHOT_NAME: &str = "replica.snapshot";
+
+/// Returns which encrypted file is, or is to be, at a path.
+pub(crate) fn file_id(kind: FileKind, path: &Path) -> FileId<'_> {
+    match kind {
+        FileKind::LocalSnapshot => FileId { kind, name: SNAPSHOT_NAME },
+        _ => FileId::of_path(kind, path),
+    }
+}
 
 const HEAD: u8 = 1;
 const ROWS: u8 = 2;
@@ -53,15 +88,18 @@ const END: u8 = 3;
 
 /// Writes a file. A file that is not finished is removed.
 pub(crate) struct Writer {
-    out: BufWriter<File>,
+    out: at_rest::Writer<BufWriter<File>>,
     path: PathBuf,
-    unfinished: PathBuf,
+    unfinished: Unfinished,
 }
+
+/// The name of a file until it is complete. Removes what has this name when it is dropped: a complete file has another.
+struct Unfinished(PathBuf);
 
 /// Reads a file, block by block.
 pub(crate) struct Reader {
-    input: BufReader<File>,
-    /// The number of unread bytes of the file.
+    input: at_rest::Reader,
+    /// The number of unread bytes of the file's content.
     left: u64,
     path: PathBuf,
     version: u32,
@@ -69,13 +107,14 @@ pub(crate) struct Reader {
 }
 
 impl Writer {
-    pub(crate) fn create(kind: Kind, path: &Path) -> Result<Self, Error> {
-        let unfinished = path.with_extension("unfinished");
-        let at = |source| Error::Io { path: unfinished.clone(), source };
+    pub(crate) fn create(kind: Kind, path: &Path, encryption: &Encryption) -> Result<Self, Error> {
+        let unfinished = Unfinished(path.with_extension(UNFINISHED));
+        let at = |source| Error::Io { path: unfinished.0.clone(), source };
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(at)?;
         }
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished).map_err(at)?);
+        let out = BufWriter::with_capacity(1 << 20, File::create(&unfinished.0).map_err(at)?);
+        let mut out = encryption.writer(file_id(kind.file, path), out).map_err(at)?;
         out.write_all(kind.magic).and_then(|()| out.write_all(&kind.version.to_le_bytes())).map_err(at)?;
         Ok(Self { out, path: path.to_owned(), unfinished })
     }
@@ -93,10 +132,11 @@ impl Writer {
     /// directory.
     pub(crate) fn finish(mut self, rows: u64) -> Result<(), Error> {
         self.block(END, &rows.to_le_bytes())?;
-        let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
-        done.and_then(|()| std::fs::rename(&self.unfinished, &self.path))
-            .and_then(|()| self.path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all()))
-            .map_err(|source| Error::Io { path: self.path.clone(), source })
+        let Self { out, path, unfinished } = self;
+        let done = out.finish().and_then(|out| out.get_ref().sync_all());
+        done.and_then(|()| std::fs::rename(&unfinished.0, &path))
+            .and_then(|()| path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all()))
+            .map_err(|source| Error::Io { path, source })
     }
 
     pub(crate) fn damaged(&self, reason: String) -> Error {
@@ -111,27 +151,27 @@ impl Writer {
         head[5..].copy_from_slice(&xxh3_64(payload).to_le_bytes());
         (self.out.write_all(&head))
             .and_then(|()| self.out.write_all(payload))
-            .map_err(|source| Error::Io { path: self.unfinished.clone(), source })
+            .map_err(|source| Error::Io { path: self.unfinished.0.clone(), source })
     }
 }
 
-impl Drop for Writer {
+impl Drop for Unfinished {
     fn drop(&mut self) {
-        // A finished file has another name.
-        let _ = std::fs::remove_file(&self.unfinished);
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
 impl Reader {
     /// Opens a file; returns `None` if it does not exist.
-    pub(crate) fn open(kind: Kind, path: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn open(kind: Kind, path: &Path, encryption: &Encryption) -> Result<Option<Self>, Error> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
         };
-        let left = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
-        let input = BufReader::with_capacity(1 << 20, file);
+        let input = encryption.reader(file_id(kind.file, path), file);
+        let input = input.map_err(|error| Error::of_open(path, error))?;
+        let left = input.content_len();
         let mut reader = Self { input, left, path: path.to_owned(), version: kind.version, rows_at_end: None };
         let mut start = [0; 12];
         reader.exactly(&mut start)?;
@@ -217,6 +257,7 @@ impl Reader {
         self.left = self.left.saturating_sub(bytes.len() as u64);
         self.input.read_exact(bytes).map_err(|source| match source.kind() {
             ErrorKind::UnexpectedEof => self.damaged("it is truncated".to_owned()),
+            ErrorKind::InvalidData => self.damaged(source.to_string()),
             _ => Error::Io { path: self.path.clone(), source },
         })
     }

@@ -59,6 +59,9 @@ pub(crate) struct Shared {
     pub(crate) adopted: Notify,
     /// Held by the task that writes the local snapshot or a detached tail.
     pub(crate) saving: tokio::sync::Mutex<()>,
+    /// Held while a detached tail is removed or encrypted again, so that a removed one does not return. No async code
+    /// takes it.
+    pub(crate) tail_files: Mutex<()>,
     /// Notified when the catalogue's modules may have changed.
     pub(crate) modules_changed: Notify,
     /// The origin of times. Only differences from it are used.
@@ -97,6 +100,7 @@ impl Shared {
             adopting: Mutex::default(),
             adopted: Notify::new(),
             saving: tokio::sync::Mutex::default(),
+            tail_files: Mutex::default(),
             modules_changed: Notify::new(),
             started: Instant::now(),
             fresh_at: AtomicU64::new(0),

@@ -1,6 +1,7 @@
 //! Starts an edge.
 
 use crate::{
+    at_rest,
     config::{Config, InvalidConfig},
     data_dir::DataDir,
     follow,
@@ -41,6 +42,16 @@ pub enum StartError {
         /// The directory.
         path: std::path::PathBuf,
     },
+    /// The local snapshot is encrypted, and there is no key ring.
+    #[error(
+        "{path} is encrypted with the key '{key}', and this edge has no key ring; configure [at_rest] with that key. To store plain files instead, remove this file: the edge then starts with a snapshot from its leader"
+    )]
+    Encrypted {
+        /// The local snapshot.
+        path: std::path::PathBuf,
+        /// The name of its key.
+        key: String,
+    },
 }
 
 /// Starts an edge: reads the local snapshot, if there is one, then follows the leader until [`Handle::close`], or until
@@ -76,13 +87,15 @@ pub async fn start_on(
     // Reading a large file would block the workers.
     let read = tokio::task::spawn_blocking(move || local_snapshot::load(&reading.config, &loading)).await;
     drop(reporting);
-    if let Ok(Some(replica)) = read {
+    // Reading does not panic; a runtime that shuts down starts nothing.
+    if let Some(replica) = read.unwrap_or(Ok(None))? {
         shared.swap_replica(Arc::new(replica));
     }
     let tasks = TaskTracker::new();
     tasks.spawn(modules::run(shared.clone(), stop.clone()));
     tasks.spawn(observe::run(shared.clone(), stop.clone()));
     tasks.spawn(local_snapshot::run(shared.clone(), stop.clone()));
+    tasks.spawn(at_rest::run(shared.clone(), stop.clone()));
     tasks.spawn({
         let (shared, stop) = (shared.clone(), stop.clone());
         async move {

@@ -18,7 +18,14 @@ use littoral_model::{
     view::{FeatureView, ViewId},
     write::WriteError,
 };
-use std::{collections::HashMap, fs, ops::ControlFlow, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
 /// The tails in an edge's data directory.
 pub(crate) struct KeptTails(pub(crate) Arc<Shared>);
@@ -42,7 +49,7 @@ impl KeptTails {
                 continue;
             };
             let (path, metadata) = (entry.path(), entry.metadata().map_err(failed)?);
-            match file::head(&path) {
+            match file::head(&path, &self.0.config.encryption) {
                 Ok(head) => {
                     let Head { log: incarnation, epoch, first, last, .. } = head;
                     let status = TailStatus { name, incarnation, epoch, first, last, bytes: metadata.len() };
@@ -80,7 +87,7 @@ impl Tails for KeptTails {
         let views: HashMap<ViewId, Arc<FeatureView>> =
             head.views.into_iter().map(|view| (view.id, Arc::new(view))).collect();
         let mut shown = Vec::new();
-        let read = file::read(&path, |row| {
+        let read = file::read(&path, &self.0.config.encryption, |row| {
             if shown.len() >= limit {
                 return ControlFlow::Break(());
             }
@@ -114,8 +121,13 @@ impl Tails for KeptTails {
     fn drop_tail(&self, name: &str) -> Result<(), WriteError> {
         let Kept { path, status, .. } = self.find(name)?;
         tracing::warn!(tail = status.name, first = status.first.0, last = status.last.0, "dropping a detached tail");
-        file::remove(&path).map_err(|error| unusable(&error))
+        remove(&self.0, &path).map_err(|error| unusable(&error))
     }
+}
+
+fn remove(shared: &Shared, path: &Path) -> Result<(), Error> {
+    let _alone = shared.tail_files.lock();
+    file::remove(path)
 }
 
 /// Rejects to show a row, because this edge is outside the regions that may hold it.

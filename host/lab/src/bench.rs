@@ -8,6 +8,7 @@
 
 mod appends;
 mod args;
+mod at_rest;
 mod auth;
 mod bootstrap;
 mod data;

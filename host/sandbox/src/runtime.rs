@@ -10,6 +10,7 @@ use crate::{
     sharing, ticker,
 };
 use bytes::Bytes;
+use littoral_at_rest::Encryption;
 use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
@@ -21,9 +22,13 @@ use std::{
     hash::{Hash as _, Hasher as _},
     io,
     sync::Arc,
+    time::Duration,
 };
 use wasmtime::Engine;
 use xxhash_rust::xxh3::Xxh3;
+
+/// The interval at which the files of the cache are checked for keys other than the first.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs modules.
 pub struct Runtime {
@@ -31,6 +36,7 @@ pub struct Runtime {
     calls: Arc<Calls>,
     compiler: Compiler,
     cache: Option<Cache>,
+    encryption: Encryption,
     /// The component that was inspected last: usually it is prepared next.
     inspected: Mutex<Option<(ModuleDigest, Loaded)>>,
 }
@@ -69,18 +75,44 @@ impl Runtime {
     /// # Errors
     /// [`StartError`].
     pub fn new(config: Config) -> Result<Arc<Self>, StartError> {
+        Self::with_encryption(config, Encryption::default())
+    }
+
+    /// Starts the sandbox with encrypted files in its cache.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn with_encryption(config: Config, encryption: Encryption) -> Result<Arc<Self>, StartError> {
         let engine = engine::running(&config).map_err(|error| StartError::Engine(format!("{error:#}")))?;
         ticker::start(&engine).map_err(StartError::Clock)?;
         let mut compatibility = Xxh3::new();
         engine.precompile_compatibility_hash().hash(&mut compatibility);
-        let cache = (config.cache_dir.clone()).map(|dir| Cache::open(dir, compatibility.finish())).transpose();
+        let open = |dir| Cache::open(dir, compatibility.finish(), encryption.clone());
+        let cache = config.cache_dir.clone().map(open).transpose();
         Ok(Arc::new(Self {
             engine,
             compiler: Compiler::new(config.clone()),
             cache: cache.map_err(StartError::Cache)?,
+            encryption,
             calls: Arc::new(Calls { config, releases: RwLock::default() }),
             inspected: Mutex::default(),
         }))
+    }
+
+    /// Keeps the files of the cache under the first key of the key ring: at the start, whenever the key ring changes, and
+    /// at intervals. Never returns.
+    pub async fn keep_encrypted(&self) {
+        let mut changes = self.encryption.changes();
+        loop {
+            if let Some(cache) = self.cache.clone() {
+                // What failed is tried again.
+                let _ = tokio::task::spawn_blocking(move || cache.renew()).await;
+            }
+            tokio::select! {
+                () = changes.changed() => {}
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+            }
+        }
     }
 
     fn release(&self, digest: ModuleDigest) -> Option<Arc<Release>> {

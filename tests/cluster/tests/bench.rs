@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` accepts, one for each measurement.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "read_1x10",
     "auth_read_1x10",
     "read_100x10",
@@ -18,6 +18,7 @@ const NAMES: [&str; 14] = [
     "commit_to_visible",
     "region_to_visible",
     "bootstrap_1m",
+    "warm_start_encrypted_1m",
     "memory_per_row",
     "router",
 ];

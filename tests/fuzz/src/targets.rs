@@ -8,6 +8,7 @@ mod claim;
 mod configuration;
 mod doors;
 mod edge_snapshot;
+mod encrypted_file;
 mod frames;
 mod guest;
 mod log;
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     snapshot::TARGET,
     tail::TARGET,
     edge_snapshot::TARGET,
+    encrypted_file::TARGET,
     configuration::TARGET,
     catalogue::TARGET,
     arrow::TARGET,

@@ -53,8 +53,8 @@ macro_rules! withstand {
 }
 
 withstand! {
-    frames upstream downstream requests replies rows records bodies keys token log snapshot edge_snapshot configuration
-    catalogue arrow registry doors claim tail guest
+    frames upstream downstream requests replies rows records bodies keys token log snapshot edge_snapshot encrypted_file
+    configuration catalogue arrow registry doors claim tail guest
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `littoral doctor`: checks the *surroundings* of a node, which are its host, its disk, its certificate and its peers.
 
+mod at_rest;
 mod disk;
 mod finding;
 mod host;

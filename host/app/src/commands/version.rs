@@ -31,6 +31,7 @@ fn formats() -> Vec<Format> {
     ];
     all.extend(littoral_leader::FORMATS);
     all.extend(littoral_edge::FORMATS);
+    all.push(littoral_at_rest::FORMAT);
     all.push(littoral_ingest::FORMAT);
     all
 }

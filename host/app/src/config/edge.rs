@@ -51,6 +51,9 @@ pub struct File {
     /// The certificate, and the roots that it trusts.
     #[serde(default)]
     pub tls: littoral_tls::Config,
+    /// How stored files are encrypted.
+    #[serde(default)]
+    pub at_rest: littoral_at_rest::Config,
     /// How the process stops.
     #[serde(default)]
     pub shutdown: Shutdown,
@@ -77,6 +80,7 @@ impl load::File for File {
         "auth.trust",
         "modules",
         "tls",
+        "at_rest",
         "shutdown",
         "workers",
         "logging",
@@ -86,7 +90,9 @@ impl load::File for File {
     fn misfits(&self) -> Vec<load::Misfit> {
         let relay = self.peer_listen.iter().flat_map(|_| self.edge.problems_of_relay());
         let edge = self.edge.problems().into_iter().chain(relay);
+        let at_rest = self.at_rest.problems().into_iter();
         edge.map(|problem| load::Misfit::of("edge", problem.key, problem.reason))
+            .chain(at_rest.map(|problem| load::Misfit::of("at_rest", problem.key, problem.reason)))
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .chain(sections::tls_misfits(&self.tls, false))
             .chain(sections::grants_misfit(&self.feed, &self.tls))

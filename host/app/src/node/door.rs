@@ -5,15 +5,25 @@ use crate::{
     failure::Failure,
     node::{exposure::is_loopback, listen, process::Tasks},
 };
+use littoral_at_rest::Encryption;
 use littoral_auth::{Authenticator, Trust};
 use littoral_doors::{Door, Guard, Metrics, Opener, Process};
-use littoral_model::ports::ModuleRuntime;
 use littoral_runtime::TaskKind;
-use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::net::TcpListener;
 
 /// Where compiled modules are kept within a node's data directory.
 const COMPILED: &str = "compiled";
+
+/// Returns the directory of compiled modules.
+pub fn compiled(config: &littoral_sandbox::Config, data_dir: Option<&Path>) -> Option<PathBuf> {
+    config.cache_dir.clone().or_else(|| data_dir.map(|dir| dir.join(COMPILED)))
+}
 
 /// Starts the sandbox. Compiled modules are kept in the node's data directory unless `modules.cache_dir` is set.
 ///
@@ -22,10 +32,11 @@ const COMPILED: &str = "compiled";
 pub fn sandbox(
     mut config: littoral_sandbox::Config,
     data_dir: Option<&Path>,
-) -> Result<Arc<dyn ModuleRuntime>, Failure> {
-    config.cache_dir = config.cache_dir.or_else(|| data_dir.map(|dir| dir.join(COMPILED)));
+    encryption: Encryption,
+) -> Result<Arc<littoral_sandbox::Runtime>, Failure> {
+    config.cache_dir = compiled(&config, data_dir);
     let cache = config.cache_dir.clone().unwrap_or_default();
-    let runtime = littoral_sandbox::Runtime::new(config).map_err(|error| {
+    let runtime = littoral_sandbox::Runtime::with_encryption(config, encryption).map_err(|error| {
         Failure::usage(match &error {
             littoral_sandbox::StartError::Cache(_) => {
                 format!("modules.cache_dir = {}: {error}; make it writable, or set it to another", cache.display())

@@ -13,12 +13,28 @@ use crate::{
     },
     ready::Ready,
 };
+use littoral_at_rest::Encryption;
 use littoral_edge::Loading;
 use littoral_feed::server::{Shared, serve_shared};
 use littoral_model::region::Region;
 use littoral_runtime::{Supervisor, TaskKind, metrics};
+use littoral_sandbox::Runtime as Sandbox;
 use littoral_tls::Role;
 use std::{convert::Infallible, sync::Arc};
+
+/// Follows the file of the key ring, and keeps compiled modules under its first key. The edge keeps its own files so.
+fn keep_encrypted(tasks: &mut Tasks, encryption: Encryption, modules: Arc<Sandbox>) {
+    let stop = tasks.supervisor.token(TaskKind::Housekeeping);
+    tasks.supervisor.spawn(TaskKind::Housekeeping, "key ring reload", async move {
+        encryption.watch(stop).await;
+        Ok::<_, Infallible>(())
+    });
+    let stop = tasks.supervisor.token(TaskKind::Housekeeping);
+    tasks.supervisor.spawn(TaskKind::Housekeeping, "encryption of compiled modules", async move {
+        stop.run_until_cancelled(modules.keep_encrypted()).await;
+        Ok::<_, Infallible>(())
+    });
+}
 
 /// Starts an edge. Its door reports the progress of the start, and answers from the replica once the local snapshot has
 /// been read.
@@ -58,10 +74,19 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
         data_dir::check(path, "edge.data_dir")?;
         metrics::watch_disk(path);
     }
+    let encryption =
+        Encryption::load(&config.at_rest).map_err(|error| Failure::usage(format!("[at_rest]: {error}")))?;
+    if let Some(keys) = encryption.keys() {
+        tracing::info!(?keys, "stored files are encrypted with the first key");
+    }
+    config.edge.encryption = encryption.clone();
     let loading = Arc::new(Loading::default());
     let shown = loading.clone();
     let opener = front.serve(&mut tasks, move || shown.to_string());
-    let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;
+    let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref(), encryption.clone())?;
+    if encryption.is_on() {
+        keep_encrypted(&mut tasks, encryption, modules.clone());
+    }
     let stop = tasks.supervisor.token(TaskKind::Core);
     let edge = littoral_edge::start_on(loading, config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
     let running = edge.clone();

@@ -16,6 +16,7 @@ use crate::{
     },
     ready::Ready,
 };
+use littoral_at_rest::Encryption;
 use littoral_feed::server::{Shared, serve_shared};
 use littoral_leader::{Environment, Handle};
 use littoral_lease::store::open;
@@ -62,7 +63,7 @@ pub async fn start(
     environment.tls = tasks.tls.clone();
     let progress = environment.progress.clone();
     let opener = front.serve(&mut tasks, move || progress.to_string());
-    let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
+    let modules = door::sandbox(config.modules, Some(&leader.data_dir), Encryption::default())?;
     let stop = tasks.supervisor.token(TaskKind::Door);
     if let Some(file) = drill_clock {
         environment.clock = drill_clock::wrong_by(file);

@@ -3,6 +3,7 @@
 //! so on. The rows ascend by LSN.
 
 use crate::row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer};
+use littoral_at_rest::{Encryption, FileKind};
 use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
     region::Region,
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::{fs, io, ops::ControlFlow, path::Path};
 
 /// The oldest format has no residency rules in its head.
-pub(crate) const KIND: Kind = Kind { magic: b"LITTTAIL", version: 2, version_min: 1, name: "detached tail" };
+pub(crate) const KIND: Kind =
+    Kind { magic: b"LITTTAIL", version: 2, version_min: 1, name: "detached tail", file: FileKind::DetachedTail };
 
 /// The head of a tail's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,13 +72,13 @@ pub(super) fn name(stem: &str, copy: u32) -> String {
 }
 
 /// Returns whether this is the name of a tail's file.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with("tail-") && name.ends_with(".rows")
 }
 
 /// Writes a tail, whole or not at all. The rows must ascend by LSN.
-pub(super) fn write(path: &Path, head: &Head, lost: &[Row]) -> Result<(), Error> {
-    let mut writer = Writer::create(KIND, path)?;
+pub(super) fn write(path: &Path, encryption: &Encryption, head: &Head, lost: &[Row]) -> Result<(), Error> {
+    let mut writer = Writer::create(KIND, path, encryption)?;
     writer.head(head)?;
     let mut block = Vec::new();
     for (at, row) in lost.iter().enumerate() {
@@ -91,8 +93,8 @@ pub(super) fn write(path: &Path, head: &Head, lost: &[Row]) -> Result<(), Error>
 }
 
 /// Reads the head of a tail.
-pub(super) fn head(path: &Path) -> Result<Head, Error> {
-    read_head(&mut open(path)?)
+pub(super) fn head(path: &Path, encryption: &Encryption) -> Result<Head, Error> {
+    read_head(&mut open(path, encryption)?)
 }
 
 fn read_head(reader: &mut Reader) -> Result<Head, Error> {
@@ -100,8 +102,12 @@ fn read_head(reader: &mut Reader) -> Result<Head, Error> {
 }
 
 /// Passes each row to `each`, in order, until it breaks.
-pub(super) fn read(path: &Path, mut each: impl FnMut(RowRef<'_>) -> ControlFlow<()>) -> Result<(), Error> {
-    let mut reader = open(path)?;
+pub(super) fn read(
+    path: &Path,
+    encryption: &Encryption,
+    mut each: impl FnMut(RowRef<'_>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let mut reader = open(path, encryption)?;
     read_head(&mut reader)?;
     let mut total = 0;
     while let Some(block) = reader.rows()? {
@@ -126,7 +132,7 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     removed.map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
-fn open(path: &Path) -> Result<Reader, Error> {
+fn open(path: &Path, encryption: &Encryption) -> Result<Reader, Error> {
     let gone = || Error::Io { path: path.to_owned(), source: io::ErrorKind::NotFound.into() };
-    Reader::open(KIND, path)?.ok_or_else(gone)
+    Reader::open(KIND, path, encryption)?.ok_or_else(gone)
 }

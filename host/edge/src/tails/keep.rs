@@ -2,9 +2,11 @@
 
 use super::file::{self, Head};
 use crate::{
+    config::Config,
     row_file::{Error, ROWS_PER_BLOCK},
     shared::Shared,
 };
+use littoral_at_rest::Encryption;
 use littoral_edge_core::replica::Replica;
 use littoral_model::{
     lineage::{Lineage, RegionLineages},
@@ -36,15 +38,15 @@ pub(crate) fn fork(replica: &Replica, lineages: &RegionLineages) -> Option<Posit
 /// contains already are not written again. If saving fails, an error is logged and the edge
 /// continues to follow, because a stopped edge would not help.
 pub(crate) async fn keep(shared: &Arc<Shared>, replica: Arc<Replica>, fork: Position) {
-    let directory = shared.config.data_dir.clone();
     let _alone = shared.saving.lock().await;
-    let kept = tokio::task::spawn_blocking(move || keep_rows(&replica, fork, directory.as_deref()));
+    let keeping = shared.clone();
+    let kept = tokio::task::spawn_blocking(move || keep_rows(&replica, fork, &keeping.config));
     if let Err(error) = kept.await {
         tracing::error!(%error, %fork, "rows that the leader's log has lost are not saved: the task that writes them failed");
     }
 }
 
-fn keep_rows(replica: &Replica, fork: Position, directory: Option<&Path>) {
+fn keep_rows(replica: &Replica, fork: Position, config: &Config) {
     let (lost, held) = (lost_rows(replica, fork.lsn), replica.position());
     let rows = lost.len();
     let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
@@ -53,12 +55,12 @@ fn keep_rows(replica: &Replica, fork: Position, directory: Option<&Path>) {
     };
     let (first, last) = (first.header().lsn, last.header().lsn);
     let failed = || metrics::counter!("littoral_edge_tails_not_kept_total").increment(1);
-    let Some(directory) = directory else {
+    let Some(directory) = config.data_dir.as_deref() else {
         failed();
         tracing::error!(rows, %first, %last, %fork, %held, "the leader's log was rolled back, and its lost rows are not saved, because this edge has no data directory; configure edge.data_dir");
         return;
     };
-    match write(replica, fork.lsn.next(), directory, lost) {
+    match write(replica, fork.lsn.next(), (directory, &config.encryption), lost) {
         Ok(Some((path, rows))) => {
             metrics::counter!("littoral_edge_tails_kept_total").increment(1);
             tracing::warn!(rows, path = %path.display(), %fork, %held, "the leader's log was rolled back; its lost rows are saved; see `littoral tails`");
@@ -78,7 +80,7 @@ fn keep_rows(replica: &Replica, fork: Position, directory: Option<&Path>) {
 fn write(
     replica: &Replica,
     lost_from: Lsn,
-    directory: &Path,
+    (directory, encryption): (&Path, &Encryption),
     mut lost: Vec<Row>,
 ) -> Result<Option<(PathBuf, usize)>, Error> {
     let point = replica.point.load_full();
@@ -91,7 +93,7 @@ fn write(
         if !path.exists() {
             break path;
         }
-        match writes_in(&path) {
+        match writes_in(&path, encryption) {
             Ok(kept) => lost.retain(|row| !kept.contains(&write_of(&RowRef::of(row)))),
             Err(error) => tracing::warn!(%error, "this detached tail cannot be read; writing another one next to it"),
         }
@@ -114,7 +116,7 @@ fn write(
             .collect(),
         views: point.catalogue.views().filter(|view| views.contains(&view.id)).cloned().collect(),
     };
-    file::write(&path, &head, &lost)?;
+    file::write(&path, encryption, &head, &lost)?;
     Ok(Some((path, lost.len())))
 }
 
@@ -137,9 +139,9 @@ fn lost_rows(replica: &Replica, after: Lsn) -> Vec<Row> {
 }
 
 /// Returns the writes whose rows a tail contains.
-fn writes_in(path: &Path) -> Result<HashSet<u128>, Error> {
+fn writes_in(path: &Path, encryption: &Encryption) -> Result<HashSet<u128>, Error> {
     let mut writes = HashSet::new();
-    file::read(path, |row| {
+    file::read(path, encryption, |row| {
         writes.insert(write_of(&row));
         ControlFlow::Continue(())
     })?;
@@ -159,7 +161,7 @@ fn write_of(row: &RowRef<'_>) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, replica::AppliedPoint};
+    use crate::replica::AppliedPoint;
     use littoral_model::{
         lineage::Start,
         position::{Epoch, Incarnation},

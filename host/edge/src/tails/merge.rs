@@ -3,10 +3,11 @@
 use super::{
     Kept, KeptTails,
     file::{self, Head},
-    unusable,
+    remove, unusable,
 };
 use crate::{row_file::Error, shared::Shared};
 use bytes::Bytes;
+use littoral_at_rest::Encryption;
 use littoral_model::{
     record::{ChainHash, Payload, Record},
     tail::{TailMerged, TailPiece, check_log, check_view},
@@ -42,8 +43,8 @@ pub(super) async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerge
     check(&shared, &head)?;
     let (sender, mut pieces) = mpsc::channel(AHEAD);
     let reading = tokio::task::spawn_blocking({
-        let (path, head) = (path.clone(), head.clone());
-        move || read(&path, &head, &sender)
+        let (path, head, encryption) = (path.clone(), head.clone(), shared.config.encryption.clone());
+        move || read(&path, &encryption, &head, &sender)
     });
     let mut merged = TailMerged::default();
     while let Some(piece) = pieces.recv().await {
@@ -65,7 +66,7 @@ pub(super) async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerge
     let TailMerged { rows, of_other_regions, without_view, .. } = merged;
     tracing::info!(tail = status.name, rows, of_other_regions, without_view, "merged a detached tail");
     if without_view == 0 {
-        let removed = tokio::task::spawn_blocking(move || file::remove(&path)).await.map_err(failed)?;
+        let removed = tokio::task::spawn_blocking(move || remove(&shared, &path)).await.map_err(failed)?;
         removed.map_err(|error| unusable(&error))?;
     }
     Ok(merged)
@@ -90,10 +91,10 @@ fn check(shared: &Shared, head: &Head) -> Result<(), WriteError> {
 
 /// Reads a tail's rows in pieces. Returns the number of rows skipped because other regions had
 /// accepted them.
-fn read(path: &Path, head: &Head, pieces: &mpsc::Sender<Piece>) -> Result<u64, Error> {
+fn read(path: &Path, encryption: &Encryption, head: &Head, pieces: &mpsc::Sender<Piece>) -> Result<u64, Error> {
     let mut waiting: BTreeMap<ViewId, Piece> = BTreeMap::new();
     let (mut of_other_regions, mut fault) = (0, None);
-    file::read(path, |row| {
+    file::read(path, encryption, |row| {
         if row.version.region != head.region {
             of_other_regions += 1;
             return ControlFlow::Continue(());

@@ -24,13 +24,15 @@ pub const VISIBLE: &str = "commit_to_visible";
 pub const FAR_VISIBLE: &str = "region_to_visible";
 /// Bootstrap of an edge from a snapshot.
 pub const BOOTSTRAP: &str = "bootstrap_1m";
+/// Warm start of an edge from an encrypted snapshot.
+pub const AT_REST: &str = "warm_start_encrypted_1m";
 /// Resident memory per row at an edge.
 pub const MEMORY: &str = "memory_per_row";
 /// Through the router, compared with another proxy.
 pub const ROUTER: &str = "router";
 
 /// All of them.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     READ_1X10,
     AUTH_READ_1X10,
     READ_100X10,
@@ -43,6 +45,7 @@ pub const NAMES: [&str; 14] = [
     VISIBLE,
     FAR_VISIBLE,
     BOOTSTRAP,
+    AT_REST,
     MEMORY,
     ROUTER,
 ];

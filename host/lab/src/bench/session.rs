@@ -1,8 +1,8 @@
 //! One run of `littoral bench`: its measurements in order, and the nodes that each needs.
 
 use crate::bench::{
-    Args, auth, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules,
-    names, reads, report::Report, router, setup::Setup, tail, visible, writes,
+    Args, at_rest, auth, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory,
+    modules, names, reads, report::Report, router, setup::Setup, tail, visible, writes,
 };
 use std::{
     io::Write as _,
@@ -103,7 +103,7 @@ fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
 
 /// The measurements with 1,000,000 rows.
 fn large(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
-    let mine = [names::READ_ZIPF, names::BOOTSTRAP, names::MEMORY];
+    let mine = [names::READ_ZIPF, names::BOOTSTRAP, names::AT_REST, names::MEMORY];
     with_setup(args, &mine, &[], out, |setup, out| {
         let rows = setup.load(data::WIDE, true, effort.rows_large)?;
         let held = bootstrap::measure(setup, effort)?;
@@ -115,6 +115,7 @@ fn large(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
         if args.wants(names::BOOTSTRAP) {
             out.push(held.measurement);
         }
+        take(args, names::AT_REST, out, || at_rest::measure(setup, effort));
         Ok(())
     });
 }

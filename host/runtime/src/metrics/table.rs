@@ -68,6 +68,12 @@ metrics! {
         "Values of answers by retrieval status, under Feast's name";
     Counter "feast_push_request_total" DATA ["push_source", "mode"]
         "Accepted requests at /push, under Feast's name";
+    Gauge "littoral_at_rest_files" EDGE ["file", "key"]
+        "Stored files by the key that encrypts them: its name, `plain` or `damaged`";
+    Gauge "littoral_at_rest_key_ring_valid" EDGE []
+        "1 while the file of the key ring is valid; 0 while the last valid one stays in force";
+    Counter "littoral_at_rest_rejected_total" DATA ["file", "reason"]
+        "Stored files that were rejected: `damaged` or changed, without their `key`, or `plain`";
     Counter "littoral_auth_fetch_failures_total" DATA ["issuer"]
         "Fetches of an issuer's keys that failed";
     Counter "littoral_auth_rejected_total" DATA ["code"]

@@ -7,8 +7,13 @@ use littoral_provision::{Node, Plan, binary, http::Client, missing::require, pro
 use std::{fs, path::Path, process::Command};
 
 /// The alerts that this test fires.
-pub(super) const FIRED: &[&str] =
-    &["LittoralAuthRulesInvalid", "LittoralCertificateExpires", "LittoralInsecure", "LittoralLeaderMemoryNearlyFull"];
+pub(super) const FIRED: &[&str] = &[
+    "LittoralAuthRulesInvalid",
+    "LittoralCertificateExpires",
+    "LittoralInsecure",
+    "LittoralKeyRingInvalid",
+    "LittoralLeaderMemoryNearlyFull",
+];
 
 fn littoral(arguments: &[&str], dir: &Path) {
     let output = Command::new(binary::littoral()).args(arguments).current_dir(dir).output().unwrap();
@@ -36,6 +41,14 @@ fn guarded(dir: &Path) -> Node {
     Node::start(plan.with_config(&config)).unwrap()
 }
 
+/// An edge with a key ring.
+fn encrypting(dir: &Path, leader: &Node) -> Node {
+    littoral(&["key-ring", "add", "first", "--file", "key-ring"], dir);
+    let config = format!("[at_rest]\nkey_ring = \"{}\"\nreload_ms = 20\n", dir.join("key-ring").display());
+    let plan = Plan::edge("encrypting", &dir.join("encrypting"), leader.ready.peer.unwrap());
+    Node::start(plan.with_config(&config)).unwrap()
+}
+
 #[test]
 fn alerts_of_tokens_certificates_and_listeners_fire_and_resolve() {
     let name = "alerts_of_tokens_certificates_and_listeners_fire_and_resolve";
@@ -44,9 +57,11 @@ fn alerts_of_tokens_certificates_and_listeners_fire_and_resolve() {
     let plan = Plan::leader(&dir.path().join("open")).with_config("[leader]\nrows_bytes_max = 100000\n");
     let mut open = Node::start(plan).unwrap();
     accounts::make_view(&open);
+    let edge = encrypting(dir.path(), &open);
     let targets = [
         Target { job: "littoral-leader", region: "east", door: guarded.ready.admin.unwrap(), tls: true },
         Target { job: "littoral-leader", region: "west", door: open.ready.door, tls: false },
+        Target { job: "littoral-edge", region: "west", door: edge.ready.door, tls: false },
     ];
     let Some(mut watch) = require(name, Watch::start(dir.path(), &targets)) else { return };
 
@@ -58,16 +73,22 @@ fn alerts_of_tokens_certificates_and_listeners_fire_and_resolve() {
     assert_eq!((full.status, full.header("littoral-error")), (507, Some("memory_full")));
 
     let tokens = dir.path().join("tokens.toml");
-    let valid = fs::read(&tokens).unwrap();
+    let ring = dir.path().join("key-ring");
+    let [valid, valid_ring] = [&tokens, &ring].map(|file| fs::read(file).unwrap());
     fs::write(&tokens, "tokens = 7\n").unwrap();
+    fs::write(&ring, "a key\n").unwrap();
     issue("1", dir.path());
     let plan = open.plan_mut().clone();
     open.plan_mut().flags = vec!["--insecure".to_owned()];
     open.ready.door.set_ip([0, 0, 0, 0].into());
     open.restart().unwrap();
-    watch.fire("tokens are invalid, a certificate expires soon, a listener is open, and a leader is full", FIRED);
+    watch.fire(
+        "tokens and a key ring are invalid, a certificate expires soon, a listener is open, and a leader is full",
+        FIRED,
+    );
 
     fs::write(&tokens, valid).unwrap();
+    fs::write(&ring, valid_ring).unwrap();
     issue("24", dir.path());
     *open.plan_mut() = plan;
     open.ready.door.set_ip([127, 0, 0, 1].into());

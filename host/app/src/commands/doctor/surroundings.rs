@@ -1,6 +1,7 @@
 //! Derives from a node's configuration what is to be checked around the node.
 
 use super::{
+    at_rest::{self, Stored},
     disk,
     finding::Finding,
     host,
@@ -10,7 +11,7 @@ use crate::{
     commands::node::environment,
     config::{Problem, edge, leader, load, overrides, router},
     failure::Failure,
-    node::{process::Common, tls},
+    node::{door, process::Common, tls},
 };
 use littoral_router::watch::read_topology;
 use std::{
@@ -26,6 +27,8 @@ pub struct Surroundings {
     listeners: Vec<(&'static str, SocketAddr)>,
     /// Its data directory, with its key.
     data_dir: Option<(&'static str, PathBuf)>,
+    /// Its stored files, if they may be encrypted.
+    stored: Option<Stored>,
     /// The most memory that its rows may take, in bytes, and the keys that set it.
     rows: Option<(&'static str, u64)>,
     /// The nodes that it connects to.
@@ -62,6 +65,7 @@ impl Surroundings {
             common: file.common(),
             listeners: listeners([("listen", file.listen), ("peer_listen", file.peer_listen)], file.admin_listen),
             data_dir: Some(("leader.data_dir", leader.data_dir.clone())),
+            stored: None,
             rows: Some(("leader.rows_bytes_max", leader.rows_bytes_max())),
             neighbours: members.chain(regions).collect(),
         }
@@ -75,6 +79,11 @@ impl Surroundings {
             common: file.common(),
             listeners: listeners(door.into_iter().flatten(), file.admin_listen),
             data_dir: edge.data_dir.clone().map(|path| ("edge.data_dir", path)),
+            stored: Some(Stored {
+                config: file.at_rest.clone(),
+                data_dir: edge.data_dir.clone(),
+                compiled: door::compiled(&file.modules, edge.data_dir.as_deref()),
+            }),
             rows: Some(("edge.full_bytes_max and edge.resident_bytes_max", rows)),
             neighbours: edge.leader.leader.iter().map(|peer| Neighbour::peer("leader", peer)).collect(),
         }
@@ -95,6 +104,7 @@ impl Surroundings {
             common: file.common(),
             listeners: listeners([("listen", file.listen)], file.admin_listen),
             data_dir: None,
+            stored: None,
             rows: None,
             neighbours: neighbours.collect(),
         })
@@ -108,6 +118,7 @@ impl Surroundings {
         if let Some((key, path)) = &self.data_dir {
             findings.extend(disk::check(key, path));
         }
+        findings.extend(self.stored.iter().flat_map(at_rest::check));
         let tls = match tls::load(&self.common.tls) {
             Ok(tls) => tls,
             Err(failure) => {
