@@ -49,6 +49,7 @@ pub mod status;
 pub mod statuses;
 pub mod tail;
 pub mod token;
+pub mod trace;
 pub mod url;
 pub mod value;
 pub mod version;

@@ -25,6 +25,7 @@ pub mod shares;
 pub mod shutdown;
 pub mod supervisor;
 pub mod task_kind;
+pub mod trace;
 mod watched_file;
 pub mod workers;
 

@@ -1,6 +1,10 @@
 //! Logs: structured events on standard error, as text for people or as JSON for collectors.
 
-use crate::request_id::{self, RequestId};
+use crate::{
+    request_id::{self, RequestId},
+    trace::{self, TraceId},
+};
+use littoral_model::project::ProjectName;
 use serde::Deserialize;
 use std::{
     fmt::Write as _,
@@ -111,20 +115,43 @@ fn stderr_is_terminal() -> bool {
 
 /// Returns the writer of the events that the current task logs.
 fn writer(format: Format, ansi: bool) -> impl Fn() -> OneLine<io::Stderr> {
-    move || OneLine { out: io::stderr(), format, ansi, request: request_id::current() }
+    move || OneLine { out: io::stderr(), format, ansi, request: Request::current() }
 }
 
 /// Writes an event as one line, whatever its values contain. Otherwise a name that a peer chose could end a line and
 /// forge the next, or control a terminal. Each event arrives in one `write`.
 ///
-/// It also adds the id of the request that the task works for. A span would do so too, but every request would pay for
-/// it, and most log nothing.
+/// It also adds what identifies the request that the task works for. A span of `tracing` would do so too, but every
+/// request would pay for it, and most log nothing.
 struct OneLine<W> {
     out: W,
     format: Format,
     /// Whether the event is coloured. The escape sequences in it are then our own and must be kept.
     ansi: bool,
-    request: Option<RequestId>,
+    request: Request,
+}
+
+/// The request that an event belongs to.
+#[derive(Debug, Default)]
+struct Request {
+    id: Option<RequestId>,
+    trace: Option<TraceId>,
+    project: Option<ProjectName>,
+}
+
+impl Request {
+    fn current() -> Self {
+        let trace = trace::current().map(|context| context.trace);
+        Self { id: request_id::current(), trace, project: request_id::current_project() }
+    }
+
+    /// Returns its fields. Their characters need no escapes.
+    fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let id = self.id.as_ref().map(|id| ("request", id.to_string()));
+        let trace = self.trace.map(|trace| ("trace", trace.to_string()));
+        let project = self.project.as_ref().map(|project| ("project", project.to_string()));
+        [id, trace, project].into_iter().flatten()
+    }
 }
 
 impl<W: Write> Write for OneLine<W> {
@@ -135,9 +162,7 @@ impl<W: Write> Write for OneLine<W> {
             // JSON has its own escapes.
             Format::Json => text.into_owned(),
         };
-        if let Some(request) = &self.request {
-            add_request(&mut line, self.format, request);
-        }
+        add_request(&mut line, self.format, &self.request);
         self.out.write_all(line.as_bytes())?;
         Ok(event.len())
     }
@@ -147,15 +172,26 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// Adds the id of a request at the end of an event. The characters of an id need no escapes.
-fn add_request(line: &mut String, format: Format, id: &RequestId) {
-    let (end, field) = match format {
-        Format::Text => ("\n", format!(" request={id}")),
-        Format::Json => ("}\n", format!(r#","request":"{id}""#)),
+/// Adds what identifies a request at the end of an event.
+fn add_request(line: &mut String, format: Format, request: &Request) {
+    let end = match format {
+        Format::Text => "\n",
+        Format::Json => "}\n",
     };
-    if line.ends_with(end) {
-        line.insert_str(line.len() - end.len(), &field);
+    if !line.ends_with(end) {
+        return;
     }
+    line.truncate(line.len() - end.len());
+    for (key, value) in request.fields() {
+        // Writing to a string does not fail.
+        let _ = match format {
+            Format::Text => write!(line, " {key}={value}"),
+            // A key must not occur twice in an object. Within a value its quotes would be escaped.
+            Format::Json if line.contains(&format!(r#""{key}":"#)) => Ok(()),
+            Format::Json => write!(line, r#","{key}":"{value}""#),
+        };
+    }
+    line.push_str(end);
 }
 
 /// Escapes control characters and line separators, except tabs, the newline at the end, and ESC if `ansi` is set.
@@ -184,7 +220,7 @@ mod tests {
     fn no_value_ends_a_line_or_controls_a_terminal() {
         let mut written = Vec::new();
         let forged = "INFO joined subscriber=x\r\n2026 WARN forged\u{85}\u{2028}\u{1b}[2J\tend\n";
-        let mut to = OneLine { out: &mut written, format: Format::Text, ansi: false, request: None };
+        let mut to = OneLine { out: &mut written, format: Format::Text, ansi: false, request: Request::default() };
         to.write_all(forged.as_bytes()).unwrap();
         let line = String::from_utf8(written).unwrap();
         assert_eq!(line, "INFO joined subscriber=x\\r\\n2026 WARN forged\\u{85}\\u{2028}\\u{1b}[2J\tend\n");
@@ -192,16 +228,29 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_request_carries_its_id() {
+    fn an_event_of_a_request_carries_its_id_its_trace_and_its_project() {
         let id = http::HeaderMap::from_iter([(request_id::HEADER, http::HeaderValue::from_static("a-1"))]);
+        let context: trace::TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
         let lines = [(Format::Text, "INFO done rows=2\n"), (Format::Json, "{\"level\":\"INFO\"}\n")];
         let written = lines.map(|(format, line)| {
             let mut out = Vec::new();
-            let request = Some(RequestId::of(&id));
+            let request = Request {
+                id: Some(RequestId::of(&id)),
+                trace: Some(context.trace),
+                project: Some("fraud".parse().unwrap()),
+            };
             OneLine { out: &mut out, format, ansi: false, request }.write_all(line.as_bytes()).unwrap();
             String::from_utf8(out).unwrap()
         });
-        assert_eq!(written, ["INFO done rows=2 request=a-1\n", "{\"level\":\"INFO\",\"request\":\"a-1\"}\n"]);
+        let expected = [
+            "INFO done rows=2 request=a-1 trace=4bf92f3577b34da6a3ce929d0e0e4736 project=fraud\n",
+            "{\"level\":\"INFO\",\"request\":\"a-1\",\"trace\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"project\":\"fraud\"}\n",
+        ];
+        assert_eq!(written, expected);
+        let mut line = r#"{"level":"INFO","text":"\"request\":","project":"own"}"#.to_owned() + "\n";
+        let request = Request { id: Some(RequestId::of(&id)), trace: None, project: Some(ProjectName::default()) };
+        add_request(&mut line, Format::Json, &request);
+        assert!(line.ends_with(",\"project\":\"own\",\"request\":\"a-1\"}\n"), "a key twice: {line}");
     }
 
     #[test]

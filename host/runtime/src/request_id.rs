@@ -1,7 +1,9 @@
 //! The id of a request: it connects an answer with the log lines of every node that the request passed through.
 
+use crate::trace;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::fmt;
+use littoral_model::project::ProjectName;
+use std::{cell::OnceCell, fmt};
 
 /// The header of the id, in requests and in answers.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -10,7 +12,15 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const LEN_MAX: usize = 128;
 
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Running;
+}
+
+/// A running request, as the log describes it.
+#[derive(Clone)]
+struct Running {
+    id: RequestId,
+    /// Set once the request is admitted.
+    project: OnceCell<ProjectName>,
 }
 
 /// The id of a request: 1 to 128 letters, digits and characters of `-_.:/+=`.
@@ -59,15 +69,16 @@ fn is_valid(id: &[u8]) -> bool {
 
 /// Runs `work` for a request. The log lines that it writes carry the request's id.
 pub async fn scope<F: Future>(id: RequestId, work: F) -> F::Output {
-    CURRENT.scope(id, work).await
+    CURRENT.scope(Running { id, project: OnceCell::new() }, work).await
 }
 
-/// Returns `work` so that it belongs to the request of this task when another task runs it.
+/// Returns `work` so that it belongs to the request of this task, and to its trace, when another task runs it.
 pub fn inherit<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let id = current();
+    let running = running();
+    let work = trace::within(trace::current(), work);
     async move {
-        match id {
-            Some(id) => scope(id, work).await,
+        match running {
+            Some(running) => CURRENT.scope(running, work).await,
             None => work.await,
         }
     }
@@ -75,17 +86,35 @@ pub fn inherit<F: Future>(work: F) -> impl Future<Output = F::Output> {
 
 /// Like [`inherit`], for work that a blocking thread does.
 pub fn inherit_blocking<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
-    let id = current();
-    move || match id {
-        Some(id) => CURRENT.sync_scope(id, work),
-        None => work(),
+    let (running, context) = (running(), trace::current());
+    move || {
+        let work = || trace::within_sync(context, work);
+        match running {
+            Some(running) => CURRENT.sync_scope(running, work),
+            None => work(),
+        }
     }
+}
+
+/// Notes the project of the running request. The log lines that follow carry it.
+pub fn set_project(project: &ProjectName) {
+    // Outside a request there is nothing to note, and a request stays in its project.
+    let _ = CURRENT.try_with(|running| running.project.set(project.clone()));
+}
+
+fn running() -> Option<Running> {
+    CURRENT.try_with(Running::clone).ok()
 }
 
 /// Returns the id of the request that this task works for, if there is one.
 #[must_use]
 pub fn current() -> Option<RequestId> {
-    CURRENT.try_with(RequestId::clone).ok()
+    CURRENT.try_with(|running| running.id.clone()).ok()
+}
+
+/// Returns the project of the request that this task works for, once it is known.
+pub(crate) fn current_project() -> Option<ProjectName> {
+    CURRENT.try_with(|running| running.project.get().cloned()).ok().flatten()
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ pub(crate) mod process {
     pub struct Common {
         pub role: Role,
         pub name: String,
+        pub region: Option<String>,
         pub logging: logging::Config,
+        pub traces: littoral_traces::Config,
         pub workers: workers::Config,
         pub shutdown: Shutdown,
         pub descriptors: Needs,

@@ -63,6 +63,9 @@ pub struct File {
     /// Logs.
     #[serde(default)]
     pub logging: logging::Config,
+    /// Traces.
+    #[serde(default)]
+    pub traces: littoral_traces::Config,
 }
 
 fn listen() -> SocketAddr {
@@ -84,6 +87,7 @@ impl load::File for File {
         "shutdown",
         "workers",
         "logging",
+        "traces",
     ];
     const TOP: &'static [&'static str] = &["listen", "peer_listen", "admin_listen", "protocol_version"];
 
@@ -96,6 +100,7 @@ impl load::File for File {
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .chain(sections::tls_misfits(&self.tls, false))
             .chain(sections::grants_misfit(&self.feed, &self.tls))
+            .chain(sections::traces_misfits(&self.traces))
             .collect()
     }
 }
@@ -112,6 +117,8 @@ impl File {
             role: Role::Edge,
             name: self.edge.name.clone(),
             logging: self.logging.clone(),
+            traces: self.traces.clone(),
+            region: self.edge.region.map(|region| region.to_string()),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
             tls: self.tls.clone(),

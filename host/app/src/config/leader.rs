@@ -77,6 +77,9 @@ pub struct File {
     /// Logs.
     #[serde(default)]
     pub logging: logging::Config,
+    /// Traces.
+    #[serde(default)]
+    pub traces: littoral_traces::Config,
 }
 
 fn listen() -> SocketAddr {
@@ -89,8 +92,20 @@ fn peer_listen() -> SocketAddr {
 
 impl load::File for File {
     const ROLE: &'static str = "leader";
-    const SECTIONS: &'static [&'static str] =
-        &["leader", "lease", "feed", "door", "auth", "auth.trust", "modules", "tls", "shutdown", "workers", "logging"];
+    const SECTIONS: &'static [&'static str] = &[
+        "leader",
+        "lease",
+        "feed",
+        "door",
+        "auth",
+        "auth.trust",
+        "modules",
+        "tls",
+        "shutdown",
+        "workers",
+        "logging",
+        "traces",
+    ];
     const TOP: &'static [&'static str] =
         &["listen", "peer_listen", "admin_listen", "protocol_version", "catalogue_home"];
 
@@ -106,6 +121,7 @@ impl load::File for File {
             .chain(sections::misfits(&self.feed, &self.door, &self.modules, &self.auth))
             .chain(sections::tls_misfits(&self.tls, self.is_home()))
             .chain(sections::grants_misfit(&self.feed, &self.tls))
+            .chain(sections::traces_misfits(&self.traces))
             .collect()
     }
 }
@@ -147,6 +163,8 @@ impl File {
             role: Role::Leader,
             name: self.leader.name.clone(),
             logging: self.logging.clone(),
+            traces: self.traces.clone(),
+            region: Some(self.leader.region.to_string()),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
             tls: self.tls.clone(),

@@ -45,6 +45,9 @@ pub struct File {
     /// Logs.
     #[serde(default)]
     pub logging: logging::Config,
+    /// Traces.
+    #[serde(default)]
+    pub traces: littoral_traces::Config,
 }
 
 fn listen() -> SocketAddr {
@@ -67,6 +70,7 @@ impl load::File for File {
         "shutdown",
         "workers",
         "logging",
+        "traces",
     ];
     const TOP: &'static [&'static str] = &["listen", "admin_listen"];
 
@@ -75,6 +79,7 @@ impl load::File for File {
         problems
             .map(|problem| load::Misfit::of("router", problem.key, problem.reason))
             .chain(sections::tls_misfits(&self.tls, false))
+            .chain(sections::traces_misfits(&self.traces))
             .collect()
     }
 }
@@ -99,6 +104,8 @@ impl File {
             role: Role::Router,
             name: self.router.name.clone(),
             logging: self.logging.clone(),
+            traces: self.traces.clone(),
+            region: None,
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
             tls: self.tls.clone(),

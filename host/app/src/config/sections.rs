@@ -43,6 +43,11 @@ pub fn tls_misfits(tls: &littoral_tls::Config, signs: bool) -> impl Iterator<Ite
     tls.problems(signs).into_iter().map(|problem| Misfit::of("tls", problem.key, problem.reason))
 }
 
+/// Returns the values of `[traces]` that cannot be used.
+pub fn traces_misfits(traces: &littoral_traces::Config) -> impl Iterator<Item = Misfit> {
+    traces.problems().into_iter().map(|problem| Misfit::of("traces", problem.key, problem.reason))
+}
+
 /// Returns the problem of grants to peers that present no certificate.
 pub fn grants_misfit(feed: &littoral_feed::server::Config, tls: &littoral_tls::Config) -> Option<Misfit> {
     let is_misfit = !feed.grants.is_empty() && tls.cert.is_none() && tls.trust.is_none();

@@ -16,9 +16,11 @@ use littoral_runtime::{
     logging,
     metrics::{self, table::Role},
     reactors::Reactors,
+    trace::{self, Spans},
     workers,
 };
 use littoral_tls::Tls;
+use littoral_traces::{Exporter, Node};
 use std::process::ExitCode;
 use tokio::sync::watch;
 
@@ -29,8 +31,12 @@ pub struct Common {
     pub role: Role,
     /// Its name.
     pub name: String,
+    /// Its region, if the configuration states one.
+    pub region: Option<String>,
     /// Logs.
     pub logging: logging::Config,
+    /// Traces.
+    pub traces: littoral_traces::Config,
     /// Threads.
     pub workers: workers::Config,
     /// How it stops.
@@ -94,6 +100,7 @@ where
     descriptors::prepare(&common.descriptors).map_err(Failure::usage)?;
     let handle = metrics::install(BUILD, common.role).map_err(Failure::rejected)?;
     let tls = tls::load(&common.tls)?;
+    let traces = traces(common)?;
     let main = |reactors| async {
         let mut signals = Signals::listen()
             .and_then(|signals| if options.with_parent { signals.with_parent() } else { Ok(signals) })
@@ -104,6 +111,13 @@ where
             upkeep.await;
             Ok::<_, std::convert::Infallible>(())
         });
+        if let Some((exporter, spans)) = traces {
+            let stop = supervisor.token(TaskKind::Housekeeping);
+            supervisor.spawn(TaskKind::Housekeeping, "export of traces", async {
+                exporter.run(spans, stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            });
+        }
         let (changed, reloaded) = watch::channel(None);
         let stop = supervisor.token(TaskKind::Housekeeping);
         supervisor.spawn(TaskKind::Housekeeping, "configuration reload", source.watch(changed, stop));
@@ -130,4 +144,17 @@ where
     };
     workers::run(&common.workers, main)
         .map_err(|error| Failure::rejected(format!("cannot start worker threads: {error}")))?
+}
+
+/// Begins to record traces, if the configuration names a collector. Returns its exporter and the spans to export.
+fn traces(common: &Common) -> Result<Option<(Exporter, Spans)>, Failure> {
+    let role = match common.role {
+        Role::Leader => "leader",
+        Role::Edge => "edge",
+        Role::Router => "router",
+    };
+    let node = Node { role, name: common.name.clone(), region: common.region.clone(), build: BUILD };
+    let exporter = Exporter::new(&common.traces, &node);
+    let exporter = exporter.map_err(|error| Failure::usage(format!("[traces]: {error}")))?;
+    Ok(exporter.and_then(|exporter| Some((exporter, trace::install(common.traces.sample)?))))
 }

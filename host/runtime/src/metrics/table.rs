@@ -354,6 +354,10 @@ metrics! {
         "Renewals of the node's certificate, by result (ok, failed)";
     Counter "littoral_tls_signed_total" LEADER []
         "Certificates that this node has signed";
+    Counter "littoral_trace_spans_dropped_total" EVERY ["reason"]
+        "Spans that were not exported, by reason: the queue was full, the collector failed or rejected them, or the process stopped";
+    Counter "littoral_trace_spans_exported_total" EVERY []
+        "Spans that the collector of traces accepted";
     Gauge "littoral_view_bytes" DATA ["view", "residency"]
         "Bytes of rows that the node holds";
     Gauge "littoral_view_rows" DATA ["view", "residency"]
