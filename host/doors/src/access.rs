@@ -177,10 +177,14 @@ impl Guard {
     fn check_headers(&self, parts: &Parts, client: &Client, who: Option<&str>) -> Result<(), Failure> {
         let present = [headers::PART, headers::TENANT].into_iter().find(|name| parts.headers.contains_key(name));
         let Some(name) = present else { return Ok(()) };
-        // A router sends its clients' requests. Their headers are accepted if the router's certificate is trusted.
+        if self.believes(client, who) { Ok(()) } else { Err(untrusted(&name)) }
+    }
+
+    /// Returns whether a client is trusted: by its address, its credential, or the certificate of its connection. A
+    /// router sends its clients' requests. Their headers are accepted if the router's certificate is trusted.
+    pub(crate) fn believes(&self, client: &Client, who: Option<&str>) -> bool {
         let connection = client.identity.as_ref().map(certificate_name);
-        let is_believed = [who, connection.as_deref()].into_iter().any(|it| self.trust.believes(client.address, it));
-        if is_believed { Ok(()) } else { Err(untrusted(&name)) }
+        [who, connection.as_deref()].into_iter().any(|it| self.trust.believes(client.address, it))
     }
 }
 

@@ -30,6 +30,7 @@ mod rows;
 mod service;
 mod slot;
 mod state;
+mod traced;
 mod v1;
 mod weight;
 

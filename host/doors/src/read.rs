@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use littoral_api::headers::MODULE_DIGEST;
 use littoral_read::{Input, Read, python};
+use littoral_runtime::trace::{self, Kind, Span};
 use std::{borrow::Cow, time::Instant};
 
 pub(crate) use freshness::insert_position;
@@ -62,7 +63,21 @@ pub(crate) async fn read(
     // A read without columns has one row.
     let rows = columns.first().map_or(1, |column| column.len());
     slot.set_read_size(ReadSize { rows, values_max });
-    let Some(answer) = state.reader.read(&read, slot).await? else { return Ok(None) };
+    let mut span = Span::child("read", Kind::Internal);
+    span.set("littoral.rows", rows);
+    let reading = trace::within(span.context(), state.reader.read(&read, slot));
+    let answer = match reading.await.inspect_err(|failure| span.failed(failure.code))? {
+        Some(answer) => answer,
+        None => return Ok(None),
+    };
+    if span.is_recorded() {
+        let found = answer.freshness();
+        span.set("littoral.source", freshness::source(found.source));
+        if let Some(degraded) = found.degraded {
+            span.set("littoral.degraded", degraded.as_str());
+        }
+    }
+    drop(span);
 
     let body = match dialect {
         Dialect::Feast => {

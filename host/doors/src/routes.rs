@@ -49,6 +49,11 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     if methods.is_empty() { Found::Nothing } else { Found::Methods(methods) }
 }
 
+/// Returns the path of an endpoint, with `{name}` for a name.
+pub(crate) fn path_of(endpoint: Endpoint) -> &'static str {
+    ROUTES.iter().find(|route| route.endpoint == endpoint).map_or("", |route| route.path)
+}
+
 /// Whether a path is one of Feast's, with any method. Its errors have Feast's form.
 pub(crate) fn is_feast_path(path: &str) -> bool {
     ROUTES.iter().any(|route| route.endpoint.is_feast() && route.path == path)

@@ -11,7 +11,7 @@ use crate::{
     routes::{self, Endpoint, Found},
     slot::{RequestSlot, Requester},
     state::State,
-    v1, weight,
+    traced, v1, weight,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
@@ -22,7 +22,10 @@ use littoral_model::{
     read::{ReadAnswer, ReadRequest},
     write::WriteConcern,
 };
-use littoral_runtime::request_id;
+use littoral_runtime::{
+    request_id,
+    trace::{self, Start},
+};
 use std::{panic::resume_unwind, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -96,20 +99,42 @@ async fn respond(projects: &Projects, request: Incomplete) -> Answer {
         Ok(named) => projects.default().guard.admit(side, (endpoint, &name), named, &parts, &client).await,
         Err(failure) => Err(failure),
     };
-    let admitted = match admitted {
-        Ok(admitted) => admitted,
+    let guard = &projects.default().guard;
+    let Start { span, context } = traced::begin(guard, endpoint, &parts, &client, &admitted, started);
+    let answer = match admitted {
+        Ok(admitted) => {
+            let answer = respond_admitted(projects, endpoint, name, (parts, incoming), client, admitted, started);
+            trace::within(context, answer).await
+        }
         Err(failure) => {
             if access::is_audited(endpoint) {
                 access::audit_rejected(&parts, &client, &failure);
             }
-            return failed(failure, endpoint.is_feast());
+            failed(failure, endpoint.is_feast())
         }
     };
+    traced::end(span, &answer);
+    answer
+}
+
+/// Answers an admitted request.
+async fn respond_admitted(
+    projects: &Projects,
+    endpoint: Endpoint,
+    name: String,
+    (parts, incoming): (Parts, Incoming),
+    client: Client,
+    admitted: Admitted,
+    started: Instant,
+) -> Answer {
     let project = match endpoint {
         // The write belongs to the project of the conflict's view.
         Endpoint::ReplayConflict => v1::conflicts::project_of(projects.default(), &name),
         _ => admitted.project().clone(),
     };
+    if endpoint.is_in_project() {
+        request_id::set_project(&project);
+    }
     // After the scopes: a client cannot find out which projects exist.
     let state = match projects.get(&project, matches!(endpoint, Endpoint::FeastRead | Endpoint::Read)) {
         Ok(state) => state,

@@ -13,6 +13,7 @@ use crate::{
 use littoral_http::{Borrowed, Exceeded, Kind, Loads, Peer, Shares};
 use littoral_model::catalogue::Catalogue;
 use littoral_read::{Plan, Wait};
+use littoral_runtime::trace::{self, Span};
 use std::time::Instant;
 
 /// The request slots of a door.
@@ -116,6 +117,8 @@ impl Wait for RequestSlot<'_> {
     /// run.
     async fn wait_for<T: Send>(&mut self, future: impl Future<Output = T> + Send) -> Result<T, Failure> {
         self._held = Some(self.state.slots.waiting_slot(self.client.loads)?);
+        let span = Span::child("wait for freshness", trace::Kind::Internal);
+        let future = trace::within(span.context(), future);
         let result = match self.client.peer {
             None => future.await,
             Some(client) => tokio::select! {

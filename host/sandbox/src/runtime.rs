@@ -16,6 +16,7 @@ use littoral_model::{
     module_outputs::ModuleOutputs,
     ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
 };
+use littoral_runtime::trace::{self, Span};
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::HashMap,
@@ -234,16 +235,22 @@ impl ModuleRuntime for Runtime {
             let error = ModuleError::NotReady { module: call.name.to_string() };
             return Box::pin(async { Err(error) });
         };
-        let module = call.name.clone();
+        let (module, span) = (call.name.clone(), span(call));
         if let Err(error) = release.check(call) {
-            return Box::pin(async move { counted(&module, Err(error)) });
+            return Box::pin(async move { ended(&module, span, Err(error)) });
         }
         // Boxed separately: a request that waits for a shared call needs a fraction of the memory of one that makes a
         // call.
         if self.calls.shares(call) {
-            return Box::pin(async move { counted(&module, sharing::transform(&self.calls, &release, call).await) });
+            return Box::pin(async move {
+                let made = trace::within(span.context(), sharing::transform(&self.calls, &release, call)).await;
+                ended(&module, span, made)
+            });
         }
-        Box::pin(async move { counted(&module, self.calls.transform(&release, call).await) })
+        Box::pin(async move {
+            let made = trace::within(span.context(), self.calls.transform(&release, call)).await;
+            ended(&module, span, made)
+        })
     }
 
     fn retire(&self, digest: ModuleDigest) {
@@ -254,8 +261,21 @@ impl ModuleRuntime for Runtime {
     }
 }
 
-fn counted<T>(module: &str, made: Result<T, ModuleError>) -> Result<T, ModuleError> {
+/// Begins the span of a call.
+fn span(call: &ModuleCall) -> Span {
+    let mut span = Span::child("module", trace::Kind::Internal);
+    if span.is_recorded() {
+        span.set_text("littoral.module", &call.name);
+        span.set_text("littoral.module.digest", call.digest);
+        span.set("littoral.rows", call.rows);
+    }
+    span
+}
+
+/// Counts a failed call, and ends the span of the call.
+fn ended<T>(module: &str, mut span: Span, made: Result<T, ModuleError>) -> Result<T, ModuleError> {
     if let Err(error) = &made {
+        span.failed(kind(error));
         metrics::counter!("littoral_module_faults_total", "module" => littoral_runtime::metrics::label(module), "kind" => kind(error))
             .increment(1);
     }

@@ -101,7 +101,7 @@ fn whole_ms(staleness: Duration) -> u64 {
 }
 
 /// Returns the name that serde uses too.
-const fn source(source: Source) -> &'static str {
+pub(crate) const fn source(source: Source) -> &'static str {
     match source {
         Source::Replica => "replica",
         Source::Leader => "leader",
