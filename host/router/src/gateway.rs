@@ -21,6 +21,7 @@ mod request_driver;
 mod serve;
 mod service;
 mod stream;
+mod traced;
 pub mod upstream;
 mod verdict;
 

@@ -7,6 +7,7 @@ use crate::{
         answer::{Answer, Passed},
         outgoing::Outgoing,
         pool::Pool,
+        traced::{self, Why},
         upstream::{Failed, Upstream},
         verdict::is_over_share,
     },
@@ -18,7 +19,10 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use littoral_http::{BodyBudget, Held, Loads};
-use littoral_runtime::Occasional;
+use littoral_runtime::{
+    Occasional,
+    trace::{self, Span, TraceContext},
+};
 use std::sync::Arc;
 
 /// The resources that attempts share.
@@ -39,6 +43,8 @@ pub(crate) struct Template {
     pub(crate) hold: bool,
     /// What a held answer counts towards.
     pub(crate) loads: Loads,
+    /// The trace of the request; `None` without one.
+    pub(crate) context: Option<TraceContext>,
 }
 
 /// Why an attempt has no answer.
@@ -59,9 +65,12 @@ impl AttemptError {
 }
 
 impl Template {
-    /// Returns the request to one door.
-    pub(crate) fn request(&self, door: &Door, body: Outgoing) -> Request<Outgoing> {
+    /// Returns the request to one door, within the span of the attempt.
+    pub(crate) fn request(&self, door: &Door, body: Outgoing, span: &Span) -> Request<Outgoing> {
         let mut headers = self.headers.clone();
+        if let Some(context) = span.context().as_ref().or(self.context.as_ref()) {
+            trace::insert(&mut headers, context);
+        }
         if let Ok(host) = HeaderValue::try_from(&door.address) {
             headers.insert(header::HOST, host);
         }
@@ -92,9 +101,16 @@ impl Doors {
         door: &Door,
         in_flight: InFlight,
         body: Outgoing,
+        which: (usize, Why),
     ) -> Result<Response<Answer>, AttemptError> {
-        let upstream = self.connect(door).await?;
-        self.send(upstream, template, door, in_flight, template.request(door, body)).await
+        let span = traced::attempt(template.context.as_ref(), door, which);
+        let request = template.request(door, body, &span);
+        let sent = match self.connect(door).await {
+            Ok(upstream) => self.send(upstream, template, door, in_flight, request).await,
+            Err(unreached) => Err(unreached),
+        };
+        traced::end_attempt(span, &sent);
+        sent
     }
 
     /// Sends a request over a connection.

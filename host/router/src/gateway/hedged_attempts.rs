@@ -18,6 +18,7 @@ use crate::{
         body::RequestBody,
         failure::Failure,
         head::Head,
+        traced::Why,
         verdict::{Verdict, is_not_ready, is_outside, verdict},
     },
 };
@@ -109,7 +110,7 @@ impl HedgedAttempts<'_> {
     pub(crate) async fn run(&self, progress: &mut Progress) -> Result<AttemptAnswer, Unanswered> {
         let mut state =
             State { round: self, attempts: FuturesUnordered::new(), running: Vec::with_capacity(2), progress };
-        if !state.start() {
+        if !state.start(Why::First) {
             let result = Err(Failure::nothing_left("no healthy door"));
             return Err(Unanswered { result, may_continue: false, costs_retry: false });
         }
@@ -172,7 +173,7 @@ impl HedgedAttempts<'_> {
             };
             let costs_retry = !unsent && state.costs_retry(rank);
             let has_next = may_continue && state.next_rank().is_some();
-            if has_next && (!costs_retry || self.doors.router.withdraw_retry()) && state.start() {
+            if has_next && (!costs_retry || self.doors.router.withdraw_retry()) && state.start(Why::Retry) {
                 metrics::counter!("littoral_router_retries_total").increment(1);
                 continue;
             }
@@ -242,7 +243,7 @@ impl<'a> State<'a> {
     }
 
     /// Sends the request to the next door. Returns whether there was one.
-    fn start(&mut self) -> bool {
+    fn start(&mut self, why: Why) -> bool {
         let round: &'a HedgedAttempts<'a> = self.round;
         let Some(rank) = self.next_rank() else { return false };
         let (Some(door), Some(body)) = (round.door(rank), round.body.outgoing()) else { return false };
@@ -252,7 +253,9 @@ impl<'a> State<'a> {
         self.progress.started += 1;
         let (attempt, began) = (self.progress.started, Instant::now());
         self.running.push(Running { rank, door: door.id, began, timed_out: false, ended: false });
-        let sent = round.doors.attempt(round.template, door, in_flight, body);
+        // A further round begins with a retry.
+        let why = if attempt > 1 && why == Why::First { Why::Retry } else { why };
+        let sent = round.doors.attempt(round.template, door, in_flight, body, (attempt, why));
         self.attempts.push(sent.map(move |result| Ended { rank, attempt, result }).boxed());
         true
     }
@@ -278,12 +281,12 @@ impl<'a> State<'a> {
         let overdue = overdue.map(|running| running.rank);
         self.record_timeouts(now);
         if let Some(overdue) = overdue {
-            if (!self.costs_retry(overdue) || self.round.doors.router.withdraw_retry()) && self.start() {
+            if (!self.costs_retry(overdue) || self.round.doors.router.withdraw_retry()) && self.start(Why::Retry) {
                 metrics::counter!("littoral_router_retries_total").increment(1);
             }
         } else if !self.progress.hedged && hedge_at.is_some_and(|at| now >= at) {
             self.progress.hedged = true;
-            if self.round.doors.router.withdraw_hedge() && self.start() {
+            if self.round.doors.router.withdraw_hedge() && self.start(Why::Hedge) {
                 metrics::counter!("littoral_router_hedges_total").increment(1);
             }
         }

@@ -19,7 +19,7 @@ use crate::{
         own,
         pool::Pool,
         request_driver::{RequestDriver, RoutedAnswer},
-        stream,
+        stream, traced,
     },
     router::Router,
 };
@@ -31,11 +31,14 @@ use littoral_http::{
     Behind, BodyBudget, Client, Handler, Kind, Loads, Peer, PeerIdentity, Process, Sending, Shares, Watched,
     browsers::{Browsers, Rejected},
 };
-use littoral_runtime::{Occasional, request_id};
+use littoral_runtime::{
+    Occasional, request_id,
+    trace::{self, Span, Start, TraceContext},
+};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, LazyLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The number of doors beyond those that a request may be sent to, as doors that refuse the connection do not count.
@@ -73,6 +76,14 @@ struct Inner {
     latency: Latency,
     /// The loads of clients behind trusted proxies.
     behind: Behind,
+}
+
+/// The trace of a request.
+struct Trace<'a> {
+    /// The context of its attempts; `None` without a trace.
+    context: Option<TraceContext>,
+    /// Its span.
+    span: &'a mut Span,
 }
 
 impl Service {
@@ -114,6 +125,7 @@ impl Service {
     /// Answers a request. The work of a read ends when its client has left.
     async fn respond(self, request: Request<Incoming>, client: Client) -> Response<Answer> {
         let Client { address: connection, peer: client, load, .. } = client;
+        let began = Instant::now();
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
         if let Err(Rejected { code, message }) = self.browsers.check(&parts.uri, &parts.headers) {
@@ -144,13 +156,15 @@ impl Service {
         let behind = || self.inner.behind.load(&parts.headers, |address| proxies.contains(address));
         let loads = Loads::new(load.or_else(|| proxies.contains(connection).then(behind)?), None);
         let sender = Sender { connection, is_trusted };
-        match self.route(parts, body, sender, client.as_ref(), &loads).await {
-            Ok(response) => response,
-            Err(failure) => {
-                count(failure.code);
-                failure.answer(feast)
-            }
-        }
+        let Start { mut span, context } = traced::begin(&parts, is_trusted, began);
+        let trace = Trace { context: context.clone(), span: &mut span };
+        let routed = trace::within(context, self.route(parts, body, sender, client.as_ref(), &loads, trace)).await;
+        let response = routed.unwrap_or_else(|failure| {
+            count(failure.code);
+            failure.answer(feast)
+        });
+        traced::end(span, &response);
+        response
     }
 
     async fn route(
@@ -160,6 +174,7 @@ impl Service {
         sender: Sender,
         client: Option<&Peer>,
         loads: &Loads,
+        trace: Trace<'_>,
     ) -> Result<Response<Answer>, Failure> {
         let Sender { connection, .. } = sender;
         let doors = &self.inner.doors;
@@ -196,7 +211,9 @@ impl Service {
             return Err(Failure::nothing_left(nothing(&board, &head)));
         }
         router.deposit();
-        let template = template(router, parts, &head, connection, loads)?;
+        let mut template = template(router, parts, &head, connection, loads)?;
+        traced::strip(&mut template.headers, sender.is_trusted);
+        template.context = trace.context;
         let found = match body {
             RequestBody::Large(forwarded, _held) => {
                 let answer = stream::run(doors, &board, &head, &template, forwarded, &decision.ranked).await?;
@@ -216,6 +233,7 @@ impl Service {
             router.read_took(head.began.elapsed());
         }
         ANSWERED.increment(1);
+        traced::routed(trace.span, &found);
         let ranked = found.decision.ranked.get(found.answer.rank);
         if let Some(view) = ranked.and_then(|ranked| found.board.view.doors.get(ranked.door)) {
             self.inner.latency.record(&view.door, head.began.elapsed());
@@ -302,7 +320,7 @@ fn template(
     let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());
     let uri = uri.ok_or_else(|| Failure::bad_request(code::INVALID_PATH, "the request names no path"))?;
     let hold = head.purpose == Purpose::Read && parts.method != Method::HEAD;
-    Ok(Template { method: parts.method, uri, headers, hold, loads: loads.clone() })
+    Ok(Template { method: parts.method, uri, headers, hold, loads: loads.clone(), context: None })
 }
 
 fn finish(found: RoutedAnswer, head: &Head) -> Response<Answer> {

@@ -10,6 +10,7 @@ use crate::{
         head::Head,
         hedged_attempts::AttemptAnswer,
         outgoing::{Forwarded, Outgoing},
+        traced::{self, Why},
         verdict::{Verdict, verdict},
     },
 };
@@ -33,10 +34,13 @@ pub(crate) async fn run(
             attempt += 1;
             attempts.begin(door);
             let in_flight = board.enter(ranked.door);
+            let why = if attempt > 1 { Why::Retry } else { Why::First };
+            let span = traced::attempt(template.context.as_ref(), door, (attempt, why));
             match doors.connect(door).await {
                 Ok(upstream) => {
-                    let request = template.request(door, Outgoing::Forwarded(body));
+                    let request = template.request(door, Outgoing::Forwarded(body), &span);
                     let sent = doors.send(upstream, template, door, in_flight, request).await;
+                    traced::end_attempt(span, &sent);
                     let outcome = match sent.as_ref().map(verdict) {
                         Ok(Verdict::Final) => Outcome::Success,
                         Ok(Verdict::Elsewhere(outcome)) => outcome,
@@ -51,6 +55,7 @@ pub(crate) async fn run(
                     attempts.unreached(door.id);
                     doors.router.recorded(door.id, Outcome::Unreached);
                     error = Some(Failure::lost(unreached.reason(), false));
+                    traced::end_attempt(span, &Err(unreached));
                 }
             }
         }
