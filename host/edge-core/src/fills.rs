@@ -138,6 +138,12 @@ impl<W: Waiter> Fills<W> {
         Some(fills)
     }
 
+    /// Returns the reads that wait for a key.
+    #[must_use]
+    pub fn waiters(&self, key: &Key) -> &[W] {
+        self.waiting.get(key).map_or(&[], Vec::as_slice)
+    }
+
     /// Queues a fill again, because the feed has overtaken its reply.
     pub fn again(&mut self, fill: Fill) {
         self.queue.push_back(Fill { requested: fill.requested + 1, ..fill });

@@ -5,17 +5,22 @@ use crate::{replica::Replica, shared::Shared};
 use littoral_edge_core::fills::{self, Fill, Fills, Key, Outcome, Requested, Verdict};
 use littoral_feed::client::LeaderRows;
 use littoral_model::{freshness::Consistency, read::ReadError, view::ViewId};
+use littoral_runtime::trace::{self, Kind, Span, TraceContext};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// A read that waits for a key.
 #[derive(Debug)]
-struct Waiter(oneshot::Sender<Outcome>);
+struct Waiter {
+    sender: oneshot::Sender<Outcome>,
+    /// The trace of the read, if it is sampled.
+    context: Option<Box<TraceContext>>,
+}
 
 impl fills::Waiter for Waiter {
     fn is_gone(&self) -> bool {
-        self.0.is_closed()
+        self.sender.is_closed()
     }
 }
 
@@ -37,7 +42,8 @@ impl FillQueue {
 /// Requests a key from the leader, or joins a fill in progress.
 pub(crate) fn request(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<oneshot::Receiver<Outcome>, ReadError> {
     let (sender, receiver) = oneshot::channel();
-    let requested = shared.fills.0.lock().request(view, key, Waiter(sender))?;
+    let context = trace::current().filter(|context| context.sampled).map(Box::new);
+    let requested = shared.fills.0.lock().request(view, key, Waiter { sender, context })?;
     match requested {
         Requested::Joined => metrics::counter!("littoral_edge_fills_joined_total").increment(1),
         Requested::Queued => {}
@@ -58,7 +64,10 @@ async fn drain(shared: Arc<Shared>) {
             // applied since.
             let replica = shared.replica.load_full();
             let read = match shared.link.calls() {
-                Ok(calls) => calls.read(fills::reads(&fills), Consistency::Replica).await,
+                Ok(calls) => {
+                    let span = span(&shared, &fills);
+                    trace::within(span.context(), calls.read(fills::reads(&fills), Consistency::Replica)).await
+                }
                 Err(reason) => Err(ReadError::LeaderUnavailable(reason)),
             };
             // The keys belong to unrelated reads. Their rows are too large together, which is no
@@ -71,6 +80,22 @@ async fn drain(shared: Arc<Shared>) {
             resolve(&shared, replica.as_deref(), fills, read);
         }
     }
+}
+
+/// Begins the span of a call for these keys, within the trace of a read that waits for one of them. The reads of other
+/// traces are linked.
+fn span(shared: &Shared, fills: &[Fill]) -> Span {
+    if !trace::is_on() {
+        return Span::none();
+    }
+    let queue = shared.fills.0.lock();
+    let mut causes =
+        fills.iter().flat_map(|fill| queue.waiters(&fill.key)).filter_map(|waiter| waiter.context.as_deref());
+    let Some(first) = causes.next() else { return Span::none() };
+    let mut span = Span::child_of(Some(first), "fill call", Kind::Internal);
+    span.set("littoral.keys", fills.len());
+    causes.filter(|cause| *cause != first).for_each(|cause| span.link(cause.clone()));
+    span
 }
 
 fn resolve(shared: &Shared, replica: Option<&Replica>, fills: Vec<Fill>, read: Result<LeaderRows, ReadError>) {
@@ -101,6 +126,6 @@ fn finish(shared: &Shared, key: &Key, outcome: &Outcome) {
     let waiting = shared.fills.0.lock().finish(key);
     for waiter in waiting {
         // The read may have been abandoned; the row is kept anyway.
-        let _ = waiter.0.send(outcome.clone());
+        let _ = waiter.sender.send(outcome.clone());
     }
 }

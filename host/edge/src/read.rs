@@ -16,6 +16,7 @@ use littoral_model::{
     region::Region,
     row::Row,
 };
+use littoral_runtime::trace::{self, Kind, Span};
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
@@ -233,8 +234,15 @@ async fn read_and_fill(
     if !misses.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
+        let mut span = Span::child("fill", Kind::Internal);
+        span.set("littoral.keys", misses.len());
         let filling = FillingRead::new(replica, point.resume.position, misses);
-        match fill(shared, filling, request, &mut answer).await? {
+        let filled = trace::within(span.context(), fill(shared, filling, request, &mut answer)).await;
+        if !matches!(filled, Ok(None)) {
+            span.failed("not_filled");
+        }
+        drop(span);
+        match filled? {
             None => answer.freshness.source = Source::Leader,
             // Without a leader, a miss cannot be distinguished from a row that does not exist.
             Some(_) if stale_is_fine => {

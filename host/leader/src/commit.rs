@@ -17,6 +17,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     write::{WriteConcern, WriteError},
 };
+use littoral_runtime::trace::{Span, TraceContext};
 use std::{sync::Arc, thread::Thread, time::Instant};
 
 /// Bytes appended between two wake-ups of the maintenance thread.
@@ -33,6 +34,8 @@ const LARGE_BATCH: usize = 32 << 10;
 struct BatchJobs {
     writes: Vec<BatchWrite>,
     tasks: Vec<WaitingTask>,
+    /// The traces of the writes that are sampled.
+    contexts: Vec<TraceContext>,
 }
 
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl CommitThread {
     }
 
     /// Adds a job to the batch, or rejects it.
-    fn add(&self, sequencer: &mut Sequencer, draft: &mut Draft, Submission { job, responder }: Submission) {
+    fn add(&self, sequencer: &mut Sequencer, draft: &mut Draft, Submission { job, responder, context }: Submission) {
         let Draft { building, jobs } = draft;
         let command = match job {
             Job::Append(command) => command,
@@ -98,7 +101,10 @@ impl CommitThread {
             return reject(responder, WriteError::Overloaded);
         }
         match sequencer.take(building, command, &mut self.shared.writes.receipts.lock()) {
-            Ok(effect) => jobs.writes.push(BatchWrite { effect, responder }),
+            Ok(effect) => {
+                jobs.contexts.extend(context.map(|context| *context));
+                jobs.writes.push(BatchWrite { effect, responder });
+            }
             Err(error) => reject(responder, error),
         }
     }
@@ -111,7 +117,7 @@ impl CommitThread {
         if batch.is_empty() {
             return self.pass_on(epoch, None, jobs);
         }
-        match self.append(batch) {
+        match self.append(batch, &jobs.contexts) {
             Ok(extent) => {
                 sequencer.durable(effects);
                 self.shared.writes.health.succeeded();
@@ -120,7 +126,7 @@ impl CommitThread {
             Err(error) => {
                 effects.undo(&mut self.shared.writes.receipts.lock());
                 self.shared.writes.health.failed(&error);
-                let BatchJobs { writes, tasks } = jobs;
+                let BatchJobs { writes, tasks, contexts: _ } = jobs;
                 let tasks = tasks.into_iter().map(|task| task.responder);
                 let responders = writes.into_iter().map(|write| write.responder).chain(tasks);
                 responders.for_each(|responder| reject(responder, WriteError::NotDurable(error.to_string())));
@@ -130,11 +136,15 @@ impl CommitThread {
     }
 
     /// Appends a batch, counts it, and returns its place in the log.
-    fn append(&self, batch: Batch) -> Result<InMemory, AppendError> {
+    fn append(&self, batch: Batch, contexts: &[TraceContext]) -> Result<InMemory, AppendError> {
         let (records, bytes) = (batch.len(), batch.bytes_len() as u64);
         let begun = Instant::now();
         let block = self.shared.log.append(batch)?;
         metrics::histogram!("littoral_leader_append_seconds").record(begun.elapsed().as_secs_f64());
+        for context in contexts {
+            let attributes = vec![("littoral.batch.records", records.into()), ("littoral.batch.bytes", bytes.into())];
+            Span::measured(context, "append", begun, attributes);
+        }
         metrics::histogram!("littoral_leader_batch_records").record(records as f64);
         metrics::counter!("littoral_leader_log_bytes_total").increment(bytes);
         let before = self.shared.writes.count_batch(bytes);
@@ -149,7 +159,7 @@ impl CommitThread {
     /// once, although they become visible only when they are committed.
     fn pass_on(&self, epoch: Epoch, extent: Option<InMemory>, jobs: BatchJobs) -> Result<(), ApplyThreadEnded> {
         let Shared { replication, commits, .. } = &*self.shared;
-        let BatchJobs { writes, tasks } = jobs;
+        let BatchJobs { writes, tasks, contexts: _ } = jobs;
         let last = extent.map(|extent| extent.head.lsn);
         let committed = last.map_or_else(|| commits.last_committed(), |last| replication.appended(epoch, last));
         let last = last.or_else(|| writes.iter().map(|write| write.effect.records().last).max()).unwrap_or(Lsn::NONE);

@@ -23,6 +23,7 @@ use littoral_model::{
     view::ViewId,
     write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
+use littoral_runtime::trace::{self, Kind, Span};
 use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -77,10 +78,20 @@ impl Handle {
     /// Appends a client's write and waits for its result.
     async fn append(&self, command: LogCommand, bytes: usize) -> WriteResult {
         self.shared.affiliation.may_write(&self.shared).map_err(WriteError::NotLeader)?;
-        let submitted = self.shared.writes.submit(Job::Append(command), bytes).inspect_err(|_| {
+        let mut span = Span::child("commit", Kind::Internal);
+        // The commit thread records the append within this span.
+        let submit = || self.shared.writes.submit(Job::Append(command), bytes);
+        let submitted = trace::within_sync(span.context(), submit).inspect_err(|_| {
             metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
         });
-        result(submitted?.await)
+        let written = match submitted {
+            Ok(response) => result(response.await),
+            Err(error) => Err(error.into()),
+        };
+        if written.is_err() {
+            span.failed("not_committed");
+        }
+        written
     }
 
     async fn write_rows(&self, request: WriteRequest) -> WriteResult {
@@ -89,9 +100,13 @@ impl Handle {
             return leader.write(request).await;
         }
         let catalogue = shared.applied.load().catalogue.clone();
+        let mut span = Span::child("validate", Kind::Internal);
+        span.set("littoral.rows", request.rows.len());
         ingest::check(&shared.limits, &catalogue, &request, shared.now_ms()).inspect_err(|_| {
+            span.failed("invalid");
             metrics::counter!("littoral_leader_writes_rejected_total").increment(1);
         })?;
+        drop(span);
         if request.rows.is_empty() {
             return Ok(shared.empty_receipt());
         }
@@ -114,6 +129,8 @@ impl Handle {
         wait: Duration,
     ) -> WriteResult {
         let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
+        let mut span = Span::child("wait for regions", Kind::Internal);
+        span.set("littoral.regions", u64::from(count));
         // Where members keep the log, other regions receive a record only once a majority here has it.
         let (shared, position) = (&self.shared, receipt.position);
         // A region that may not hold the rows passes their position without them.
@@ -122,6 +139,7 @@ impl Handle {
         match self.shared.cross_region.replicated.reached(includes, count, wait).await {
             Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),
             Err(have) => {
+                span.failed("not_reached");
                 let have: Vec<_> = have.iter().map(|region| format!("'{region}'")).collect();
                 let reached = match have.is_empty() {
                     true => "in no other region".to_owned(),

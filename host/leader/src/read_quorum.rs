@@ -10,6 +10,7 @@ use littoral_model::{
     freshness::{Freshness, Source},
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
 };
+use littoral_runtime::request_id;
 use std::time::Duration;
 use tokio::{
     task::JoinSet,
@@ -58,7 +59,7 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
         match link.calls() {
             Some(leader) => {
                 let reads = request.reads.clone();
-                calls.spawn(async move { (region, leader.held(reads).await) });
+                calls.spawn(request_id::inherit(async move { (region, leader.held(reads).await) }));
             }
             None => collector.failed(region, link.trouble()),
         }

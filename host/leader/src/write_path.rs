@@ -11,6 +11,7 @@ use littoral_model::{
     position::Lsn,
     write::{WriteError, WriteReceipt},
 };
+use littoral_runtime::trace::{self, TraceContext};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -40,6 +41,8 @@ pub(crate) enum Job {
 pub(crate) struct Submission {
     pub(crate) job: Job,
     pub(crate) responder: Responder,
+    /// The trace of the write, if it is sampled.
+    pub(crate) context: Option<Box<TraceContext>>,
 }
 
 /// The stages that a write passes through until it is durable, with their counters.
@@ -72,7 +75,8 @@ impl WritePath {
     /// Submits a job of about `bytes` bytes.
     pub(crate) fn submit(&self, job: Job, bytes: usize) -> Result<Response, PushError> {
         let (responder, response) = oneshot::channel();
-        self.queue.push(Submission { job, responder }, bytes).map(|()| response)
+        let context = trace::current().filter(|context| context.sampled).map(Box::new);
+        self.queue.push(Submission { job, responder, context }, bytes).map(|()| response)
     }
 
     /// Submits a job and waits for its result.
