@@ -16,10 +16,11 @@ use littoral_model::{
     status::NodeStatus,
     tail::TailPiece,
     token::Watermark,
+    trace::TraceContext,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct as _};
 
 /// A call to a leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +85,11 @@ pub enum Call {
     Certify(Bytes),
 }
 
+/// The first protocol version in which calls belong to traces.
+pub const CONTEXT_SINCE: u16 = 5;
+
 /// A call with its number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Request {
     /// Chosen by the caller; unique among the pending calls of one stream.
     pub id: u64,
@@ -93,20 +97,68 @@ pub struct Request {
     pub call: Call,
     /// The client on whose behalf a write or a change is forwarded, if it has a credential. Absent in the encoding
     /// without one, so that older leaders can decode the other calls.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "absent_at_the_end")]
+    #[serde(default, deserialize_with = "absent_at_the_end")]
     pub caller: Option<Caller>,
+    /// The trace that the call belongs to, if it is sampled. Absent in the encoding without one, and in versions before
+    /// [`CONTEXT_SINCE`].
+    #[serde(default, deserialize_with = "absent_at_the_end")]
+    pub context: Option<TraceContext>,
+}
+
+impl Call {
+    /// Returns its name in traces.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "call read",
+            Self::Write(_) => "call write",
+            Self::Change(_) => "call change",
+            Self::PutModule { .. } => "call put_module",
+            Self::FetchModule { .. } => "call fetch_module",
+            Self::Status => "call status",
+            Self::Checkpoint => "call checkpoint",
+            Self::Bucket { .. } => "call bucket",
+            Self::Member(_) => "call member",
+            Self::Quorum { .. } => "call quorum",
+            Self::Held { .. } => "call held",
+            Self::Merge(_) => "call merge",
+            Self::Certify(_) => "call certify",
+        }
+    }
 }
 
 impl Request {
     /// Creates the request of a node itself.
     #[must_use]
     pub fn new(id: u64, call: Call) -> Self {
-        Self { id, call, caller: None }
+        Self { id, call, caller: None, context: None }
+    }
+}
+
+impl Serialize for Request {
+    /// Writes the last fields only if they, or later ones, are present.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (has_caller, has_context) = (self.caller.is_some(), self.context.is_some());
+        let fields = if has_context { 4 } else { 2 + usize::from(has_caller) };
+        let mut request = serializer.serialize_struct("Request", fields)?;
+        request.serialize_field("id", &self.id)?;
+        request.serialize_field("call", &self.call)?;
+        if has_caller || has_context {
+            request.serialize_field("caller", &self.caller)?;
+        }
+        if has_context {
+            request.serialize_field("context", &self.context)?;
+        }
+        request.end()
     }
 }
 
 /// Deserializes a last field that is encoded only if it is present.
-fn absent_at_the_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Caller>, D::Error> {
+fn absent_at_the_end<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
     Ok(Option::deserialize(deserializer).unwrap_or_default())
 }
 

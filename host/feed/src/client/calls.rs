@@ -24,9 +24,10 @@ use littoral_model::{
     write::{WriteError, WriteReceipt, WriteRequest},
 };
 use littoral_protocol::{
-    call::{Answer, BucketRead, Call, Request, RowsRead},
+    call::{Answer, BucketRead, CONTEXT_SINCE, Call, Request, RowsRead},
     members::rpc::{self, Rejection, Reply},
 };
+use littoral_runtime::trace::{Kind, Span, TraceContext};
 use littoral_wire::{call, rows};
 use parking_lot::Mutex;
 use std::{
@@ -85,6 +86,18 @@ pub enum CallError {
     /// The leader rejected the call, or its reply does not match the call.
     #[error("the leader rejected the call: {0}")]
     Rejected(String),
+}
+
+impl CallError {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Disconnected(_) => "disconnected",
+            Self::Timeout(_) => "timeout",
+            Self::Overloaded(_) => "overloaded",
+            Self::TooLarge(_) => "too_large",
+            Self::Rejected(_) => "rejected",
+        }
+    }
 }
 
 impl From<CallError> for ReadError {
@@ -317,6 +330,22 @@ impl CallClient {
     }
 
     async fn send(&self, call: Call, caller: Option<Caller>, timeout: Duration) -> Result<Answer, CallError> {
+        let mut span = Span::child(call.name(), Kind::Client);
+        // A leader of the previous release cannot read it.
+        let context = span.context().filter(|_| self.0.version.number() >= CONTEXT_SINCE);
+        let answer = self.send_within(call, (caller, context), timeout).await;
+        if let Err(error) = &answer {
+            span.failed(error.kind());
+        }
+        answer
+    }
+
+    async fn send_within(
+        &self,
+        call: Call,
+        (caller, context): (Option<Caller>, Option<TraceContext>),
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
         let shared = &*self.0;
         let deadline = Instant::now() + timeout;
         let timed_out = || CallError::Timeout(timeout.as_millis() as u64);
@@ -324,7 +353,7 @@ impl CallClient {
         let (sender, receiver) = oneshot::channel();
         // Dropped with this future, so that an abandoned call leaves nothing behind.
         let _entry = shared.pending.enter(id, sender, shared.in_flight_max)?;
-        let request = Request { id, call, caller };
+        let request = Request { id, call, caller, context };
         shared.outbox.push(timeout, |out| call::push_request(out, &request)).await.map_err(|error| match error {
             PushError::Closed => CallError::Disconnected(shared.pending.reason()),
             PushError::Full { .. } => timed_out(),

@@ -16,6 +16,7 @@ use littoral_model::{
     region::Region,
 };
 use littoral_protocol::call::{Answer, BucketRead, Call, QuorumRead, Reply, RowsRead};
+use littoral_runtime::trace::{self, Kind, Span};
 use littoral_wire::{REPLY_LEN_MAX, call, rows};
 use std::{sync::Arc, time::Duration};
 
@@ -69,6 +70,8 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
         drop(payload);
         calls.increment(1);
         let (id, call, caller) = (request.id, request.call, request.caller);
+        // A peer decides whether its trace is recorded. It is a node, and queues and batches bound what that costs.
+        let span = Span::child_of(request.context.as_ref(), call.name(), Kind::Server);
         if let Err(reason) = rights.may_call(&call).and_then(|()| rights.may_read(&call, || shared.source.catalogue()))
         {
             metrics::counter!("littoral_peer_calls_rejected_total").increment(1);
@@ -84,6 +87,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
                 }
                 match read_local(&*shared.source, request_of(reads, consistency), &mut scratch) {
                     Ok(answer) => {
+                        ended(span, &answer);
                         answers.send(id, answer).await?;
                         continue;
                     }
@@ -95,12 +99,33 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared, from:
         let Some(running) = node.begin_call(len).await else { return Ok(()) };
         let (answers, version) = (answers.clone(), from.version);
         shared.tasks.spawn(async move {
-            let answer = on_behalf(&answers.shared, (region, version), call, caller).await;
+            let work = on_behalf(&answers.shared, (region, version), call, caller);
+            let answer = trace::within(span.context(), work).await;
+            ended(span, &answer);
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "could not send the reply to a call");
             }
             drop(running);
         });
+    }
+}
+
+/// Ends the span of a call that is answered.
+fn ended(mut span: Span, answer: &Answer) {
+    let is_error = match answer {
+        Answer::Read(result) => result.is_err(),
+        Answer::Receipt(result) => result.is_err(),
+        Answer::Module(result) => result.is_err(),
+        Answer::Checkpoint(result) => result.is_err(),
+        Answer::Bucket(result) => result.is_err(),
+        Answer::Member(result) => result.is_err(),
+        Answer::Quorum(result) => result.is_err(),
+        Answer::Certified(result) => result.is_err(),
+        Answer::Rejected(_) => true,
+        Answer::Component(_) | Answer::Status(_) => false,
+    };
+    if is_error {
+        span.failed("rejected");
     }
 }
 

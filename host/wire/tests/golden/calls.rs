@@ -15,6 +15,7 @@ use littoral_model::{
     status::{ModuleStatus, NodeStatus, RegionStatus, Role, ViewStatus},
     tail::TailPiece,
     token::Watermark,
+    trace::TraceContext,
     view::ViewId,
     write::{NamedRow, RowBatch, RowWrite, WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
@@ -38,6 +39,25 @@ fn member_log() -> Log {
 fn joined(catch_up: CatchUp) -> Answer {
     let incarnation = Incarnation(0x0102_0304);
     Answer::Member(Ok(rpc::Reply::Joined { session: 3, epoch: Epoch(5), incarnation, committed: Lsn(299), catch_up }))
+}
+
+/// Returns calls of version 5 only: they belong to a trace.
+pub fn traced_requests() -> Vec<Request> {
+    let context: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    let state = Some("rojo=00f067aa0ba902b7".parse().unwrap());
+    let own = Request { context: Some(context.clone()), ..Request::new(400, Call::Status) };
+    let caller = Some(writer());
+    let forwarded =
+        Request { caller, context: Some(TraceContext { state, ..context }), ..Request::new(401, Call::Checkpoint) };
+    vec![own, forwarded]
+}
+
+fn writer() -> Caller {
+    Caller {
+        who: "token:writer".into(),
+        from: Some(Ipv4Addr::LOCALHOST.into()),
+        credential: Some(Credential::new("secret")),
+    }
 }
 
 /// Returns calls.
@@ -87,12 +107,7 @@ pub fn requests() -> Vec<Request> {
         Call::Certify(Bytes::from_static(b"request")),
     ];
     let change = Call::Change(CatalogueChange::PutView(view()));
-    let who = Caller {
-        who: "token:writer".into(),
-        from: Some(Ipv4Addr::LOCALHOST.into()),
-        credential: Some(Credential::new("secret")),
-    };
-    let forwarded = Request { caller: Some(who), ..Request::new(300, change) };
+    let forwarded = Request { caller: Some(writer()), ..Request::new(300, change) };
     calls.into_iter().zip(1..).map(|(call, id)| Request::new(id, call)).chain([forwarded]).collect()
 }
 

@@ -109,7 +109,11 @@ fn frames_of_the_previous_release() -> Frames {
 /// Returns the frames of this release.
 fn frames_of_this_release() -> Frames {
     let (previous, newest) = (ProtocolVersion::PREVIOUS.number(), ProtocolVersion::NEWEST.number());
-    frames(&feed::upstreams((previous, newest)), &feed::downstreams(newest))
+    let mut frames = frames(&feed::upstreams((previous, newest)), &feed::downstreams(newest));
+    for (number, message) in calls::traced_requests().iter().enumerate() {
+        frames.push((format!("traced-request-{number}"), one(|out| call::push_request(out, message).unwrap())));
+    }
+    frames
 }
 
 fn path(version: ProtocolVersion) -> PathBuf {
@@ -205,7 +209,7 @@ fn every_message_round_trips_and_equals_serdes_encoding() {
         assert_eq!(payload, postcard::to_stdvec(&message).unwrap(), "{message:?}");
         assert_eq!(littoral_wire::feed::downstream(&payload), Ok(message));
     }
-    for message in calls::requests() {
+    for message in calls::requests().into_iter().chain(calls::traced_requests()) {
         let payload = payload(&one(|out| call::push_request(out, &message).unwrap()));
         assert_eq!(call::request(&payload), Ok(message));
     }
