@@ -39,6 +39,24 @@ async fn a_tenant_or_a_part_of_an_untrusted_client_is_rejected_and_a_place_is_ig
     }
 }
 
+/// A door trusts the router, so a stranger's trace must not arrive there as the router's.
+#[tokio::test]
+async fn a_router_without_traces_passes_on_the_trace_of_a_trusted_client_only() {
+    const TRACE: [(&str, &str); 2] =
+        [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", "a=1")];
+    for (trusted, is_passed_on) in [(&[][..], false), (&["127.0.0.0/8"], true)] {
+        let edge = Edge::start("west").await;
+        let edges = [edge.clone()];
+        let fixture = start(&edges, trusted).await;
+        assert_eq!(fixture.send("POST", "/get-online-features", &TRACE, "{}").await.status, 200);
+        let headers = edge.headers.lock().clone();
+        for (name, value) in TRACE {
+            assert_eq!(headers.get(name).is_some_and(|passed| passed == value), is_passed_on, "{name}: {headers:?}");
+            assert_eq!(headers.contains_key(name), is_passed_on, "{name}: {headers:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn headers_of_a_trusted_client_are_believed() {
     let edges = edges().await;

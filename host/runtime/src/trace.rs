@@ -16,4 +16,4 @@ pub use current::{Within, current, within, within_sync};
 pub use headers::{PARENT, STATE, insert, remove};
 pub use littoral_model::trace::{SpanId, TraceContext, TraceId, TraceState};
 pub use span::{Kind, Record, Span, Value};
-pub use tracer::{DROPPED, Spans, Start, install, is_on, serve, serve_routed};
+pub use tracer::{Spans, Start, install, is_on, serve, serve_routed};

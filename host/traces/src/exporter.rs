@@ -7,7 +7,7 @@ use crate::{
 };
 use littoral_runtime::{
     Occasional,
-    trace::{DROPPED, Record, Spans},
+    trace::{Record, Spans},
 };
 use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceResponse, resource::v1::Resource};
 use prost::Message as _;
@@ -239,7 +239,7 @@ fn accepted(batch: &Batch, rejected: u64) {
 }
 
 fn dropped(reason: &'static str, spans: u64) {
-    metrics::counter!(DROPPED, "reason" => reason).increment(spans);
+    metrics::counter!("littoral_trace_spans_dropped_total", "reason" => reason).increment(spans);
 }
 
 fn retry_after(headers: &HeaderMap) -> Duration {

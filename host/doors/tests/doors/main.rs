@@ -13,5 +13,6 @@ mod sources;
 mod sources_of;
 mod stand;
 mod tails;
+mod traces;
 mod unknown;
 mod ways;

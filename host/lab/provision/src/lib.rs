@@ -20,6 +20,7 @@ pub mod modules;
 pub mod node;
 pub mod oidc;
 pub mod oidc_provider;
+pub mod otlp;
 pub mod project;
 pub mod prometheus;
 pub mod python;

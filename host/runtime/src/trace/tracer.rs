@@ -17,9 +17,6 @@ use tokio::sync::mpsc;
 /// The number of ended spans that wait for export: a few megabytes.
 const WAITING_MAX: usize = 4_096;
 
-/// The metric of spans that are not exported.
-pub const DROPPED: &str = "littoral_trace_spans_dropped_total";
-
 /// The ended spans of the process.
 pub type Spans = mpsc::Receiver<Record>;
 
@@ -47,7 +44,7 @@ pub struct Start {
 #[must_use]
 pub fn install(ratio: f64) -> Option<Spans> {
     let (ended, spans) = mpsc::channel(WAITING_MAX);
-    let full = metrics::counter!(DROPPED, "reason" => "queue_full");
+    let full = metrics::counter!("littoral_trace_spans_dropped_total", "reason" => "queue_full");
     // Converting to an integer saturates.
     let below = (ratio * 2_f64.powi(64)) as u64;
     let tracer = Tracer { below, all: ratio >= 1.0, ended, full };
