@@ -34,6 +34,7 @@ mod router;
 mod session;
 mod setup;
 mod tail;
+mod traces;
 mod visible;
 mod writes;
 

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 const NAMES: [&str; 15] = [
     "read_1x10",
     "auth_read_1x10",
+    "traced_read_1x10",
     "read_100x10",
     "read_zipf_1m",
     "module_warm",

@@ -4,6 +4,8 @@
 pub const READ_1X10: &str = "read_1x10";
 /// Like `READ_1X10`, at a door with authentication.
 pub const AUTH_READ_1X10: &str = "auth_read_1x10";
+/// Like `READ_1X10`, at an edge that records traces.
+pub const TRACED_READ_1X10: &str = "traced_read_1x10";
 /// A hundred entities, ten features, 10,000 rows.
 pub const READ_100X10: &str = "read_100x10";
 /// A hundred entities, ten features, 1,000,000 rows, Zipf.
@@ -35,6 +37,7 @@ pub const ROUTER: &str = "router";
 pub const NAMES: [&str; 15] = [
     READ_1X10,
     AUTH_READ_1X10,
+    TRACED_READ_1X10,
     READ_100X10,
     READ_ZIPF,
     MODULE_WARM,

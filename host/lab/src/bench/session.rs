@@ -2,7 +2,7 @@
 
 use crate::bench::{
     Args, at_rest, auth, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory,
-    modules, names, reads, report::Report, router, setup::Setup, tail, visible, writes,
+    modules, names, reads, report::Report, router, setup::Setup, tail, traces, visible, writes,
 };
 use std::{
     io::Write as _,
@@ -42,6 +42,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let effort = Effort::of(args);
     small(args, effort, &mut measurements);
     take(args, names::AUTH_READ_1X10, &mut measurements, || auth::measure(effort));
+    take(args, names::TRACED_READ_1X10, &mut measurements, || traces::measure(effort));
     routed(args, effort, &mut measurements);
     written(args, effort, &mut measurements);
     large(args, effort, &mut measurements);
