@@ -214,7 +214,7 @@ impl Encryption {
             };
             let config = shared.config.clone();
             let checked = tokio::task::spawn_blocking(move || {
-                let changed = file.has_changed();
+                let changed = file.take_change();
                 (file, (changed || is_forced).then(|| key_source::load(&config)))
             });
             // Loading does not panic; a runtime that shuts down ends this task.

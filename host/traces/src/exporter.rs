@@ -150,7 +150,7 @@ impl Exporter {
             };
             let wait = retry.map(|demanded| demanded.clamp(pause, PAUSE_MAX.max(pause)));
             let wait = wait.filter(|wait| began.elapsed() + *wait < RETRY_MAX);
-            if self.failures.may_log() {
+            if self.failures.take_turn() {
                 let effect = if wait.is_some() { "they are sent again" } else { "they are dropped" };
                 tracing::warn!(url = %self.url, spans = batch.spans, reason, "the collector of traces did not accept spans; {effect}");
             }

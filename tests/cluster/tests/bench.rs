@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` accepts, one for each measurement.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "read_1x10",
     "auth_read_1x10",
     "traced_read_1x10",

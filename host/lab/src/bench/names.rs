@@ -34,7 +34,7 @@ pub const MEMORY: &str = "memory_per_row";
 pub const ROUTER: &str = "router";
 
 /// All of them.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     READ_1X10,
     AUTH_READ_1X10,
     TRACED_READ_1X10,

@@ -1,7 +1,7 @@
 //! The spans of a request: one for the whole of it, and one for each attempt at a door.
 
 use crate::{
-    decision::{member::Door, reason::Shown, select::Purpose},
+    decision::{door::Door, reason::Shown, select::Purpose},
     gateway::{answer::Answer, attempt::AttemptError, head::purpose, request_driver::RoutedAnswer},
 };
 use http::{HeaderMap, Response, request::Parts};
