@@ -117,7 +117,7 @@ async fn ask(connection: &mut Option<Upstream>, door: &Door, router: &Router) ->
     let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.check_open().then_some(kept)) {
         Some(upstream) => upstream,
         None => {
-            let limit = router.config().gateway.connect_timeout();
+            let limit = router.bounds().connect_timeout();
             Upstream::connect(door, router.tls(), limit).await.map_err(|error| error.to_string())?
         }
     };

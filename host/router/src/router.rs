@@ -15,6 +15,7 @@ use crate::{
         outlier::Outcome,
         subnets::Subnets,
     },
+    gateway,
     topology::Topology,
 };
 use arc_swap::ArcSwap;
@@ -50,6 +51,8 @@ pub struct Security {
 
 struct Shared {
     config: Config,
+    /// The bounds of requests; a copy of those in `config` until they are changed.
+    gateway: ArcSwap<gateway::Config>,
     security: Security,
     /// The doors that authenticate their clients, by their last status.
     authenticating: RwLock<HashSet<DoorId>>,
@@ -103,6 +106,7 @@ impl Router {
             spending: Mutex::new(spending),
             topology_problem: ArcSwap::from_pointee(None),
             authenticating: RwLock::default(),
+            gateway: ArcSwap::from_pointee(config.gateway.clone()),
             config,
             security,
         })))
@@ -140,10 +144,22 @@ impl Router {
         }
     }
 
-    /// Returns its settings.
+    /// Returns the settings with which it was started.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// Returns the bounds of requests that begin now. The guard must not be held for long; clone the `Arc` for that.
+    #[must_use]
+    pub fn bounds(&self) -> arc_swap::Guard<Arc<gateway::Config>> {
+        self.0.gateway.load()
+    }
+
+    /// Applies changed bounds to requests that begin from now on, except the keys of [`gateway::Config::FIXED`].
+    pub fn set_bounds(&self, config: gateway::Config) {
+        let config = config.with_fixed(&self.bounds());
+        self.0.gateway.store(Arc::new(config));
     }
 
     /// Returns the current moment.

@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use littoral_cluster::accounts;
 use littoral_protocol::frame::{SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN, Views};
 use littoral_provision::{
-    Cluster, Node, Plan,
+    Cluster, Node, Plan, Router,
     cluster::{Options, eventually},
     http::Client,
 };
@@ -269,6 +269,57 @@ fn sighup_applies_bounds_and_the_log_level_and_names_what_needs_a_restart() {
     let id = [("x-request-id", "of-an-operator")];
     client.send("DELETE", "/v1/views/no_such_view", &id, b"").unwrap();
     logged("request=of-an-operator");
+}
+
+#[test]
+fn sighup_applies_the_bounds_of_the_peer_listener() {
+    let options = Options { leader_config: Some(String::new()), ..Options::default() };
+    let mut cluster = Cluster::start_with(&options).unwrap();
+    let first = cluster.add_edge(None, None).unwrap();
+    accounts::make_view(&cluster.leader);
+    eventually("the first edge is ready", SOON, || cluster.edges[first].is_ready());
+    let file = cluster.leader.data_dir().with_file_name("leader.toml");
+    let configure = |leader: &Node, text: &str| {
+        fs::write(&file, format!("role = \"leader\"\n{text}")).unwrap();
+        leader.signal(Signal::HUP).unwrap();
+    };
+    let log = file.with_extension("log");
+    let logged = |what: &str| {
+        eventually(what, SOON, || fs::read_to_string(&log).unwrap_or_default().contains(what));
+    };
+    configure(&cluster.leader, "[feed]\nsubscribers_max = 1\ncalls_in_flight_max = 7\n");
+    logged("need a restart keys=\"feed.calls_in_flight_max\"");
+    logged("applied=\"feed.subscribers_max\"");
+    let second = cluster.add_edge(None, None).unwrap();
+    let rejected = "littoral_feed_rejected_total{reason=\"subscribers\"}";
+    eventually("the second edge is rejected", SOON, || metric(&mut cluster.leader.client(), rejected) > 0.0);
+    assert!(!cluster.edges[second].is_ready() && cluster.edges[first].is_ready());
+    configure(&cluster.leader, "");
+    eventually("the second edge is ready", SOON, || cluster.edges[second].is_ready());
+}
+
+#[test]
+fn sighup_applies_the_bounds_of_a_router() {
+    let dir = tempfile::tempdir().unwrap();
+    let topology = "role = \"topology\"\nname = \"test\"\npattern = \"active_active\"\n[[regions]]\nname = \"here\"\n\
+                    latitude = 39.0\nlongitude = -77.0\nleader = \"127.0.0.1:9\"\n\
+                    edges = [{ name = \"e\", door = \"127.0.0.2:9\" }]\n";
+    let router = Router::start(dir.path(), topology, "", None).unwrap();
+    let mut client = router.client();
+    let write = |client: &mut Client| client.post("/v1/views/accounts/rows", &json!({ "rows": [] })).unwrap().status;
+    assert_eq!(write(&mut client), 503, "no leader runs");
+    let configure = |text: &str| {
+        fs::write(dir.path().join("router.toml"), format!("role = \"router\"\n{text}")).unwrap();
+        router.signal(Signal::HUP).unwrap();
+    };
+    configure("[router.gateway]\nread_only = true\nidle_ms = 7\n");
+    eventually("writes are rejected", SOON, || write(&mut client) == 403);
+    eventually("what needs a restart is named", SOON, || {
+        let log = fs::read_to_string(dir.path().join("router.log")).unwrap();
+        log.contains("need a restart keys=\"router.gateway.idle_ms\"")
+    });
+    configure("");
+    eventually("writes are forwarded again", SOON, || write(&mut client) == 503);
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {

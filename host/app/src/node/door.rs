@@ -8,6 +8,7 @@ use crate::{
 use littoral_at_rest::Encryption;
 use littoral_auth::{Authenticator, Trust};
 use littoral_doors::{Door, Guard, Metrics, Opener, Process};
+use littoral_feed::server::Settings;
 use littoral_runtime::TaskKind;
 use std::{
     convert::Infallible,
@@ -103,16 +104,12 @@ impl Front {
         if let Some((admin, _)) = admin {
             door = door.with_admin(admin);
         }
-        let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Housekeeping));
-        let (reloading, mut reloaded) = (opener.clone(), tasks.reloaded.clone());
-        tasks.supervisor.spawn(TaskKind::Housekeeping, "door reload", async move {
-            while let Some(Ok(())) = stop.run_until_cancelled(reloaded.changed()).await {
-                let door = reloaded.borrow_and_update().as_ref().and_then(|settings| settings.door.clone());
-                if let Some(door) = door {
-                    reloading.reload(door);
-                }
+        let opener = door.opener();
+        let reloading = opener.clone();
+        tasks.on_reload("door reload", move |settings| {
+            if let Some(door) = settings.door.clone() {
+                reloading.reload(door);
             }
-            Ok::<_, Infallible>(())
         });
         let stop = tasks.supervisor.token(TaskKind::Door);
         tasks.supervisor.spawn(TaskKind::Door, "door", async move {
@@ -121,6 +118,15 @@ impl Front {
         });
         opener
     }
+}
+
+/// Applies changed bounds of the peer listener after each SIGHUP.
+pub fn reload_peers(tasks: &mut Tasks, peers: Settings) {
+    tasks.on_reload("peer listener reload", move |settings| {
+        if let Some(feed) = settings.feed.clone() {
+            peers.set(feed);
+        }
+    });
 }
 
 /// Returns the default of `admin_listen`: a loopback address, so that only this host reaches it.

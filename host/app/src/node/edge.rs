@@ -98,6 +98,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     let peer = peer.map(|(listener, address)| {
         let stop = tasks.supervisor.token(TaskKind::Door);
         let shared = secured(Shared::new(edge.clone(), feed, stop), tasks.tls.as_ref(), certifiers);
+        door::reload_peers(&mut tasks, shared.settings());
         tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
             serve_shared(listener, shared).await;
             Ok::<_, Infallible>(())

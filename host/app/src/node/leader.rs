@@ -80,6 +80,7 @@ pub async fn start(
         None => shared,
     };
     let shared = secured(shared, tasks.tls.as_ref(), certifiers);
+    door::reload_peers(&mut tasks, shared.settings());
     tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
         serve_shared(peer_listener, shared).await;
         Ok::<_, Infallible>(())

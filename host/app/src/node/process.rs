@@ -76,6 +76,19 @@ pub struct Tasks {
 }
 
 impl Tasks {
+    /// Applies changed settings with `apply` after each SIGHUP.
+    pub fn on_reload(&mut self, what: &'static str, apply: impl Fn(&Reloadable) + Send + 'static) {
+        let (mut reloaded, stop) = (self.reloaded.clone(), self.supervisor.token(TaskKind::Housekeeping));
+        self.supervisor.spawn(TaskKind::Housekeeping, what, async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(reloaded.changed()).await {
+                if let Some(settings) = reloaded.borrow_and_update().as_ref() {
+                    apply(settings);
+                }
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+    }
+
     /// Returns what protects the node's listeners. `auth` is whether it authenticates clients.
     pub fn protection(&self, auth: bool) -> Protection {
         Protection { tls: self.tls.is_some(), auth, insecure: self.insecure }

@@ -20,23 +20,27 @@ pub struct Reloadable {
     pub logging: logging::Config,
     /// The bounds of its door. `None` at a router.
     pub door: Option<littoral_doors::Config>,
+    /// The bounds of its peer listener. `None` at a router.
+    pub feed: Option<littoral_feed::server::Config>,
+    /// The bounds of a router's gateway. `None` at other nodes.
+    pub gateway: Option<littoral_router::gateway::Config>,
 }
 
 impl From<leader::File> for Reloadable {
     fn from(file: leader::File) -> Self {
-        Self { logging: file.logging, door: Some(file.door) }
+        Self { feed: Some(file.feed()), logging: file.logging, door: Some(file.door), gateway: None }
     }
 }
 
 impl From<edge::File> for Reloadable {
     fn from(file: edge::File) -> Self {
-        Self { logging: file.logging, door: Some(file.door) }
+        Self { feed: Some(file.feed()), logging: file.logging, door: Some(file.door), gateway: None }
     }
 }
 
 impl From<router::File> for Reloadable {
     fn from(file: router::File) -> Self {
-        Self { logging: file.logging, door: None }
+        Self { logging: file.logging, door: None, feed: None, gateway: Some(file.router.gateway) }
     }
 }
 
@@ -101,7 +105,14 @@ impl Source {
 
 /// Returns whether a running node applies a change of this key.
 fn is_reloadable(key: &str) -> bool {
-    key == LEVEL || key.strip_prefix("door.").is_some_and(|key| !littoral_doors::Config::FIXED.contains(&key))
+    let sections: [(&str, &[&str]); 3] = [
+        ("door.", &littoral_doors::Config::FIXED),
+        ("feed.", &littoral_feed::server::Config::FIXED),
+        ("router.gateway.", &littoral_router::gateway::Config::FIXED),
+    ];
+    let in_section =
+        |(section, fixed): (&str, &[&str])| key.strip_prefix(section).is_some_and(|key| !fixed.contains(&key));
+    key == LEVEL || sections.into_iter().any(in_section)
 }
 
 /// Returns the keys whose values differ, with their sections.
@@ -130,12 +141,15 @@ fn compare(section: &str, before: &Table, after: &Table, found: &mut Vec<String>
 /// Returns the running settings with the values of `read` for the keys that were applied.
 fn with_applied(mut running: Table, read: &Table, applied: &[String]) -> Table {
     for key in applied {
-        let (section, key) = key.split_once('.').unwrap_or(("", key));
-        let value = read.get(section).and_then(|section| section.get(key)).cloned();
-        let home = running.entry(section).or_insert_with(|| Value::Table(Table::new()));
-        if let Some(home) = home.as_table_mut() {
-            match value {
-                Some(value) => home.insert(key.to_owned(), value),
+        let (sections, key) = key.rsplit_once('.').unwrap_or(("", key));
+        let sections = || sections.split('.').filter(|section| !section.is_empty());
+        let from = sections().try_fold(read, |home, section| home.get(section)?.as_table());
+        let home = sections().try_fold(&mut running, |home, section| {
+            home.entry(section).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
+        });
+        if let Some(home) = home {
+            match from.and_then(|from| from.get(key)) {
+                Some(value) => home.insert(key.to_owned(), value.clone()),
                 None => home.remove(key),
             };
         }
@@ -151,17 +165,35 @@ mod tests {
     fn changed_keys_are_named_with_their_sections() {
         let table = |text: &str| toml::from_str::<Table>(text).unwrap();
         let before = table(
-            "listen = 1\n[door]\nread_only = true\nhosts = [\"a\"]\n[auth.trust]\naddresses = []\n[[regions]]\nname = \"us\"",
+            "listen = 1\n[door]\nread_only = true\nhosts = [\"a\"]\n[auth.trust]\naddresses = []\n[[regions]]\nname = \"us\"\n\
+             [router.gateway]\nattempts_max = 5\n[router.gateway.hosts]\n[feed]\nconnections_max = 5",
         );
         let after = table(
-            "listen = 2\n[door]\nhosts = [\"a\"]\n[logging]\nlevel = \"warn\"\n[auth.trust]\naddresses = [\"::1\"]",
+            "listen = 2\n[door]\nhosts = [\"a\"]\n[logging]\nlevel = \"warn\"\n[auth.trust]\naddresses = [\"::1\"]\n\
+             [router.gateway]\nidle_ms = 7\n[feed]\nsubscribers_max = 5",
         );
         let found = differences(&before, &after);
-        assert_eq!(found, ["auth.trust.addresses", "door.read_only", "listen", "logging.level", "regions"]);
+        assert_eq!(
+            found,
+            [
+                "auth.trust.addresses",
+                "door.read_only",
+                "feed.connections_max",
+                "feed.subscribers_max",
+                "listen",
+                "logging.level",
+                "regions",
+                "router.gateway.attempts_max",
+                "router.gateway.idle_ms",
+            ]
+        );
         let applied: Vec<_> = found.into_iter().filter(|key| is_reloadable(key)).collect();
-        assert_eq!(applied, ["door.read_only", "logging.level"]);
+        assert_eq!(applied, ["door.read_only", "feed.subscribers_max", "logging.level", "router.gateway.attempts_max"]);
         let left = differences(&with_applied(before, &after, &applied), &after);
-        assert_eq!(left, ["auth.trust.addresses", "listen", "regions"]);
+        assert_eq!(
+            left,
+            ["auth.trust.addresses", "feed.connections_max", "listen", "regions", "router.gateway.idle_ms"]
+        );
     }
 
     #[test]
@@ -170,5 +202,20 @@ mod tests {
             let error = toml::from_str::<littoral_doors::Config>(&format!("{key} = {{ x = 1 }}")).unwrap_err();
             assert!(!error.to_string().contains("unknown field"), "{key}: {error}");
         }
+    }
+
+    #[test]
+    fn the_readme_lists_every_key_of_a_reloadable_section_that_needs_a_restart() {
+        let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let reload = readme.split("on SIGHUP").nth(1).unwrap().split("\n## ").next().unwrap();
+        let listed = |section: &str, fixed: &[&str]| {
+            let line = reload.lines().find(|line| line.starts_with(&format!("| `[{section}]` |"))).unwrap();
+            let named: Vec<_> = line.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+            assert_eq!(named, fixed, "{section}");
+        };
+        listed("door", &littoral_doors::Config::FIXED);
+        listed("feed", &littoral_feed::server::Config::FIXED);
+        listed("router.gateway", &littoral_router::gateway::Config::FIXED);
     }
 }

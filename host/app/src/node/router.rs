@@ -51,6 +51,12 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
     let security = Security { tls: tasks.tls.clone(), only_authenticating };
     let router = Router::new(settings, topology, security).map_err(Failure::usage)?;
     let name = router.config().name.clone();
+    let reloading = router.clone();
+    tasks.on_reload("gateway reload", move |settings| {
+        if let Some(gateway) = settings.gateway.clone() {
+            reloading.set_bounds(gateway);
+        }
+    });
     let dns = match router.config().dns.listen {
         Some(address) => Some(bind_dns(address).await?),
         None => None,

@@ -91,6 +91,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The keys that a running listener does not change: it keeps file descriptors for so many connections, and nodes
+    /// that are connected keep their bounds on calls.
+    pub const FIXED: [&str; 3] = ["connections_max", "calls_in_flight_max", "calls_bytes_max"];
+
+    /// Returns these settings with the values that `running` has for [`Self::FIXED`], and with its version.
+    pub(crate) fn with_fixed(self, running: &Self) -> Self {
+        Self {
+            connections_max: running.connections_max,
+            calls_in_flight_max: running.calls_in_flight_max,
+            calls_bytes_max: running.calls_bytes_max,
+            version: running.version,
+            ..self
+        }
+    }
+
     /// Returns all invalid settings.
     #[must_use]
     pub fn problems(&self) -> Vec<OutOfBounds> {
@@ -143,6 +158,21 @@ mod tests {
         let config = Config { subscribers_max: 0, connections_max: usize::MAX, ..Config::default() };
         let keys: Vec<_> = config.problems().into_iter().map(|problem| problem.key).collect();
         assert_eq!(keys, ["subscribers_max", "connections_max"]);
+    }
+
+    #[test]
+    fn a_running_listener_keeps_the_fixed_keys_and_no_others() {
+        let unknown = toml::from_str::<Config>("no_such_key = 1").unwrap_err().to_string();
+        let known = unknown.split("expected").nth(1).unwrap().split('`').skip(1).step_by(2);
+        let keys: Vec<_> = known.collect();
+        assert!(keys.len() > 10 && Config::FIXED.iter().all(|key| keys.contains(key)), "{unknown}");
+        for key in keys {
+            let values = ["7", r#"[{ to = "*", views = ["a"] }]"#];
+            let parsed = values.iter().filter_map(|value| toml::from_str(&format!("{key} = {value}")).ok());
+            let changed: Config = parsed.into_iter().find(|config| *config != Config::default()).unwrap();
+            let is_kept = changed.with_fixed(&Config::default()) == Config::default();
+            assert_eq!(is_kept, Config::FIXED.contains(&key), "{key}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
             tracing::debug!(%peer, %error, "the peer's connection failed immediately");
             continue;
         }
-        shared.tasks.spawn(serve_peer(socket, peer.to_string(), shared.clone()));
+        shared.tasks.spawn(serve_peer(socket, peer.to_string(), shared.for_connection()));
     }
     drop(listener);
     shared.tasks.close();

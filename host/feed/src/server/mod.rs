@@ -24,10 +24,33 @@ use crate::source::{Certifier, FeedSource};
 use common::Common;
 use littoral_protocol::members::rpc::PeerService;
 use littoral_tls::Tls;
+use parking_lot::RwLock;
 use peers::Peers;
 use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Changes the settings of a running server.
+#[derive(Clone)]
+pub struct Settings {
+    latest: Arc<RwLock<Arc<Config>>>,
+    peers: Arc<Peers>,
+    frames: Budget,
+    answers: Budget,
+}
+
+impl Settings {
+    /// Applies changed settings, except the keys of [`Config::FIXED`]: bounds that all connections share at once, the
+    /// others to connections that begin from now on.
+    pub fn set(&self, config: Config) {
+        let mut latest = self.latest.write();
+        let config = Arc::new(config.with_fixed(&latest));
+        self.peers.resize(&config);
+        self.frames.resize(config.subscribers_bytes_max, config.subscribers_max);
+        self.answers.resize(config.all_answers_bytes_max, config.connections_max);
+        *latest = config;
+    }
+}
 
 /// The state that all connections of one server share. Cloning it is cheap.
 #[derive(Clone)]
@@ -37,7 +60,10 @@ pub struct Shared {
     gate: Option<Arc<dyn Gate>>,
     certifier: Option<Arc<dyn Certifier>>,
     tls: Option<Tls>,
+    /// The settings that apply to the connections of this copy.
     config: Arc<Config>,
+    /// The settings that apply to connections that begin now.
+    latest: Arc<RwLock<Arc<Config>>>,
     peers: Arc<Peers>,
     /// The memory of frames that wait for subscribers.
     frames: Budget,
@@ -63,7 +89,35 @@ impl Shared {
         let (members, gate, certifier, tls) = (None, None, None, None);
         let (tasks, common) = (TaskTracker::new(), Arc::default());
         let config = Arc::new(config);
-        Self { source, members, gate, certifier, tls, config, peers, frames, answers, common, makers, shutdown, tasks }
+        let latest = Arc::new(RwLock::new(config.clone()));
+        Self {
+            source,
+            members,
+            gate,
+            certifier,
+            tls,
+            config,
+            latest,
+            peers,
+            frames,
+            answers,
+            common,
+            makers,
+            shutdown,
+            tasks,
+        }
+    }
+
+    /// Returns a handle that changes the settings of connections that begin later.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let (latest, peers) = (self.latest.clone(), self.peers.clone());
+        Settings { latest, peers, frames: self.frames.clone(), answers: self.answers.clone() }
+    }
+
+    /// Returns a copy for a connection that begins now.
+    fn for_connection(&self) -> Self {
+        Self { config: self.latest.read().clone(), ..self.clone() }
     }
 
     /// Returns how many bytes wait for all subscribers together.

@@ -88,6 +88,11 @@ impl Peers {
         }
     }
 
+    /// Changes the number of subscriptions.
+    pub(crate) fn resize(&self, config: &Config) {
+        self.subscriptions.set_max(config.subscribers_max);
+    }
+
     /// Begins a TLS handshake. Until it ends nobody knows who connects, so the oldest one gives way if too many run.
     pub(crate) fn handshake(&self) -> Handshake<'_> {
         let mut handshakes = self.lock();

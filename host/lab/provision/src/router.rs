@@ -2,6 +2,7 @@
 
 use crate::{Guarded, binary, http::Client, node};
 use littoral_cli::ready::Ready;
+use rustix::process::Signal;
 use std::{
     fs, io,
     io::BufRead as _,
@@ -13,7 +14,7 @@ use std::{
 /// A running router. Dropping it kills it.
 #[derive(Debug)]
 pub struct Router {
-    _process: Guarded,
+    process: Guarded,
     _lifeline: Option<ChildStdin>,
     topology: PathBuf,
     /// Its door.
@@ -61,7 +62,7 @@ impl Router {
         let Ok(Ready { door, dns, .. }) = line.parse() else {
             return Err(io::Error::other(format!("the router did not start; its log ends:\n{}", process.log_tail())));
         };
-        Ok(Self { door, dns, _process: process, _lifeline: lifeline, topology: file })
+        Ok(Self { door, dns, process, _lifeline: lifeline, topology: file })
     }
 
     /// Replaces the topology file.
@@ -72,6 +73,14 @@ impl Router {
         let whole = self.topology.with_extension("new");
         fs::write(&whole, topology)?;
         fs::rename(whole, &self.topology)
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.process.signal(signal)
     }
 
     /// Returns a client of its door.

@@ -89,7 +89,7 @@ impl Doors {
         if let Some(kept) = self.pool.take(door.id) {
             return Ok(kept);
         }
-        let connect_timeout = self.router.config().gateway.connect_timeout();
+        let connect_timeout = self.router.bounds().connect_timeout();
         let connected = Upstream::connect(door, self.router.tls(), connect_timeout).await;
         connected.map_err(|error| AttemptError::Unreached(format!("{}: {error}", door.address)))
     }
@@ -150,7 +150,7 @@ impl Doors {
             return Ok(Response::from_parts(parts, Answer::whole(Bytes::new())));
         }
         let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-        let most = self.router.config().gateway.answer_bytes_held_max;
+        let most = self.router.bounds().answer_bytes_held_max;
         let length = length.filter(|length| template.hold && *length <= most);
         let held = length.and_then(|length| {
             let mut held = Held::by(&template.loads);
@@ -163,7 +163,7 @@ impl Doors {
                 pool: self.pool.clone(),
                 door: door.id,
                 in_flight: Some(in_flight),
-                stall: self.router.config().gateway.stall_timeout(),
+                stall: self.router.bounds().stall_timeout(),
                 waiting: None,
             };
             return Ok(Response::from_parts(parts, Answer::passed(passed)));

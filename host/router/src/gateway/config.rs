@@ -102,6 +102,35 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The keys that a running router does not change: its listeners and its connections to doors are built with them.
+    pub const FIXED: [&str; 9] = [
+        "origins",
+        "hosts",
+        "connections_max",
+        "connections_per_address_max",
+        "header_timeout_ms",
+        "stall_timeout_ms",
+        "idle_connections_max",
+        "idle_ms",
+        "drain_ms",
+    ];
+
+    /// Returns these settings with the values that `running` has for [`Self::FIXED`].
+    pub(crate) fn with_fixed(self, running: &Self) -> Self {
+        Self {
+            origins: running.origins.clone(),
+            hosts: running.hosts.clone(),
+            connections_max: running.connections_max,
+            connections_per_address_max: running.connections_per_address_max,
+            header_timeout_ms: running.header_timeout_ms,
+            stall_timeout_ms: running.stall_timeout_ms,
+            idle_connections_max: running.idle_connections_max,
+            idle_ms: running.idle_ms,
+            drain_ms: running.drain_ms,
+            ..self
+        }
+    }
+
     pub(crate) fn attempt_timeout(&self) -> Duration {
         Duration::from_millis(self.attempt_timeout_ms.max(1))
     }
@@ -127,5 +156,25 @@ impl Config {
 
     pub(crate) fn idle(&self) -> Duration {
         Duration::from_millis(self.idle_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_router_keeps_the_fixed_keys_and_no_others() {
+        let unknown = toml::from_str::<Config>("no_such_key = 1").unwrap_err().to_string();
+        let known = unknown.split("expected").nth(1).unwrap().split('`').skip(1).step_by(2);
+        let keys: Vec<_> = known.collect();
+        assert!(keys.len() > 20 && Config::FIXED.iter().all(|key| keys.contains(key)), "{unknown}");
+        for key in keys {
+            let values = ["7", "true", r#"["https://a.example"]"#, r#"["a.example"]"#];
+            let parsed = values.iter().filter_map(|value| toml::from_str(&format!("{key} = {value}")).ok());
+            let changed: Config = parsed.into_iter().find(|config| *config != Config::default()).unwrap();
+            let is_kept = changed.with_fixed(&Config::default()) == Config::default();
+            assert_eq!(is_kept, Config::FIXED.contains(&key), "{key}");
+        }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct Sender {
 
 impl Head {
     pub(crate) fn read(router: &Router, board: &Board, parts: &Parts, sender: Sender) -> Result<Self, Failure> {
-        let config = &router.config().gateway;
+        let config = router.bounds();
         let purpose = purpose(&parts.method, parts.uri.path());
         let tenant = text(parts, &api::headers::TENANT)?;
         let timeout = number(parts, &api::headers::TIMEOUT_MS)?.unwrap_or(config.timeout_ms).min(config.timeout_ms_max);
@@ -80,9 +80,9 @@ impl Head {
 
     /// Extends the time of an attempt by the wait that a read demands in its body.
     pub(crate) fn and_body(&mut self, router: &Router, path: &str, body: &[u8]) {
-        let most = Duration::from_millis(router.config().gateway.timeout_ms_max);
+        let most = Duration::from_millis(router.bounds().timeout_ms_max);
         if let Some(wait) = wait_in_body(path, body) {
-            self.attempt_timeout = self.attempt_timeout.max(router.config().gateway.attempt_timeout() + wait.min(most));
+            self.attempt_timeout = self.attempt_timeout.max(router.bounds().attempt_timeout() + wait.min(most));
         }
     }
 }

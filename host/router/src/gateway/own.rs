@@ -181,7 +181,7 @@ fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result
         purpose: purpose(&method, &path),
         place: place.coordinates,
         tenant: tenant.as_deref(),
-        in_flight_max: router.config().gateway.in_flight_max,
+        in_flight_max: router.bounds().in_flight_max,
         limit: usize::MAX,
         dice: router.dice(),
     };

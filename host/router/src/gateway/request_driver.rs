@@ -50,7 +50,7 @@ pub(crate) struct RoutedAnswer {
 impl RequestDriver<'_> {
     /// Sends the request until there is an answer.
     pub(crate) async fn run(&self, mut board: Arc<Board>, mut decision: Decision) -> Result<RoutedAnswer, Failure> {
-        let mut progress = Progress::new(self.doors.router.config().gateway.attempts_max);
+        let mut progress = Progress::new(self.doors.router.bounds().attempts_max);
         let mut unanswered_since = None;
         loop {
             let Self { doors, head, template, body, .. } = *self;

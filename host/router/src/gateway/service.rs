@@ -113,8 +113,12 @@ impl Service {
         Self { browsers, own: Own::Only, ..self }
     }
 
-    /// Closes kept connections that are no longer needed, and forgets doors that have left the topology.
+    /// Closes kept connections that are no longer needed, forgets doors that have left the topology, and applies
+    /// changed bounds that all requests share.
     pub(crate) fn sweep(&self) {
+        let bounds = self.inner.doors.router.bounds().clone();
+        self.inner.requests.set_max(bounds.requests_max);
+        self.inner.doors.budget.resize(bounds.held_bytes_max, bounds.read_bytes_max);
         let board = self.inner.doors.router.board();
         self.inner.latency.sweep(|door| board.view.doors.iter().any(|view| view.door.id == door));
         // A draining node waits for its connections to end.
@@ -141,9 +145,7 @@ impl Service {
         if self.own == Own::Only {
             return Failure::not_forwarded().answer(feast);
         }
-        if self.inner.doors.router.config().gateway.read_only
-            && purpose(&parts.method, parts.uri.path()) == Purpose::Write
-        {
+        if self.inner.doors.router.bounds().read_only && purpose(&parts.method, parts.uri.path()) == Purpose::Write {
             count(code::READ_ONLY);
             return Failure::read_only().answer(feast);
         }
@@ -178,7 +180,7 @@ impl Service {
     ) -> Result<Response<Answer>, Failure> {
         let Sender { connection, .. } = sender;
         let doors = &self.inner.doors;
-        let (router, config) = (&doors.router, &doors.router.config().gateway);
+        let (router, config) = (&doors.router, doors.router.bounds().clone());
         let board = router.board();
         let mut head = Head::read(router, &board, &parts, sender)?;
         let (hold, most) = match head.purpose {

@@ -26,7 +26,7 @@ pub(crate) async fn run(
 ) -> Result<AttemptAnswer, Failure> {
     let sending = async {
         let mut error = None;
-        let mut attempts = Attempts::new(doors.router.config().gateway.attempts_max);
+        let mut attempts = Attempts::new(doors.router.bounds().attempts_max);
         let door_of = |ranked: &RankedDoor| board.view.doors.get(ranked.door).map(|view| &*view.door);
         let mut attempt = 0;
         while let Some(index) = attempts.next(doors_by_rank.iter().filter_map(door_of), None) {
