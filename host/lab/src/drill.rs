@@ -5,6 +5,7 @@ mod clients;
 mod command;
 mod ends;
 pub mod report;
+mod routers;
 mod run;
 mod scenario;
 mod watcher;

@@ -5,6 +5,6 @@ pub mod child;
 pub mod cluster;
 pub mod regions;
 
-pub use child::Child;
+pub use child::{Child, Program};
 pub use cluster::Cluster;
 pub use regions::Regions;

@@ -127,6 +127,31 @@ fn a_paused_leader_acknowledges_nothing_more_and_its_own_records_are_merged() {
     assert!(events.contains("kept the detached tail"), "{events}");
 }
 
+#[test]
+fn every_node_is_upgraded_in_turn_without_a_failed_request() {
+    let report = drill("rolling-upgrade");
+    let checks = checks(&report);
+    for wanted in ["requests that failed", "nodes that do not speak the newest version"] {
+        assert!(checks.iter().any(|check| check == wanted), "{checks:?}");
+    }
+    let figures = &report["figures"];
+    assert_eq!((&figures["reads_failed"], &figures["writes_failed"]), (&0.into(), &0.into()), "{report}");
+    let events = events(&report);
+    for node in [
+        "edge 'us-east-1'",
+        "edge 'us-east-2'",
+        "member 'us-east-a'",
+        "member 'us-east-b'",
+        "member 'us-east-c'",
+        "router 1",
+        "router 2",
+    ] {
+        for program in ["this release, held at version", "this release"] {
+            assert!(events.contains(&format!("{node} runs {program}")), "{node}, {program}: {events}");
+        }
+    }
+}
+
 /// Stops the cluster with the test.
 struct Running(Child);
 

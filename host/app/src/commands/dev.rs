@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     ready::Ready,
 };
-use littoral_lab::local::{Cluster, Regions, cluster::Plan, regions};
+use littoral_lab::local::{Cluster, Program, Regions, cluster::Plan, regions};
 use littoral_lease::Profile;
 use littoral_router::watch::read_topology;
 use littoral_runtime::Signals;
@@ -139,6 +139,8 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         clocks: false,
         router_everywhere: false,
         lease: Profile::Default,
+        routers: 1,
+        program: Program::default(),
         seed: 0,
         tls: args.tls,
     };
@@ -165,7 +167,7 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
                 .first()
                 .and_then(|region| region.leaders().next())
                 .and_then(|(_, leader)| leader.parse().ok()),
-            ..Ready::node("dev", &regions.topology.name, regions.router.ready.door, None)
+            ..Ready::node("dev", &regions.topology.name, regions.router()?, None)
         };
         let served = match ready.announce(json) {
             Err(failure) => Err(failure),

@@ -7,7 +7,10 @@ use crate::{
         story::Story,
     },
     failure::Failure,
-    local::regions::{Plan, Regions},
+    local::{
+        Program,
+        regions::{Plan, Regions},
+    },
     output::{Paint, Table, text},
     product,
 };
@@ -47,6 +50,8 @@ async fn start(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         clocks: false,
         router_everywhere: true,
         lease: Profile::Default,
+        routers: 1,
+        program: Program::default(),
         seed: 1,
         tls: false,
     };

@@ -119,7 +119,7 @@ impl Stage {
     /// # Errors
     /// Before the regions were started.
     pub fn router(&mut self) -> Result<String, Failure> {
-        Ok(self.regions()?.router.url())
+        self.regions()?.router_url()
     }
 
     /// Stops the first act's nodes.

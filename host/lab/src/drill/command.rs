@@ -39,6 +39,10 @@ pub struct Args {
     /// Run the nodes without TLS. Otherwise they have certificates that are issued for the drill.
     #[arg(long)]
     plain: bool,
+    /// The `littoral` of the previous release, with which rolling-upgrade begins [default: this one, held at the
+    /// previous protocol version].
+    #[arg(long, value_name = "FILE", env = "LITTORAL_PREVIOUS")]
+    previous: Option<PathBuf>,
     /// The times of the lease, where a region has several members.
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     lease: Profile,
@@ -69,7 +73,16 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         }
     };
     let apart = !args.loopback;
-    let order = Order { drill: which, topology, seed: args.seed, data_dir, apart, lease: args.lease, tls: !args.plain };
+    let order = Order {
+        drill: which,
+        topology,
+        seed: args.seed,
+        data_dir,
+        apart,
+        lease: args.lease,
+        tls: !args.plain,
+        previous: args.previous.clone(),
+    };
     littoral_cli::block_on(async move {
         let note = |event: &Event| {
             if !json {

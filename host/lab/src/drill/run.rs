@@ -3,6 +3,7 @@
 mod clock;
 mod damage;
 mod member;
+mod rolling;
 mod roots;
 
 use super::{
@@ -14,7 +15,10 @@ use super::{
 use crate::drill::report::{self, Check, Event, Figures, Kind, Objectives, Outcome, Report, Window};
 use crate::{
     failure::Failure,
-    local::regions::{Plan, Regions},
+    local::{
+        Program,
+        regions::{Plan, Regions},
+    },
     plain_http::Http,
 };
 use littoral_lease::Profile;
@@ -57,6 +61,8 @@ pub struct Order {
     pub lease: Profile,
     /// Whether the nodes use TLS.
     pub tls: bool,
+    /// The executable of the previous release, for the drill that replaces it.
+    pub previous: Option<PathBuf>,
 }
 
 /// Runs a drill. `note` is called with each event when it happens.
@@ -75,6 +81,8 @@ pub async fn carry_out(order: Order, note: impl FnMut(&Event)) -> Result<Report,
         clocks: scenario.fault == Fault::Clock,
         router_everywhere: false,
         lease: order.lease,
+        routers: if scenario.fault == Fault::Upgrade { rolling::ROUTERS } else { 1 },
+        program: if scenario.fault == Fault::Upgrade { rolling::before(&order.previous) } else { Program::default() },
         seed: order.seed,
         tls: order.tls,
     };
@@ -84,6 +92,7 @@ pub async fn carry_out(order: Order, note: impl FnMut(&Event)) -> Result<Report,
         scenario,
         seed: order.seed,
         lease: order.lease,
+        previous: order.previous,
         regions,
         began,
         events: Vec::new(),
@@ -100,6 +109,7 @@ struct Running<T> {
     scenario: Scenario,
     seed: u64,
     lease: Profile,
+    previous: Option<PathBuf>,
     regions: Regions,
     began: Instant,
     events: Vec<Event>,
@@ -133,14 +143,14 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     async fn play(&mut self) -> Result<Report, Failure> {
-        if let Fault::Leader(loss) = self.scenario.fault {
-            return self.lose_leader(loss).await;
-        }
-        if self.scenario.fault == Fault::Root {
-            return self.rotate_root().await;
+        match self.scenario.fault {
+            Fault::Leader(loss) => return self.lose_leader(loss).await,
+            Fault::Root => return self.rotate_root().await,
+            Fault::Upgrade => return self.upgrade().await,
+            _ => {}
         }
         let (victim, names) = (self.victim()?, self.names());
-        let router = self.regions.router.url();
+        let router = self.regions.router_url()?;
         self.prepare(&names, &router).await?;
         let watcher = Watcher::new(&router);
         let load = Load::start(self.began, router, victim.to_string(), self.scenario.concern);
@@ -282,7 +292,7 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Clock => return self.set_wrong(victim, load),
             Fault::Log => self.damage_log(victim).await?,
-            Fault::Nothing | Fault::Leader(_) | Fault::Root => {
+            Fault::Nothing | Fault::Leader(_) | Fault::Root | Fault::Upgrade => {
                 self.note(Kind::Fault, format!("region '{victim}' is about to be drained"));
             }
         }
@@ -386,7 +396,7 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Clock => self.set_right(victim)?,
             Fault::Log => self.start_over(victim).await?,
-            Fault::Nothing | Fault::Leader(_) | Fault::Root => {
+            Fault::Nothing | Fault::Leader(_) | Fault::Root | Fault::Upgrade => {
                 self.note(Kind::Repair, format!("'{victim}' is about to become active again"))
             }
         }

@@ -41,6 +41,8 @@ pub enum Drill {
     LeaderPartition,
     /// The root of all certificates is replaced while clients read and write.
     RootRotation,
+    /// Every node is restarted in turn: from the previous release, or held at its protocol version, to this one.
+    RollingUpgrade,
 }
 
 /// How the leading member is lost.
@@ -77,6 +79,8 @@ pub enum Fault {
     Leader(Loss),
     /// The root of all certificates, which is replaced.
     Root,
+    /// Every node is restarted in turn with another program.
+    Upgrade,
     /// Nothing: the region is only drained.
     Nothing,
 }
@@ -129,6 +133,7 @@ impl Drill {
             Self::LogCorruption => ("topology-three-regions.toml", Fault::Log, Response::None, "regions=1"),
             Self::LeaderLoss => ("topology-members.toml", Fault::Leader(Loss::Killed), Response::None, "quorum"),
             Self::LeaderPause => ("topology-members.toml", Fault::Leader(Loss::Paused), Response::None, "local"),
+            Self::RollingUpgrade => ("topology-members.toml", Fault::Upgrade, Response::None, "quorum"),
             Self::RootRotation => ("topology-two-regions.toml", Fault::Root, Response::None, "local"),
             Self::LeaderPartition => {
                 ("topology-members.toml", Fault::Leader(Loss::Partitioned), Response::None, "local")

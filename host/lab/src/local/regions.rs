@@ -13,7 +13,10 @@ pub use configs::{Peers, Security};
 pub use members::Members;
 pub use place::Place;
 
-use crate::{failure::Failure, local::Child};
+use crate::{
+    failure::Failure,
+    local::{Child, Program},
+};
 use littoral_faults::{Link, link::Side};
 use littoral_lease::Profile;
 use littoral_model::region::Region as Name;
@@ -49,6 +52,10 @@ pub struct Plan {
     pub router_everywhere: bool,
     /// The times of the leases of regions with members.
     pub lease: Profile,
+    /// The number of routers, all with the same topology.
+    pub routers: usize,
+    /// What the nodes run.
+    pub program: Program,
     /// The seed of the links' jitter.
     pub seed: u64,
     /// Whether the nodes use TLS, with certificates that are issued for this run.
@@ -58,10 +65,14 @@ pub struct Plan {
 /// A node that can be killed and restarted with the same arguments.
 pub struct Node {
     launcher: Vec<OsString>,
+    program: Program,
     arguments: Vec<String>,
     log: PathBuf,
     child: Option<Child>,
 }
+
+/// The flag with a node's address.
+const LISTEN: &str = "--listen";
 
 /// A link from one place to a region.
 struct Way {
@@ -90,8 +101,8 @@ pub struct Regions {
     /// The edges by name.
     pub edges: BTreeMap<String, Node>,
     ways: Vec<Way>,
-    /// The router.
-    pub router: Child,
+    /// The routers.
+    pub routers: Vec<Node>,
     /// Dropped last, when all processes in it have ended.
     pub place: Place,
 }
@@ -99,9 +110,19 @@ pub struct Regions {
 // === impl Node ===
 
 impl Node {
-    async fn start(launcher: Vec<OsString>, arguments: Vec<String>, log: PathBuf) -> Result<Self, Failure> {
-        let child = Child::start_by(&launcher, &arguments, &log).await?;
-        Ok(Self { launcher, arguments, log, child: Some(child) })
+    async fn start(
+        launcher: Vec<OsString>,
+        program: Program,
+        mut arguments: Vec<String>,
+        log: PathBuf,
+    ) -> Result<Self, Failure> {
+        let child = Child::start_by(&launcher, &program, &arguments, &log).await?;
+        // A restarted node has the same address.
+        let listen = arguments.iter().position(|argument| argument == LISTEN);
+        if let Some(address) = listen.and_then(|at| arguments.get_mut(at + 1)) {
+            *address = child.ready.door.to_string();
+        }
+        Ok(Self { launcher, program, arguments, log, child: Some(child) })
     }
 
     /// Kills it at once, as `kill -9` does.
@@ -118,8 +139,29 @@ impl Node {
     /// When it does not start.
     pub async fn restart(&mut self) -> Result<(), Failure> {
         self.kill().await;
-        self.child = Some(Child::start_by(&self.launcher, &self.arguments, &self.log).await?);
+        self.run().await
+    }
+
+    /// Makes it drain and stop, and starts it again with this program.
+    ///
+    /// # Errors
+    /// When it has ended by itself, or does not start.
+    pub async fn replace(&mut self, program: Program) -> Result<(), Failure> {
+        if let Some(child) = self.child.take() {
+            child.drain().await?;
+        }
+        self.program = program;
+        self.run().await
+    }
+
+    async fn run(&mut self) -> Result<(), Failure> {
+        self.child = Some(Child::start_by(&self.launcher, &self.program, &self.arguments, &self.log).await?);
         Ok(())
+    }
+
+    /// Returns where it listens while it runs.
+    pub fn door(&self) -> Option<SocketAddr> {
+        self.child.as_ref().map(|child| child.ready.door)
     }
 
     /// Returns the process's id while it runs.
@@ -162,6 +204,23 @@ impl Regions {
         self.region(name)
             .and_then(|region| region.leaders().next())
             .map_or_else(String::new, |(_, door)| self.door_url(door))
+    }
+
+    /// Returns the address of the first router.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn router(&self) -> Result<SocketAddr, Failure> {
+        let door = self.routers.first().and_then(Node::door);
+        door.ok_or_else(|| Failure::rejected("the router does not run"))
+    }
+
+    /// Returns the URL of the first router.
+    ///
+    /// # Errors
+    /// As [`Regions::router`].
+    pub fn router_url(&self) -> Result<String, Failure> {
+        Ok(self.door_url(self.router()?))
     }
 
     /// Returns the URL of a door.
@@ -255,15 +314,14 @@ impl Regions {
     /// Waits until any node ends by itself. Returns which one, and how it ended.
     pub async fn any_ended(&mut self) -> Failure {
         let nodes = self.leaders.values_mut().chain(self.members.all()).chain(self.edges.values_mut());
-        let nodes = nodes.filter_map(|node| node.child.as_mut());
-        let all = nodes.chain(std::iter::once(&mut self.router));
-        let (failure, _, _) = futures_util::future::select_all(all.map(|node| Box::pin(node.ended()))).await;
+        let nodes = nodes.chain(&mut self.routers).filter_map(|node| node.child.as_mut());
+        let (failure, _, _) = futures_util::future::select_all(nodes.map(|node| Box::pin(node.ended()))).await;
         failure
     }
 
-    /// Stops the router, the edges, then the leaders.
+    /// Stops the routers, the edges, then the leaders.
     pub async fn stop(self) {
-        self.router.stop().await;
+        futures_util::future::join_all(self.routers.into_iter().map(Node::stop)).await;
         futures_util::future::join_all(self.edges.into_values().map(Node::stop)).await;
         let leaders = self.leaders.into_values().chain(self.members.into_nodes());
         futures_util::future::join_all(leaders.map(Node::stop)).await;

@@ -48,7 +48,7 @@ struct End {
 impl<T: FnMut(&Event)> Running<T> {
     pub(super) async fn lose_leader(&mut self, loss: Loss) -> Result<Report, Failure> {
         let (region, names) = (self.victim()?, self.names());
-        let router = self.regions.router.url();
+        let router = self.regions.router_url()?;
         self.wait_for_a_leader(region).await?;
         self.prepare(&names, &router).await?;
         let watcher = Watcher::new(&router);
@@ -203,7 +203,7 @@ impl<T: FnMut(&Event)> Running<T> {
 
     // === members ===
 
-    fn members(&self, region: Name) -> Vec<(String, String)> {
+    pub(super) fn members(&self, region: Name) -> Vec<(String, String)> {
         let region = self.regions.region(region);
         let doors = region.into_iter().flat_map(|region| &region.members);
         doors.map(|member| (member.name.clone(), self.regions.door_url(&member.door))).collect()
@@ -217,7 +217,7 @@ impl<T: FnMut(&Event)> Running<T> {
         client(&self.member_url(region, name))
     }
 
-    fn member(&mut self, region: Name, name: &str) -> Result<&mut crate::local::regions::Node, Failure> {
+    pub(super) fn member(&mut self, region: Name, name: &str) -> Result<&mut crate::local::regions::Node, Failure> {
         let gone = || Failure::rejected(format!("region '{region}' runs no member '{name}'"));
         self.regions.members.get(region, name).ok_or_else(gone)
     }
@@ -229,7 +229,7 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     /// Returns the status of every member that answers, except one.
-    async fn statuses(&self, region: Name, but: Option<&str>) -> Vec<NodeStatus> {
+    pub(super) async fn statuses(&self, region: Name, but: Option<&str>) -> Vec<NodeStatus> {
         let members = self.members(region).into_iter().filter(|(name, _)| Some(&**name) != but);
         let asked = members.map(|(_, url)| async move {
             let asked = async { client(&url).ok()?.status().await.ok() };
@@ -239,7 +239,7 @@ impl<T: FnMut(&Event)> Running<T> {
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
 
-    async fn wait_for_a_leader(&self, region: Name) -> Result<NodeStatus, Failure> {
+    pub(super) async fn wait_for_a_leader(&self, region: Name) -> Result<NodeStatus, Failure> {
         if self.members(region).is_empty() {
             let name = self.drill.name();
             return Err(Failure::usage(format!("drill {name} needs a topology with members in region '{region}'")));
@@ -271,7 +271,7 @@ impl<T: FnMut(&Event)> Running<T> {
 
     /// Waits until the region's members have the same records, and each region has the others' records. Returns the
     /// leading member, and whether the regions caught up in time.
-    async fn settle_everywhere(&mut self, region: Name) -> Result<(NodeStatus, bool), Failure> {
+    pub(super) async fn settle_everywhere(&mut self, region: Name) -> Result<(NodeStatus, bool), Failure> {
         let names = self.names();
         let leader = self.settle(region).await?;
         if names.len() == 1 {

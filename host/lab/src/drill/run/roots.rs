@@ -24,7 +24,7 @@ impl<T: FnMut(&Event)> Running<T> {
         };
         let ca = Ca::open(&certs.ca_dir()).map_err(Failure::rejected)?;
         let (victim, names) = (self.victim()?, self.names());
-        let router = self.regions.router.url();
+        let router = self.regions.router_url()?;
         self.prepare(&names, &router).await?;
         let load = Load::start(self.began, router, victim.to_string(), self.scenario.concern);
         tokio::time::sleep(WARM_UP).await;

@@ -133,23 +133,26 @@ pub fn edge(
     node("edge", &edge.name, &edge.name, &text, place.listen(door), security)
 }
 
-/// Writes the router's configuration file and returns its arguments. `region` is the router's region, and `renew` the
+/// Writes a router's configuration file and returns its arguments. `region` is the router's region, and `renew` the
 /// address of a node that renews its certificate.
 pub fn router(
+    name: &str,
     topology: &Path,
     listen: SocketAddr,
     (region, renew): (Name, Option<SocketAddr>),
     security: &Security,
 ) -> Result<Vec<String>, Failure> {
-    let mut text = ROUTER.to_owned() + &security.section("router", region.as_str(), "router", listen)?;
+    let mut text = ROUTER.to_owned() + &security.section("router", region.as_str(), name, listen)?;
     if let Some(renew) = renew {
         text += &format!("renew = [\"{renew}\"]\n");
     }
-    let file = write(&security.dir, "router", &text)?;
+    let file = write(&security.dir, name, &text)?;
     let mut arguments = vec![
         "router".to_owned(),
         "--config".to_owned(),
         file,
+        "--name".to_owned(),
+        name.to_owned(),
         "--topology".to_owned(),
         topology.display().to_string(),
         "--listen".to_owned(),

@@ -5,7 +5,7 @@ use super::{
     Node, Place, Way, addresses,
     configs::{self, Peers, Security},
 };
-use crate::{failure::Failure, target};
+use crate::{failure::Failure, local::Program, target};
 use littoral_faults::{Link, link::Side};
 use littoral_lease::Profile;
 use littoral_model::{
@@ -53,7 +53,7 @@ impl Members {
         topology: &Topology,
         peers: &Peers,
         security: &Security,
-        lease: Profile,
+        (lease, program): (Profile, &Program),
         seed: u64,
     ) -> Result<Self, Failure> {
         let dir = &*security.dir;
@@ -79,7 +79,8 @@ impl Members {
                 let door = addresses::of(Some(&member.door))?;
                 let mut arguments = configs::node("leader", &member.name, &kept_as, &text, door, security)?;
                 arguments.extend(["--peer-listen".to_owned(), member.peer.clone()]);
-                let node = Node::start(Vec::new(), arguments, dir.join(format!("{kept_as}.log"))).await?;
+                let log = dir.join(format!("{kept_as}.log"));
+                let node = Node::start(Vec::new(), program.clone(), arguments, log).await?;
                 all.nodes.insert((region.name, member.name.clone()), node);
             }
         }

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    local::{Child, certs::Certs},
+    local::{Program, certs::Certs},
     target,
 };
 use littoral_model::region::Region as Name;
 use littoral_router::{Topology, topology::Region};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// What the nodes' configurations depend on.
 struct Nodes<'a> {
@@ -21,10 +21,11 @@ struct Nodes<'a> {
     place: &'a Place,
     peers: &'a Peers,
     security: &'a Security,
+    program: &'a Program,
 }
 
 impl Regions {
-    /// Starts leaders, edges and the router.
+    /// Starts leaders, edges and the routers.
     ///
     /// # Errors
     /// When the topology cannot run here, or a node does not start; the others are stopped.
@@ -40,8 +41,9 @@ impl Regions {
         // The links come first: a leader's configuration has those to all other regions.
         let (peers, mut ways) = links_between(&topology, &place, plan.seed).await?;
         let security = security(&topology, &place, &plan)?;
-        let members = Members::start(&topology, &peers, &security, plan.lease, plan.seed).await?;
-        let nodes = Nodes { topology: &topology, place: &place, peers: &peers, security: &security };
+        let members = Members::start(&topology, &peers, &security, (plan.lease, &plan.program), plan.seed).await?;
+        let program = &plan.program;
+        let nodes = Nodes { topology: &topology, place: &place, peers: &peers, security: &security, program };
         let leaders = nodes.start_leaders(plan.clocks).await?;
         let edges = nodes.start_edges().await?;
         let routed = links_from_router(&topology, &place, &plan, &mut ways).await?;
@@ -54,18 +56,26 @@ impl Regions {
             renew = Some(way.link.address());
             ways.push(way);
         }
-        let arguments = configs::router(&topology_file, place.router(plan.listen), (home.name, renew), &security)?;
-        let mut router = Child::start_by(&place.launcher(None), &arguments, &plan.data_dir.join("router.log")).await?;
-        router.scheme = security.scheme();
+        let mut routers = Vec::new();
+        for number in 1..=plan.routers.max(1) {
+            // Only the first one can have the address that was asked for.
+            let (name, listen) = match number {
+                1 => ("router".to_owned(), plan.listen),
+                _ => (format!("router-{number}"), SocketAddr::new(plan.listen.ip(), 0)),
+            };
+            let arguments = configs::router(&name, &topology_file, place.router(listen), (home.name, renew), &security)?;
+            let log = plan.data_dir.join(format!("{name}.log"));
+            routers.push(Node::start(place.launcher(None), program.clone(), arguments, log).await?);
+        }
         members::wait_for_leaders(&topology, security.scheme()).await?;
-        Ok(Self { topology, security, topology_file, routed, leaders, members, edges, ways, router, place })
+        Ok(Self { topology, security, topology_file, routed, leaders, members, edges, ways, routers, place })
     }
 }
 
 impl Nodes<'_> {
     /// Starts the leaders of regions without members.
     async fn start_leaders(&self, clocks: bool) -> Result<BTreeMap<Name, Node>, Failure> {
-        let Self { topology, place, peers, security } = self;
+        let Self { topology, place, peers, security, program } = *self;
         let mut leaders = BTreeMap::new();
         for region in topology.regions.iter().filter(|region| region.members.is_empty()) {
             let mut arguments = configs::leader(topology, region, peers, place, security)?;
@@ -74,20 +84,21 @@ impl Nodes<'_> {
                 arguments.extend(["--drill-clock".to_owned(), file.display().to_string()]);
             }
             let log = security.dir.join(format!("{}.log", region.name));
-            leaders.insert(region.name, Node::start(place.launcher(Some(region.name)), arguments, log).await?);
+            let launcher = place.launcher(Some(region.name));
+            leaders.insert(region.name, Node::start(launcher, program.clone(), arguments, log).await?);
         }
         Ok(leaders)
     }
 
     async fn start_edges(&self) -> Result<BTreeMap<String, Node>, Failure> {
-        let Self { topology, place, peers, security } = self;
+        let Self { topology, place, peers, security, program } = *self;
         let mut edges = BTreeMap::new();
         for region in &topology.regions {
             for edge in &region.edges {
                 let arguments = configs::edge(topology, region, edge, peers, place, security)?;
                 let log = security.dir.join(format!("{}.log", edge.name));
                 let launcher = place.launcher(Some(region.name));
-                edges.insert(edge.name.clone(), Node::start(launcher, arguments, log).await?);
+                edges.insert(edge.name.clone(), Node::start(launcher, program.clone(), arguments, log).await?);
             }
         }
         Ok(edges)
