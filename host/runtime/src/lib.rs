@@ -6,6 +6,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod bounds;
+mod bucket;
 pub mod caller;
 pub mod clock;
 pub mod core_dumps;
@@ -29,6 +30,7 @@ pub mod trace;
 mod watched_file;
 pub mod workers;
 
+pub use bucket::Bucket;
 pub use draining::Draining;
 pub use occasional::Occasional;
 pub use replace_file::replace_file;

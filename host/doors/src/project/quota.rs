@@ -1,15 +1,14 @@
 //! The quotas of a project that each door enforces: requests, rows read and rows written in a second, and
 //! requests at the same time.
 //!
-//! A rate is a bucket of tokens that holds one second's worth. A request is admitted while the bucket is not
-//! empty, and takes what it costs before it is executed. So a request that costs more than a second's worth is
-//! admitted and delays the next ones. Time is an argument.
+//! A rate is a [`Bucket`], from which a request takes what it costs before it is executed. So a request that costs
+//! more than a second's worth is admitted and delays the next ones. Time is an argument.
 
 use crate::{failure::Failure, state::State};
 use http::StatusCode;
 use littoral_api::code;
 use littoral_model::{project::Quotas, write::WriteError};
-use littoral_runtime::metrics::project_label;
+use littoral_runtime::{Bucket, metrics::project_label};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -50,48 +49,6 @@ struct Exceeded {
     max: u64,
     /// When to retry.
     wait: Duration,
-}
-
-/// A bucket of tokens.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    /// When it was filled last, and the tokens at that time. Negative after a request that cost more than it held.
-    filled: Option<(Instant, f64)>,
-}
-
-impl Bucket {
-    /// Returns the time until the bucket is not empty; zero if it is not.
-    fn wait(&mut self, per_s: u64, now: Instant) -> Duration {
-        let per_s = per_s as f64;
-        // Requests come in any order. An earlier time must not be stored: the time since then was already counted.
-        let now = self.filled.map_or(now, |(at, _)| now.max(at));
-        let tokens = match self.filled {
-            None => per_s,
-            Some((at, tokens)) => (tokens + now.saturating_duration_since(at).as_secs_f64() * per_s).min(per_s),
-        };
-        self.filled = Some((now, tokens));
-        match tokens {
-            // A quota of zero admits nothing; the wait is nominal.
-            _ if per_s == 0.0 => Duration::from_secs(60),
-            tokens if tokens >= 1.0 => Duration::ZERO,
-            tokens => Duration::from_secs_f64((1.0 - tokens) / per_s),
-        }
-    }
-
-    fn take(&mut self, cost: u64) {
-        if let Some((_, tokens)) = &mut self.filled {
-            *tokens -= cost as f64;
-        }
-    }
-
-    /// Takes tokens if the bucket is not empty. Returns the time until it is not; zero if it has taken them.
-    fn spend(&mut self, per_s: u64, cost: u64, now: Instant) -> Duration {
-        let wait = self.wait(per_s, now);
-        if wait.is_zero() {
-            self.take(cost);
-        }
-        wait
-    }
 }
 
 impl Rate {
@@ -195,42 +152,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_holds_a_second_and_refills_at_its_rate() {
-        let (mut bucket, start) = (Bucket::default(), Instant::now());
-        let at = |ms: u64| start + Duration::from_millis(ms);
-        for _ in 0..10 {
-            assert_eq!(bucket.wait(10, at(0)), Duration::ZERO);
-            bucket.take(1);
-        }
-        assert_eq!(bucket.wait(10, at(0)), Duration::from_millis(100));
-        assert!(!bucket.wait(10, at(99)).is_zero());
-        assert_eq!(bucket.wait(10, at(101)), Duration::ZERO);
-        // However long it rests, it holds no more than a second.
-        assert_eq!(bucket.wait(10, at(60_000)), Duration::ZERO);
-        bucket.take(10);
-        assert!(!bucket.wait(10, at(60_000)).is_zero());
-    }
-
-    #[test]
-    fn a_request_with_an_earlier_time_does_not_refill_the_bucket() {
-        let (mut bucket, start) = (Bucket::default(), Instant::now());
-        let later = start + Duration::from_secs(1);
-        assert_eq!(bucket.wait(10, later), Duration::ZERO);
-        bucket.take(10);
-        assert!(!bucket.wait(10, start).is_zero());
-        assert_eq!(bucket.wait(10, later), Duration::from_millis(100));
-    }
-
-    #[test]
-    fn a_request_that_costs_more_than_a_second_delays_the_next_ones() {
-        let (mut bucket, start) = (Bucket::default(), Instant::now());
-        assert_eq!(bucket.wait(10, start), Duration::ZERO);
-        bucket.take(30);
-        assert_eq!(bucket.wait(10, start), Duration::from_millis(2_100));
-        assert_eq!(bucket.wait(10, start + Duration::from_millis(2_101)), Duration::ZERO);
-    }
-
-    #[test]
     fn requests_at_the_same_time_do_not_use_up_the_rate_when_they_are_rejected() {
         let quotas = Quotas { requests_per_s: Some(2), concurrent_requests: Some(1), ..Quotas::default() };
         let (mut inner, now) = (Inner::default(), Instant::now());
@@ -244,10 +165,5 @@ mod tests {
         inner.running = 0;
         assert_eq!(quota(inner.admit(&quotas, now)), Some("requests_per_s"));
         assert_eq!(inner.running, 0, "a request that is rejected does not run");
-    }
-
-    #[test]
-    fn a_quota_of_zero_admits_nothing() {
-        assert!(!Bucket::default().wait(0, Instant::now()).is_zero());
     }
 }
