@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use littoral_wire::Decoder;
+use littoral_wire::{Decoder, compression::Decompressor};
 use std::sync::LazyLock;
 
 /// Counts the bytes of all streams.
 static RECEIVED: LazyLock<metrics::Counter> = LazyLock::new(|| metrics::counter!("littoral_peer_received_bytes_total"));
 
-/// Reads one stream's frames. Holds at most one frame and what HTTP/2's window allows.
+/// Reads one stream's frames, which may be compressed. Holds at most one frame and what HTTP/2's window allows.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     body: Incoming,
+    decompressor: Option<Decompressor>,
     decoder: Decoder,
     heard: u64,
 }
@@ -31,7 +32,12 @@ pub(crate) enum InboxError {
 impl Inbox {
     /// Creates an inbox for frames with payloads of at most `len_max` bytes.
     pub(crate) fn new(body: Incoming, len_max: usize) -> Self {
-        Self { body, decoder: Decoder::new(len_max), heard: 0 }
+        Self { body, decompressor: None, decoder: Decoder::new(len_max), heard: 0 }
+    }
+
+    /// Like [`Inbox::new`], for a compressed stream.
+    pub(crate) fn compressed(body: Incoming, len_max: usize) -> Result<Self, littoral_wire::Error> {
+        Ok(Self { decompressor: Some(Decompressor::new()?), ..Self::new(body, len_max) })
     }
 
     /// Counts everything that arrives, including parts of frames.
@@ -41,16 +47,35 @@ impl Inbox {
 
     /// Returns the next payload; `None` if the stream has ended between frames. Cancellation-safe.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, InboxError> {
+        let next = self.next_payload().await;
+        if matches!(next, Err(InboxError::Wire(_))) {
+            metrics::counter!("littoral_peer_malformed_total").increment(1);
+        }
+        next
+    }
+
+    async fn next_payload(&mut self) -> Result<Option<Bytes>, InboxError> {
         loop {
             if let Some(payload) = self.decoder.next_payload()? {
                 return Ok(Some(payload));
+            }
+            if let Some(decompressor) = &mut self.decompressor {
+                // A few bytes may expand to many frames, and other tasks must run too.
+                tokio::task::coop::consume_budget().await;
+                if let Some(piece) = decompressor.next_piece()? {
+                    self.decoder.push(piece);
+                    continue;
+                }
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     self.heard += 1;
                     if let Ok(data) = frame.into_data() {
                         RECEIVED.increment(data.len() as u64);
-                        self.decoder.push(data);
+                        match &mut self.decompressor {
+                            Some(decompressor) => decompressor.push(data),
+                            None => self.decoder.push(data),
+                        }
                     }
                 }
                 Some(Err(error)) => return Err(InboxError::Broken(chain(&error))),

@@ -13,8 +13,10 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod bandwidth;
 mod budget;
 mod inbox;
+mod link;
 mod outbox;
 mod transport;
 
@@ -33,3 +35,5 @@ pub(crate) const VERSION_UNSTATED: u16 = 4;
 pub const PEER_REGION: http::HeaderName = http::HeaderName::from_static("littoral-peer-region");
 /// The path of calls.
 pub const CALL_PATH: &str = "/peer/v1/call";
+/// The protocol version from which on the feed may be compressed.
+const COMPRESSED_SINCE: u16 = 5;

@@ -1,11 +1,16 @@
 //! The frames that wait to be sent on one stream. Frames are pushed at one end, and HTTP/2 takes them at the other when
 //! the peer's window allows. Frames that are pushed while HTTP/2 is busy are sent together.
 
-use crate::budget::Budget;
+mod queue;
+
+pub(crate) use queue::{Compressing, Held};
+
+use crate::{budget::Budget, link::Link};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use littoral_wire::{Outgoing, Piece};
 use parking_lot::Mutex;
+use queue::Queue;
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -33,11 +38,14 @@ struct Shared {
     room: Notify,
     bytes_max: usize,
     budget: Budget,
+    link: Arc<Link>,
+    /// Locked until what it has compressed is in the queue, so that batches stay in order.
+    compressing: Option<Mutex<Compressing>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    outgoing: Outgoing,
+    queue: Queue,
     /// The bytes that HTTP/2 has taken and not yet written to the socket.
     in_flight: usize,
     waker: Option<Waker>,
@@ -75,58 +83,47 @@ struct InFlight {
 /// Creates an outbox and its other end. It accepts frames while fewer than `bytes_max` bytes wait and the shared budget
 /// allows it, so it holds at most that and one frame. Bytes wait until they are written to the socket.
 pub(crate) fn outbox(bytes_max: usize, budget: Budget) -> (Outbox, OutboxBody) {
+    outbox_to(Arc::new(Link::uncounted()), None, bytes_max, budget)
+}
+
+/// Like [`outbox`], to a peer at the end of this link.
+pub(crate) fn outbox_to(
+    link: Arc<Link>,
+    compressing: Option<Compressing>,
+    bytes_max: usize,
+    budget: Budget,
+) -> (Outbox, OutboxBody) {
     // A bound of zero would block the stream forever.
-    let bytes_max = bytes_max.max(1);
-    let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max, budget });
+    let (bytes_max, compressing) = (bytes_max.max(1), compressing.map(Mutex::new));
+    let shared =
+        Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max, budget, link, compressing });
     (Outbox(Arc::new(Pusher(shared.clone()))), OutboxBody(shared))
 }
 
 // === impl Outbox ===
 
 impl Outbox {
-    /// Pushes without waiting; fails if there is no room.
+    /// Pushes without waiting; fails if there is no room. Returns how many bytes of the stream that are.
     pub(crate) fn try_push(
         &self,
         push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
-    ) -> Result<(), PushError> {
-        let waker = {
-            let mut state = self.shared().state.lock();
-            if state.closed || state.finished {
-                return Err(PushError::Closed);
-            }
-            if !self.shared().has_room(&state) {
-                return Err(PushError::Full { waited_ms: 0, bytes: state.len() });
-            }
-            self.shared().push(&mut state, push)?;
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+    ) -> Result<usize, PushError> {
+        if !self.has_room()? {
+            return Err(PushError::Full { waited_ms: 0, bytes: self.shared().state.lock().len() });
         }
-        Ok(())
+        self.shared().push(push)
     }
 
     /// Waits for room, at most `wait_max`, and pushes. The frame is encoded only when there is room, so that it is not
-    /// stale.
+    /// stale. Returns how many bytes of the stream that are.
     pub(crate) async fn push(
         &self,
         wait_max: Duration,
         push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
-    ) -> Result<(), PushError> {
+    ) -> Result<usize, PushError> {
         self.ready(wait_max).await?;
         // Another task may have used the room in the meantime. The bound is then exceeded by one frame per task.
-        let waker = {
-            let mut state = self.shared().state.lock();
-            if state.closed || state.finished {
-                return Err(PushError::Closed);
-            }
-            self.shared().push(&mut state, push)?;
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(())
+        self.shared().push(push)
     }
 
     /// Waits for room, at most `wait_max`. Large frames are encoded only after this.
@@ -141,13 +138,10 @@ impl Outbox {
 
     /// Pushes a last small frame even if there is no room, and ends the stream after it.
     pub(crate) fn push_last(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) {
-        let shared = self.shared();
-        shared.end(|state| {
-            if !state.closed && !state.finished && shared.push(state, push).is_err() {
-                tracing::debug!("a stream's last frame cannot be encoded; the stream ends without it");
-            }
-            state.finished = true;
-        });
+        if let Err(PushError::Wire(error)) = self.shared().push(push) {
+            tracing::debug!(%error, "a stream's last frame cannot be encoded; the stream ends without it");
+        }
+        self.finish();
     }
 
     /// Ends the stream when everything is sent.
@@ -173,6 +167,11 @@ impl Outbox {
             }
             notified.await;
         }
+    }
+
+    /// Returns the link to the peer.
+    pub(crate) fn link(&self) -> &Link {
+        &self.shared().link
     }
 
     fn shared(&self) -> &Shared {
@@ -209,7 +208,7 @@ impl Drop for Pusher {
 impl State {
     /// Returns how many bytes wait.
     fn len(&self) -> usize {
-        self.outgoing.len() + self.in_flight
+        self.queue.len() + self.in_flight
     }
 }
 
@@ -221,20 +220,46 @@ impl Shared {
         waiting < self.bytes_max && self.budget.has_room(waiting)
     }
 
-    fn push(
+    /// Encodes a frame, compresses it if the stream is compressed, and wakes HTTP/2. Returns how many bytes of the
+    /// stream that are.
+    fn push(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) -> Result<usize, PushError> {
+        let (len, waker) = match &self.compressing {
+            None => self.append(|queue| push(&mut queue.frames))?,
+            Some(compressing) => {
+                let mut compressing = compressing.lock();
+                let batch = compressing.compress(push)?;
+                self.append(|queue| {
+                    queue.append(batch);
+                    Ok(())
+                })?
+            }
+        };
+        self.link.queued(len);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(len)
+    }
+
+    /// Appends to what waits, and accounts for it.
+    fn append(
         &self,
-        state: &mut State,
-        push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
-    ) -> Result<(), littoral_wire::Error> {
-        let before = state.outgoing.own_len();
-        let pushed = push(&mut state.outgoing);
-        self.budget.take(state.outgoing.own_len() - before);
-        pushed
+        append: impl FnOnce(&mut Queue) -> Result<(), littoral_wire::Error>,
+    ) -> Result<(usize, Option<Waker>), PushError> {
+        let mut state = self.state.lock();
+        if state.closed || state.finished {
+            return Err(PushError::Closed);
+        }
+        let (before, own_before) = (state.queue.len(), state.queue.own_len());
+        let appended = append(&mut state.queue);
+        self.budget.take(state.queue.own_len() - own_before);
+        appended?;
+        Ok((state.queue.len() - before, state.waker.take()))
     }
 
     fn clear(&self, state: &mut State) {
-        self.budget.release(state.outgoing.own_len());
-        state.outgoing.clear();
+        self.budget.release(state.queue.own_len());
+        state.queue.clear();
     }
 
     /// Notes that a piece was written to the socket, or never will be.
@@ -273,9 +298,10 @@ impl Body for OutboxBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut state = self.0.state.lock();
-        if let Some(piece) = state.outgoing.pop_piece() {
+        if let Some((piece, uncompressed)) = state.queue.pop() {
             state.in_flight += piece.bytes.len();
             drop(state);
+            self.0.link.sent(piece.bytes.len(), uncompressed);
             let held = InFlight { piece, shared: self.0.clone() };
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(held)))));
         }
@@ -318,7 +344,11 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
     use littoral_protocol::frame::Upstream;
-    use littoral_wire::feed::push_upstream;
+    use littoral_wire::{
+        Decoder,
+        compression::{Compressor, Decompressor},
+        feed::{push_upstream, upstream},
+    };
 
     fn ping(seq: u64) -> impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error> {
         move |out| push_upstream(out, &Upstream::Ping { seq })
@@ -347,7 +377,7 @@ mod tests {
         assert_eq!(waited, Err(PushError::Full { waited_ms: 7, bytes: 20 }));
         let (pushed, _) =
             tokio::join!(outbox.push(Duration::from_secs(9), ping(3)), async { drop(body.frame().await) });
-        assert_eq!(pushed, Ok(()));
+        assert_eq!(pushed, Ok(10));
         drop(body);
         assert_eq!(outbox.push(Duration::from_secs(9), ping(4)).await, Err(PushError::Closed));
         outbox.closed().await;
@@ -368,6 +398,35 @@ mod tests {
         assert_eq!(budget.held(), 10);
         drop(body);
         assert_eq!(budget.held(), 0, "discarded frames hold no memory");
+    }
+
+    #[tokio::test]
+    async fn a_compressed_stream_holds_back_nothing_and_accounts_for_what_it_holds() {
+        let held = Held::default();
+        let compressing = Compressing::new(Compressor::new().unwrap(), held.one_more(1).unwrap());
+        let budget = Budget::new(1 << 20, 4);
+        let (outbox, mut body) = outbox_to(Arc::new(Link::uncounted()), Some(compressing), 1 << 10, budget.clone());
+        let (mut decompressor, mut frames) = (Decompressor::new().unwrap(), Decoder::new(1 << 10));
+        for seq in (0..40).step_by(2) {
+            let lens = [outbox.try_push(ping(seq)).unwrap(), outbox.push(Duration::ZERO, ping(seq + 1)).await.unwrap()];
+            assert_eq!(budget.held(), lens[0] + lens[1]);
+            // The two batches arrive together, and every frame can be read at once.
+            decompressor.push(body.frame().await.unwrap().unwrap().into_data().unwrap());
+            while let Some(piece) = decompressor.next_piece().unwrap() {
+                frames.push(piece);
+            }
+            for seq in [seq, seq + 1] {
+                let payload = frames.next_payload().unwrap().unwrap();
+                assert_eq!(upstream(&payload).unwrap(), Upstream::Ping { seq });
+            }
+            assert_eq!((frames.next_payload().unwrap(), budget.held()), (None, 0));
+        }
+        outbox.try_push(ping(41)).unwrap();
+        outbox.abort();
+        assert_eq!(budget.held(), 0);
+        assert!(held.one_more(1).is_none());
+        drop((outbox, body));
+        assert!(held.one_more(1).is_some());
     }
 
     #[tokio::test]

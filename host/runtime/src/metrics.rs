@@ -4,7 +4,7 @@ mod label;
 mod process;
 pub mod table;
 
-pub use label::{ViewGauges, label, project_label};
+pub use label::{ViewGauges, label, project_label, region_label};
 pub(crate) use process::count_tasks_of;
 pub use process::watch_disk;
 

@@ -13,6 +13,7 @@ mod row_record;
 
 pub mod batch;
 pub mod call;
+pub mod compression;
 pub mod decoder;
 pub mod error;
 pub mod feed;

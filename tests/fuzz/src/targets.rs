@@ -5,6 +5,7 @@ mod blocks;
 mod calls;
 mod catalogue;
 mod claim;
+mod compressed;
 mod configuration;
 mod doors;
 mod edge_snapshot;
@@ -25,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     frames::TARGET,
     frames::UPSTREAM,
     frames::DOWNSTREAM,
+    compressed::TARGET,
     calls::REQUESTS,
     calls::REPLIES,
     blocks::ROWS,

@@ -53,7 +53,7 @@ macro_rules! withstand {
 }
 
 withstand! {
-    frames upstream downstream requests replies rows records bodies keys token log snapshot edge_snapshot encrypted_file
+    frames upstream downstream compressed requests replies rows records bodies keys token log snapshot edge_snapshot encrypted_file
     configuration catalogue arrow registry doors claim tail guest
 }
 

@@ -2,13 +2,16 @@
 
 use super::{CallClient, Config, Error, FeedReceiver, FeedSender};
 use crate::{
-    CALL_PATH, FEED_PATH, PEER_REGION, PEER_VERSION, VERSION_UNSTATED,
+    CALL_PATH, COMPRESSED_SINCE, FEED_PATH, PEER_REGION, PEER_VERSION, VERSION_UNSTATED,
     budget::Budget,
     inbox::{Inbox, chain},
     outbox::{self, Outbox, OutboxBody},
     transport,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
+};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     body::Incoming,
@@ -17,7 +20,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use littoral_model::format::ProtocolVersion;
 use littoral_tls::Stream;
-use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX};
+use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX, compression};
 use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -88,7 +91,7 @@ where
 {
     let (requests, guard) = shake_hands(transport, authority, config).await?;
     let feed = open(&requests, authority, config, FEED_PATH, FEED_UP_BYTES_MAX).await?;
-    let (inbox, silence) = (Inbox::new(feed.down, DOWNSTREAM_LEN_MAX), config.silence_timeout());
+    let (inbox, silence) = (feed_inbox(feed.down, &feed.headers, authority)?, config.silence_timeout());
     Ok(Connection {
         sender: FeedSender::new(feed.up, guard.clone()),
         receiver: FeedReceiver::new(inbox, silence, guard.clone()),
@@ -169,6 +172,21 @@ async fn calls(
     Ok(CallClient::start(calls.up, Inbox::new(calls.down, REPLY_LEN_MAX), (config, version), guard))
 }
 
+/// Returns the inbox of the feed, which the publisher may have compressed.
+fn feed_inbox(body: Incoming, headers: &HeaderMap, authority: &str) -> Result<Inbox, Error> {
+    match headers.get(CONTENT_ENCODING) {
+        None => Ok(Inbox::new(body, DOWNSTREAM_LEN_MAX)),
+        Some(coding) if coding == compression::CODING => Ok(Inbox::compressed(body, DOWNSTREAM_LEN_MAX)?),
+        Some(coding) => Err(Error::Connect {
+            address: authority.to_owned(),
+            reason: format!(
+                "its feed is compressed with {coding:?}, and this node reads only '{}'; correct what is between them",
+                compression::CODING
+            ),
+        }),
+    }
+}
+
 /// Returns the protocol version with which the called node answers.
 fn agreed(headers: &HeaderMap, ours: ProtocolVersion) -> Result<ProtocolVersion, Error> {
     let theirs = match headers.get(PEER_VERSION) {
@@ -205,6 +223,9 @@ async fn open(
     headers.insert(PEER_VERSION, config.version.number().into());
     if let Some(region) = config.region.and_then(|region| HeaderValue::from_str(region.as_str()).ok()) {
         headers.insert(PEER_REGION, region);
+    }
+    if path == FEED_PATH && config.version.number() >= COMPRESSED_SINCE {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(compression::CODING));
     }
     let response = requests.clone().send_request(request).await.map_err(|error| fail(chain(&error)))?;
     let status = response.status();

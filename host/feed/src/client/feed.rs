@@ -40,7 +40,7 @@ impl FeedSender {
     /// [`Error::Broken`] if the stream has ended; [`Error::Stalled`] if the leader does not read and the bound is
     /// reached; [`Error::Wire`] for a hello that is too long.
     pub fn send(&self, message: &Upstream) -> Result<(), Error> {
-        self.outbox.try_push(|out| feed::push_upstream(out, message)).map_err(|error| match error {
+        self.outbox.try_push(|out| feed::push_upstream(out, message)).map(drop).map_err(|error| match error {
             PushError::Closed => Error::Broken("the feed was closed".to_owned()),
             PushError::Full { .. } => Error::Stalled(error.to_string()),
             PushError::Wire(error) => Error::Wire(error),

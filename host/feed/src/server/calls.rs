@@ -134,10 +134,11 @@ impl Answers {
         let slow = self.shared.config.slow_timeout();
         let reply = Reply { id, answer };
         match self.outbox.push(slow, |out| call::push_reply(out, &reply)).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(PushError::Wire(error)) => {
                 let reply = Reply { id, answer: Answer::Rejected(format!("the reply cannot be encoded: {error}")) };
-                self.outbox.push(slow, |out| call::push_reply(out, &reply)).await.map_err(|error| error.to_string())
+                let pushed = self.outbox.push(slow, |out| call::push_reply(out, &reply)).await;
+                pushed.map(drop).map_err(|error| error.to_string())
             }
             Err(error) => {
                 // A peer that does not read replies receives no more of them.

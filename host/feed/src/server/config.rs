@@ -1,9 +1,9 @@
 //! The limits of the peer listener.
 
-use littoral_model::{format::ProtocolVersion, pattern::Pattern};
+use littoral_model::{format::ProtocolVersion, pattern::Pattern, region::Region};
 use littoral_runtime::bounds::{self, COUNT_MAX, OutOfBounds};
 use serde::Deserialize;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The server's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -48,12 +48,30 @@ pub struct Config {
     /// How many bytes of replies may wait for all connections together, plus one reply of each. Half of it is
     /// guaranteed to them in equal shares. Default: 256 MiB.
     pub all_answers_bytes_max: usize,
+    /// Which subscribers receive the feed compressed, if they can read that. Default: `auto`.
+    pub compression: Compression,
+    /// How many bytes a second the nodes of a region may be sent, by the region's name: records first, snapshots with
+    /// what remains. Default: none; no region has a limit.
+    pub bandwidth_max: BTreeMap<Region, u64>,
     /// The views that edges and relays may read, by the identity in their certificate. Default: none; each may read all
     /// views.
     pub grants: Vec<ViewGrant>,
     /// The newest protocol version that this node speaks; it comes from the key `protocol_version`.
     #[serde(skip)]
     pub version: ProtocolVersion,
+}
+
+/// Which subscribers receive the feed compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Those in another region: bytes between regions cost money, and bytes inside one usually do not.
+    #[default]
+    Auto,
+    /// All.
+    Always,
+    /// None.
+    Off,
 }
 
 /// `[[feed.grants]]`: nodes, and views that they may read. Once there is a grant, an edge or a relay may read only what
@@ -84,6 +102,8 @@ impl Default for Config {
             calls_bytes_max: 128 << 20,
             answers_bytes_max: 8 << 20,
             all_answers_bytes_max: 256 << 20,
+            compression: Compression::Auto,
+            bandwidth_max: BTreeMap::new(),
             grants: Vec::new(),
             version: ProtocolVersion::NEWEST,
         }
@@ -127,6 +147,8 @@ impl Config {
             ("answers_bytes_max", self.answers_bytes_max as u64),
             ("all_answers_bytes_max", self.all_answers_bytes_max as u64),
         ];
+        let rates = self.bandwidth_max.values().map(|per_s| ("bandwidth_max", *per_s));
+        let others = others.into_iter().chain(rates);
         bounds::check(1..=COUNT_MAX, places).chain(bounds::check(1..=u64::MAX, others)).collect()
     }
 
@@ -167,7 +189,7 @@ mod tests {
         let keys: Vec<_> = known.collect();
         assert!(keys.len() > 10 && Config::FIXED.iter().all(|key| keys.contains(key)), "{unknown}");
         for key in keys {
-            let values = ["7", r#"[{ to = "*", views = ["a"] }]"#];
+            let values = ["7", r#"[{ to = "*", views = ["a"] }]"#, r#""always""#, "{ us = 7 }"];
             let parsed = values.iter().filter_map(|value| toml::from_str(&format!("{key} = {value}")).ok());
             let changed: Config = parsed.into_iter().find(|config| *config != Config::default()).unwrap();
             let is_kept = changed.with_fixed(&Config::default()) == Config::default();

@@ -15,13 +15,13 @@ use crate::{
     transport,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_ENCODING};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use littoral_model::format::ProtocolVersion;
 use littoral_runtime::shares::Exceeded;
-use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX};
+use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX, compression};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -165,14 +165,21 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
     let stream = activity.open();
     let region = residency::region_of(rights, request.headers());
     let from = Peer { region, version, ..peer.clone() };
-    let incoming = request.into_body();
+    let link = shared.links.to(region);
+    let mut headers = HeaderMap::new();
     let body = if is_feed {
         let share = match shared.peers.subscription(node) {
             Ok(share) => share,
             Err(exceeded) => return too_many_subscriptions(exceeded, shared.config.subscribers_max),
         };
-        let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max, shared.frames.clone());
-        let inbox = Inbox::new(incoming, UPSTREAM_LEN_MAX);
+        let own = shared.source.held_in();
+        let compressing = shared.compressors.start(&shared.config, request.headers(), own, region);
+        if compressing.is_some() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compression::CODING));
+        }
+        let (frames, bytes_max) = (shared.frames.clone(), shared.config.subscriber_bytes_max);
+        let (outbox, body) = outbox::outbox_to(link, compressing, bytes_max, frames);
+        let inbox = Inbox::new(request.into_body(), UPSTREAM_LEN_MAX);
         let session = session::run(inbox, outbox, shared.clone(), from, stream);
         shared.tasks.spawn(async move {
             session.await;
@@ -180,15 +187,17 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
         });
         body
     } else {
-        let (outbox, body) = outbox::outbox(shared.config.answers_bytes_max, shared.answers.clone());
-        let inbox = Inbox::new(incoming, REQUEST_LEN_MAX);
+        let (answers, bytes_max) = (shared.answers.clone(), shared.config.answers_bytes_max);
+        let (outbox, body) = outbox::outbox_to(link, None, bytes_max, answers);
+        let inbox = Inbox::new(request.into_body(), REQUEST_LEN_MAX);
         shared.tasks.spawn(calls::run(inbox, outbox, shared.clone(), from, stream));
         body
     };
     let mut response = Response::new(Either::Left(body));
     if !is_feed {
-        response.headers_mut().insert(PEER_VERSION, version.number().into());
+        headers.insert(PEER_VERSION, version.number().into());
     }
+    *response.headers_mut() = headers;
     response
 }
 

@@ -3,6 +3,7 @@
 mod activity;
 mod calls;
 mod common;
+mod compression;
 mod config;
 mod connection;
 mod counted;
@@ -14,14 +15,18 @@ mod residency;
 mod session;
 mod snapshot;
 
-pub use config::{Config, ViewGrant};
+pub use config::{Compression, Config, ViewGrant};
 pub use connection::serve_connection;
 pub use gate::Gate;
 pub use listen::{serve, serve_shared};
 
-use crate::budget::Budget;
-use crate::source::{Certifier, FeedSource};
+use crate::{
+    budget::Budget,
+    link::Links,
+    source::{Certifier, FeedSource},
+};
 use common::Common;
+use compression::Compressors;
 use littoral_protocol::members::rpc::PeerService;
 use littoral_tls::Tls;
 use parking_lot::RwLock;
@@ -35,6 +40,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Settings {
     latest: Arc<RwLock<Arc<Config>>>,
     peers: Arc<Peers>,
+    links: Arc<Links>,
     frames: Budget,
     answers: Budget,
 }
@@ -46,6 +52,7 @@ impl Settings {
         let mut latest = self.latest.write();
         let config = Arc::new(config.with_fixed(&latest));
         self.peers.resize(&config);
+        self.links.set(&config.bandwidth_max);
         self.frames.resize(config.subscribers_bytes_max, config.subscribers_max);
         self.answers.resize(config.all_answers_bytes_max, config.connections_max);
         *latest = config;
@@ -73,6 +80,8 @@ pub struct Shared {
     common: Arc<Common>,
     /// Limits how many blocks of snapshots are encoded at once.
     makers: Arc<Semaphore>,
+    links: Arc<Links>,
+    compressors: Arc<Compressors>,
     shutdown: CancellationToken,
     /// Sessions and calls, which may outlive the HTTP/2 requests that began them.
     tasks: TaskTracker,
@@ -88,6 +97,7 @@ impl Shared {
         let makers = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, |cores| cores.get())));
         let (members, gate, certifier, tls) = (None, None, None, None);
         let (tasks, common) = (TaskTracker::new(), Arc::default());
+        let links = Arc::new(Links::new(&config.bandwidth_max));
         let config = Arc::new(config);
         let latest = Arc::new(RwLock::new(config.clone()));
         Self {
@@ -103,6 +113,8 @@ impl Shared {
             answers,
             common,
             makers,
+            links,
+            compressors: Arc::default(),
             shutdown,
             tasks,
         }
@@ -111,8 +123,8 @@ impl Shared {
     /// Returns a handle that changes the settings of connections that begin later.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let (latest, peers) = (self.latest.clone(), self.peers.clone());
-        Settings { latest, peers, frames: self.frames.clone(), answers: self.answers.clone() }
+        let (latest, peers, links) = (self.latest.clone(), self.peers.clone(), self.links.clone());
+        Settings { latest, peers, links, frames: self.frames.clone(), answers: self.answers.clone() }
     }
 
     /// Returns a copy for a connection that begins now.

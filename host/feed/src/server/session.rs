@@ -257,8 +257,10 @@ impl Session<'_> {
                 && checkpoint.lsn == sent
             {
                 compared = number;
+                // A checkpoint of many views is long, so it counts and waits like records.
+                self.outbox.link().records_may_go().await;
                 self.update(&mut filter, seen)?;
-                self.checkpoint(checkpoint, &filter).await?;
+                self.outbox.link().records_queued(self.checkpoint(checkpoint, &filter).await?);
                 continue;
             }
             let Some(next) = self.state.lock().next(seen.lsn) else {
@@ -274,6 +276,7 @@ impl Session<'_> {
             };
             // Wait before reading records, so that a subscriber that does not read holds no further block in memory.
             self.room().await?;
+            self.outbox.link().records_may_go().await;
             let seen = *head.borrow();
             self.check(seen)?;
             let block = self.read(next).await?;
@@ -322,7 +325,9 @@ impl Session<'_> {
         metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
         // Note this before the records are sent, because the subscriber may apply them before this task continues.
         self.state.lock().records_sent(block.last);
-        self.send(&Downstream::Records { first: block.first, last: block.last, chain_after, bytes }).await
+        let message = Downstream::Records { first: block.first, last: block.last, chain_after, bytes };
+        self.outbox.link().records_queued(self.send(&message).await?);
+        Ok(())
     }
 
     /// Updates the filter to the rules as of the last record that is applied.
@@ -370,6 +375,7 @@ impl Session<'_> {
         let mut rows = 0;
         loop {
             self.room().await?;
+            let _turn = self.outbox.link().snapshot_may_go().await;
             let Some(block) = blocks.next().await else { break };
             let block = block.map_err(log_error)?;
             rows += u64::from(block.rows);
@@ -384,7 +390,7 @@ impl Session<'_> {
     }
 
     /// Sends a checkpoint. Subscribers of all views receive the shared encoding.
-    async fn checkpoint(&self, checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Result<(), End> {
+    async fn checkpoint(&self, checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Result<usize, End> {
         let wanted = wanted_views(checkpoint.clone(), filter);
         if !Arc::ptr_eq(&wanted, &checkpoint) {
             return self.send(&Downstream::Checkpoint(wanted)).await;
@@ -398,11 +404,12 @@ impl Session<'_> {
         self.outbox.ready(self.shared.config.slow_timeout()).await.map_err(not_pushed)
     }
 
-    async fn send(&self, message: &Downstream) -> Result<(), End> {
+    /// Sends a message. Returns how many bytes of the stream it takes.
+    async fn send(&self, message: &Downstream) -> Result<usize, End> {
         self.push(|out| feed::push_downstream(out, message)).await
     }
 
-    async fn push(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) -> Result<(), End> {
+    async fn push(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) -> Result<usize, End> {
         push_or_cut(self.outbox, self.shared.config.slow_timeout(), push).await
     }
 }
@@ -411,7 +418,7 @@ async fn push_or_cut(
     outbox: &Outbox,
     slow_timeout: Duration,
     push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
-) -> Result<(), End> {
+) -> Result<usize, End> {
     outbox.push(slow_timeout, push).await.map_err(not_pushed)
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The number of views, modules and push sources together, and of projects, that have series of their own.
+/// The number of views, modules and push sources together, of projects, and of regions, that have series of their own.
 const NAMES_MAX: usize = 100;
 
 /// The label of all further ones.
@@ -17,6 +17,9 @@ static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// The projects that have series of their own.
 static PROJECTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// The regions that have series of their own. Peers without TLS name their region themselves.
+static REGIONS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Returns the label for the stored name of a view, module or push source: the name, or `other` if too many names came
 /// before it.
@@ -30,6 +33,13 @@ pub fn label(name: &str) -> String {
 #[must_use]
 pub fn project_label(name: &str) -> String {
     let mut names = PROJECTS.lock().unwrap_or_else(PoisonError::into_inner);
+    bounded(&mut names, name, NAMES_MAX)
+}
+
+/// Returns the label for the name of a region: the name, or `other` if too many regions came before it.
+#[must_use]
+pub fn region_label(name: &str) -> String {
+    let mut names = REGIONS.lock().unwrap_or_else(PoisonError::into_inner);
     bounded(&mut names, name, NAMES_MAX)
 }
 

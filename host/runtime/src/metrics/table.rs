@@ -186,6 +186,8 @@ metrics! {
         "Memory budget of the rows of all views with this residency";
     Counter "littoral_edge_views_degraded_total" EDGE []
         "Full views that became resident because they outgrew their budget";
+    Counter "littoral_feed_bandwidth_waits_total" DATA ["region", "what"]
+        "Times that records or a snapshot (what) waited because feed.bandwidth_max of the region was used up";
     Counter "littoral_feed_ended_total" DATA ["reason"]
         "Sessions of subscribers that this node ended, by reason";
     Counter "littoral_feed_record_bytes_total" DATA []
@@ -198,6 +200,8 @@ metrics! {
         "Open streams of peers (feeds and calls), by the protocol version on which both sides have agreed";
     Gauge "littoral_feed_subscribers" DATA []
         "Connected subscribers";
+    Gauge "littoral_feed_subscribers_compressed" DATA []
+        "Connected subscribers that receive the feed compressed";
     Gauge "littoral_feed_waiting_bytes" DATA []
         "Bytes that wait to be sent to subscribers";
     Gauge "littoral_http_connections" EVERY []
@@ -310,8 +314,14 @@ metrics! {
         "Calls of peers that were rejected because of the role of the peer's certificate";
     Counter "littoral_peer_calls_total" DATA []
         "Calls that peers made to this node";
+    Counter "littoral_peer_malformed_total" DATA []
+        "Streams of peers that ended because of malformed bytes";
     Counter "littoral_peer_received_bytes_total" DATA []
-        "Bytes that arrived from peers: the feed and calls";
+        "Bytes that arrived from peers: the feed and calls, as sent";
+    Counter "littoral_peer_sent_bytes_total" DATA ["region"]
+        "Bytes that were sent to the nodes of the region: the feed, compressed if it is, and replies to calls";
+    Counter "littoral_peer_uncompressed_bytes_total" DATA ["region"]
+        "What littoral_peer_sent_bytes_total would be without compression";
     Gauge "littoral_process_tasks" EVERY []
         "Tasks of the process's threads that have not ended";
     Counter "littoral_project_rejected_total" DATA ["project", "quota"]

@@ -73,7 +73,8 @@ pub(super) fn sent(push: impl FnOnce(&mut Outgoing) -> Result<(), Error>) -> Byt
     payload
 }
 
-fn golden() -> Vec<(String, Vec<u8>)> {
+/// Returns the golden frames, by name.
+pub(super) fn golden() -> Vec<(String, Vec<u8>)> {
     let mut files = crate::corpus::files(crate::corpus::fixtures().join("wire"), ".hex");
     files.sort();
     let text = files.pop().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();

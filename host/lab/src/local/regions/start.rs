@@ -63,7 +63,8 @@ impl Regions {
                 1 => ("router".to_owned(), plan.listen),
                 _ => (format!("router-{number}"), SocketAddr::new(plan.listen.ip(), 0)),
             };
-            let arguments = configs::router(&name, &topology_file, place.router(listen), (home.name, renew), &security)?;
+            let arguments =
+                configs::router(&name, &topology_file, place.router(listen), (home.name, renew), &security)?;
             let log = plan.data_dir.join(format!("{name}.log"));
             routers.push(Node::start(place.launcher(None), program.clone(), arguments, log).await?);
         }
