@@ -11,6 +11,7 @@ mod args;
 mod at_rest;
 mod auth;
 mod bootstrap;
+mod compressed;
 mod data;
 mod failure;
 mod far;

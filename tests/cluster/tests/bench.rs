@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` accepts, one for each measurement.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "read_1x10",
     "auth_read_1x10",
     "traced_read_1x10",
@@ -17,9 +17,11 @@ const NAMES: [&str; 16] = [
     "write_64_clients",
     "write_batches",
     "commit_to_visible",
+    "compressed_visible",
     "region_to_visible",
     "bootstrap_1m",
     "warm_start_encrypted_1m",
+    "compressed_bootstrap",
     "memory_per_row",
     "router",
 ];

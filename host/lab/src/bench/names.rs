@@ -22,19 +22,23 @@ pub const WRITE_ROWS: &str = "write_64_clients";
 pub const WRITE_BATCHES: &str = "write_batches";
 /// From commit to visible at an edge.
 pub const VISIBLE: &str = "commit_to_visible";
+/// From commit to visible at an edge with a compressed feed.
+pub const COMPRESSED_VISIBLE: &str = "compressed_visible";
 /// From commit in one region to visible at an edge of another.
 pub const FAR_VISIBLE: &str = "region_to_visible";
 /// Bootstrap of an edge from a snapshot.
 pub const BOOTSTRAP: &str = "bootstrap_1m";
 /// Warm start of an edge from an encrypted snapshot.
 pub const AT_REST: &str = "warm_start_encrypted_1m";
+/// Bootstrap of an edge with a compressed feed.
+pub const COMPRESSED_BOOTSTRAP: &str = "compressed_bootstrap";
 /// Resident memory per row at an edge.
 pub const MEMORY: &str = "memory_per_row";
 /// Through the router, compared with another proxy.
 pub const ROUTER: &str = "router";
 
 /// All of them.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 18] = [
     READ_1X10,
     AUTH_READ_1X10,
     TRACED_READ_1X10,
@@ -46,9 +50,11 @@ pub const NAMES: [&str; 16] = [
     WRITE_ROWS,
     WRITE_BATCHES,
     VISIBLE,
+    COMPRESSED_VISIBLE,
     FAR_VISIBLE,
     BOOTSTRAP,
     AT_REST,
+    COMPRESSED_BOOTSTRAP,
     MEMORY,
     ROUTER,
 ];

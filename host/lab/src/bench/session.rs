@@ -1,8 +1,9 @@
 //! One run of `littoral bench`: its measurements in order, and the nodes that each needs.
 
 use crate::bench::{
-    Args, at_rest, auth, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory,
-    modules, names, reads, report::Report, router, setup::Setup, tail, traces, visible, writes,
+    Args, at_rest, auth, bootstrap, compressed, data, failure::Failure, far, machine::Machine,
+    measurement::Measurement, memory, modules, names, reads, report::Report, router, setup::Setup, tail, traces,
+    visible, writes,
 };
 use std::{
     io::Write as _,
@@ -97,6 +98,11 @@ fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
         }
         Ok(())
     });
+    with_setup(args, &[names::COMPRESSED_VISIBLE], &[None, Some(compressed::FAR_EDGE)], out, |setup, out| {
+        let rows = setup.load(data::STATS, false, effort.rows)?;
+        take(args, names::COMPRESSED_VISIBLE, out, || compressed::visible(setup, rows, effort));
+        Ok(())
+    });
     if args.wants(names::FAR_VISIBLE) {
         take(args, names::FAR_VISIBLE, out, || far::measure(effort));
     }
@@ -104,9 +110,13 @@ fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
 
 /// The measurements with 1,000,000 rows.
 fn large(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
-    let mine = [names::READ_ZIPF, names::BOOTSTRAP, names::AT_REST, names::MEMORY];
+    let mine = [names::READ_ZIPF, names::BOOTSTRAP, names::AT_REST, names::COMPRESSED_BOOTSTRAP, names::MEMORY];
     with_setup(args, &mine, &[], out, |setup, out| {
         let rows = setup.load(data::WIDE, true, effort.rows_large)?;
+        take(args, names::COMPRESSED_BOOTSTRAP, out, || compressed::bootstrap(setup, effort));
+        if ![names::READ_ZIPF, names::BOOTSTRAP, names::AT_REST, names::MEMORY].iter().any(|name| args.wants(name)) {
+            return Ok(());
+        }
         let held = bootstrap::measure(setup, effort)?;
         if args.wants(names::MEMORY) {
             let measured = memory::measure(setup, held.edge, rows, effort);

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Writes per second.
-const RATE: u64 = 10_000;
+pub(crate) const RATE: u64 = 10_000;
 
 /// How often due writes are sent.
 const TICK: Duration = Duration::from_millis(1);
