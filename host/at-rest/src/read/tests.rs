@@ -61,6 +61,14 @@ fn every_length_is_read_back_in_any_steps() {
     }
 }
 
+/// `format-1` was written by another implementation of the format, with this key.
+#[test]
+fn files_of_format_1_stay_readable() {
+    let keys = KeyRing::parse("fuzz:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+    let read = read_as(&Encryption::with(keys), id("input"), include_bytes!("format-1"));
+    assert_eq!(read.unwrap(), [b'r'; 40]);
+}
+
 #[test]
 fn two_encryptions_of_one_content_have_nothing_in_common() {
     let encryption = Encryption::with(ring(&["a"]));

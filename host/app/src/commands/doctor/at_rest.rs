@@ -63,39 +63,28 @@ struct Count {
 }
 
 fn compare(keys: Option<&KeyRing>, counts: &BTreeMap<String, Count>) -> Vec<Finding> {
-    let plain = counts.get("plain").map_or(0, |count| count.all);
+    let all = |label: &str| counts.get(label).map_or(0, |count| count.all);
     let known: Vec<&str> = keys.into_iter().flat_map(KeyRing::ids).map(|id| id.as_str()).collect();
     let mut findings = Vec::new();
-    for (label, count) in
-        counts.iter().filter(|(label, count)| !matches!(&***label, "plain" | "damaged") && count.needed > 0)
-    {
-        if !known.contains(&&**label) {
-            findings.push(Finding::problem(
-                SUBJECT,
-                format!(
-                    "{} files are encrypted with the key '{label}', which is in no key ring of this node",
-                    count.needed
-                ),
-                "add that key to the key ring ([at_rest]) after its first key",
-            ));
+    for (label, Count { needed, .. }) in counts.iter().filter(|(_, count)| count.needed > 0) {
+        if label != "plain" && !known.contains(&&**label) {
+            let what = format!("the key '{label}' is in no key ring of this node; files that need it: {needed}");
+            findings.push(Finding::problem(SUBJECT, what, "add it to the key ring ([at_rest]), after the first key"));
         }
     }
-    let Some(first) = known.first() else { return findings };
-    if plain > 0 {
-        let what = format!("{plain} files are plain");
+    let Some((first, others)) = known.split_first() else { return findings };
+    if all("plain") > 0 {
+        let what = format!("plain files: {}", all("plain"));
         findings.push(Finding::warning(SUBJECT, what, "start the node: it encrypts them"));
     }
-    for id in &known[1..] {
-        findings.push(match counts.get(*id).map_or(0, |count| count.all) {
-            0 => Finding::ok(SUBJECT, format!("no file needs the key '{id}': it can be removed from the key ring")),
-            count => Finding::ok(
-                SUBJECT,
-                format!("{count} files still need the key '{id}'; a running node encrypts them again"),
-            ),
-        });
-    }
-    let encrypted = counts.get(*first).map_or(0, |count| count.all);
-    findings.push(Finding::ok(SUBJECT, format!("{encrypted} files are encrypted with the first key, '{first}'")));
+    findings.extend(others.iter().map(|id| match all(id) {
+        0 => Finding::ok(SUBJECT, format!("no file needs the key '{id}': it can be removed from the key ring")),
+        count => Finding::ok(
+            SUBJECT,
+            format!("files that the node will encrypt again, as they need the key '{id}': {count}"),
+        ),
+    }));
+    findings.push(Finding::ok(SUBJECT, format!("files encrypted with the first key, '{first}': {}", all(first))));
     findings
 }
 
@@ -139,14 +128,11 @@ mod tests {
             found.iter().any(|(level, what)| *level == Level::Problem && what.contains("the key 'old'")),
             "{found:?}"
         );
-        assert!(
-            found.iter().any(|(level, what)| *level == Level::Warning && what.contains("1 files are plain")),
-            "{found:?}"
-        );
+        assert!(found.iter().any(|(level, what)| *level == Level::Warning && what == "plain files: 1"), "{found:?}");
         write_ring(&ring, &format!("{new}\n{old}"));
         let found = levels(&on);
         assert!(found.iter().all(|(level, _)| *level != Level::Problem), "{found:?}");
-        assert!(found.iter().any(|(_, what)| what.contains("1 files still need the key 'old'")), "{found:?}");
+        assert!(found.iter().any(|(_, what)| what.ends_with("the key 'old': 1")), "{found:?}");
         let off = Stored { config: Config::default(), data_dir: Some(data), compiled: None };
         assert!(matches!(&levels(&off)[..], [(Level::Problem, what)] if what.contains("the key 'old'")));
     }
