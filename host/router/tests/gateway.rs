@@ -5,10 +5,11 @@ mod fixture;
 mod smuggling;
 
 use bytes::Bytes;
-use fixture::{Deed, Edge, Fixture, topology};
+use fixture::{Deed, Edge, Fixture, WELL, topology};
 use http_body_util::Empty;
 use littoral_router::Topology;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Long enough for everything that should happen at once, on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -338,6 +339,73 @@ async fn rows_that_a_region_may_not_hold_are_requested_from_another_region() {
         assert_eq!(fixture.send("GET", path, &[], "").await.status, 200, "{path}");
     }
     assert_eq!(counts(), before);
+}
+
+#[tokio::test]
+async fn a_large_body_is_sent_to_the_first_door_that_asks_for_it() {
+    let edges = [Edge::start("west").await, Edge::start("middle").await, Edge::start("east").await];
+    let fixture = Fixture::start(&edges, |config| {
+        config.gateway.replay_bytes_max = 10_000;
+        (config.gateway.attempts_max, config.retry.share, config.retry.burst) = (1, 0.0, 0);
+    })
+    .await;
+    let body = vec![b'x'; 2_000_000];
+    let write = async || fixture.send("POST", "/p/fraud/v1/rows", &[("littoral-place", "0,1")], body.clone()).await;
+    let counts = || [edges[0].count(), edges[1].count(), edges[2].count()];
+    edges[0].does(Deed::Rejects(421, "outside_regions"));
+    edges[1].does(Deed::Rejects(503, "starting"));
+    let written = write().await;
+    assert!(written.status == 200 && written.text.starts_with("east /p/fraud/v1/rows 2000000"), "{written:?}");
+    assert_eq!(counts(), [1, 1, 1]);
+    edges[1].does(Deed::Answer(200));
+    assert!(write().await.text.starts_with("middle /p/fraud/v1/rows 2000000"));
+    assert_eq!(counts(), [2, 2, 1], "one door stores it");
+    // A door that has received a part of the body decides.
+    edges[0].does(Deed::Says(421, "outside_regions"));
+    let decided = write().await;
+    assert_eq!((decided.status, decided.header("littoral-error")), (421, "outside_regions"));
+    edges.iter().for_each(|edge| edge.does(Deed::Rejects(421, "outside_regions")));
+    let nowhere = write().await;
+    assert_eq!((nowhere.status, nowhere.header("littoral-error")), (421, "outside_regions"));
+    assert_eq!(counts(), [4, 3, 2]);
+}
+
+#[tokio::test]
+async fn a_large_body_reaches_a_door_that_never_asks_for_it() {
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let edge = Edge { address: door.local_addr().unwrap(), ..Edge::start("west").await };
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = door.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut received = Vec::new();
+                let length = loop {
+                    let mut part = [0; 4096];
+                    let read = stream.read(&mut part).await.unwrap_or_default();
+                    if read == 0 {
+                        return;
+                    }
+                    received.extend_from_slice(&part[..read]);
+                    let text = String::from_utf8_lossy(&received);
+                    if text.starts_with("GET /v1/status") && text.contains("\r\n\r\n") {
+                        break 0;
+                    }
+                    if received.ends_with(b"END") {
+                        break received.iter().filter(|byte| **byte == b'%').count();
+                    }
+                };
+                let body = if length == 0 { WELL.to_owned() } else { format!("received {length}") };
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    let fixture = Fixture::start(&[edge], |config| config.gateway.replay_bytes_max = 10_000).await;
+    fixture.eventually(|view| view.is_usable()).await;
+    let body = [vec![b'%'; 100_000], b"END".to_vec()].concat();
+    let written = fixture.send("POST", "/v1/rows", &[], body).await;
+    assert_eq!((written.status, written.text.as_str()), (200, "received 100000"));
 }
 
 #[tokio::test]

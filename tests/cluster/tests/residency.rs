@@ -3,7 +3,7 @@
 use littoral_feed::client;
 use littoral_model::{entity_key::KeyBatch, freshness::Consistency, read::ViewRead, region::Region, view::ViewId};
 use littoral_protocol::frame::{Downstream, SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN, Views};
-use littoral_provision::{Node, Plan, cluster::eventually, http::Answer};
+use littoral_provision::{Node, Plan, Router, cluster::eventually, http::Answer};
 use serde_json::{Value, json};
 use std::{
     net::{SocketAddr, TcpListener},
@@ -184,6 +184,43 @@ fn rows_reach_the_allowed_regions_and_no_other() {
     let has = |name: &str| contains_secret(&dir.path().join(name));
     assert!(has("eu") && has("ap") && has("inside"), "the search finds it where it may be");
     assert!(!has("us") && !has("outside") && !has("nowhere"));
+}
+
+#[test]
+fn a_router_sends_a_write_of_any_size_to_a_region_that_may_hold_it() {
+    let world = start();
+    let inside = edge(world.dir.path(), "inside", Some("eu"), &[world.eu_peer]);
+    let topology = format!(
+        "role = \"topology\"\nname = \"test\"\npattern = \"active_active\"\n\
+         [[regions]]\nname = \"us\"\nlatitude = 0.0\nlongitude = 0.0\nleader = \"{}\"\nedges = []\n\
+         [[regions]]\nname = \"eu\"\nlatitude = 0.0\nlongitude = 60.0\nleader = \"{}\"\n\
+         edges = [{{ name = \"inside\", door = \"{}\" }}]\n",
+        world.us.ready.door, world.eu.ready.door, inside.ready.door
+    );
+    let config = "[router]\nwatch_ms = 50\n[router.health]\ninterval_ms = 100\n";
+    let router = Router::start(world.dir.path(), &topology, config, None).unwrap();
+    let near_us = [("littoral-place", "0,1"), ("littoral-explain", "1")];
+    let write = |view: &str, count: usize| {
+        let note = "n".repeat(1_000);
+        let row = |id| json!({"key": {"id": id}, "values": {"note": note}});
+        let body = json!({"rows": (0..count).map(row).collect::<Vec<_>>()}).to_string();
+        let answer = router.client().send("POST", &format!("{view}/rows"), &near_us, body.as_bytes()).unwrap();
+        (answer.header("littoral-routed-to").map(str::to_owned), answer)
+    };
+    eventually("the nearest leader receives writes", PATIENCE, || {
+        let (routed_to, answer) = write("/v1/views/public", 1);
+        answer.status == 200 && routed_to.is_some_and(|to| to.starts_with("us/"))
+    });
+    // More than the router can hold, to send it again.
+    for count in [1, 3_000] {
+        let (routed_to, answer) = write(VIEW, count);
+        ok(&answer);
+        assert!(routed_to.is_some_and(|to| to.starts_with("eu/")), "{count} rows");
+        assert_eq!(note(&read(&world.eu, "fraud", "accounts", count as i64 - 1)), "n".repeat(1_000));
+    }
+    let (routed_to, answer) = write("/v1/views/public", 3_000);
+    ok(&answer);
+    assert!(routed_to.is_some_and(|to| to.starts_with("us/")), "a project without a rule stays near");
 }
 
 /// Everything that a node receives from `eu` that states `stated` and requests `views`.

@@ -208,7 +208,9 @@ impl Service {
             limit: (config.attempts_max as usize).saturating_add(DOORS_TO_SPARE),
             dice: head.dice.unwrap_or_else(|| router.dice()),
         };
-        let decision = board.decide(&criteria);
+        // Doors of one region may all reject a body by its project, and it cannot be held for a further decision.
+        let limit = if matches!(body, RequestBody::Large(..)) { usize::MAX } else { criteria.limit };
+        let decision = board.decide(&Criteria { limit, ..criteria });
         if decision.ranked.is_empty() {
             return Err(Failure::nothing_left(nothing(&board, &head)));
         }
