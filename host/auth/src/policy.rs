@@ -27,29 +27,36 @@ struct Rule {
     scopes: Vec<Scope>,
     #[serde(default = "default_project", deserialize_with = "projects")]
     project: Pattern,
-    #[serde(default = "any_name", deserialize_with = "names")]
-    names: Vec<Pattern>,
+    #[serde(default = "any_name")]
+    names: Vec<Names>,
 }
 
 fn default_project() -> Pattern {
     Pattern::new("default")
 }
 
-fn any_name() -> Vec<Pattern> {
-    vec![Pattern::any()]
+fn any_name() -> Vec<Names> {
+    vec![Names(Pattern::any())]
 }
 
 fn projects<'de, D: Deserializer<'de>>(from: D) -> Result<Pattern, D::Error> {
     scope::projects(&String::deserialize(from)?).map_err(D::Error::custom)
 }
 
-fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Pattern>, D::Error> {
-    let names = Vec::<String>::deserialize(from)?;
-    if let Some(name) = names.iter().find(|name| name.contains('/')) {
-        let message = format!("'{}' has a '/', which no name contains; name the project in 'project'", shown(name));
-        return Err(D::Error::custom(message));
+/// A pattern of names inside a project.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Names(Pattern);
+
+impl TryFrom<String> for Names {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.contains('/') {
+            return Err(format!("'{}' has a '/', which no name contains; name the project in 'project'", shown(&text)));
+        }
+        Ok(Self(Pattern::new(text)))
     }
-    Ok(names.into_iter().map(Pattern::new).collect())
 }
 
 /// Callers.
@@ -102,7 +109,7 @@ impl Policy {
         for rule in self.grants.iter().filter(|rule| rule.is_for(identity)) {
             let scopes: Scopes = rule.scopes.iter().copied().collect();
             let named =
-                rule.names.iter().map(|names| Grant { scopes, project: rule.project.clone(), names: names.clone() });
+                rule.names.iter().map(|names| Grant { scopes, project: rule.project.clone(), names: names.0.clone() });
             grants.extend(named);
         }
         grants

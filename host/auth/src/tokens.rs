@@ -52,7 +52,7 @@ pub struct Token {
     #[serde(deserialize_with = "time")]
     pub expires: String,
     /// Its grants, as "read:default/driver_*".
-    #[serde(default)]
+    #[serde(default, deserialize_with = "grants")]
     pub scopes: Vec<String>,
     /// The project of requests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,16 +96,16 @@ impl Tokens {
                 path.display()
             )
         })?;
-        for (at, token) in tokens.tokens.iter().enumerate() {
-            let wrong = |reason: &dyn fmt::Display| format!("{}: token '{}': {reason}", path.display(), token.name);
-            if let Some(text) = token.scopes.iter().find_map(|text| token.grant(text).err()) {
-                return Err(wrong(&text));
-            }
-            if tokens.tokens[..at].iter().any(|other| other.name == token.name) {
-                return Err(wrong(&"two tokens have this name; remove or rename one"));
-            }
-        }
-        Ok(tokens)
+        let repeated = (1..tokens.tokens.len()).find_map(|at| tokens.repeats(at));
+        repeated.map_or(Ok(tokens), |repeated| Err(format!("{}: {repeated}", path.display())))
+    }
+
+    /// Returns what is wrong with the name of the token at this index, if an earlier one has it.
+    #[must_use]
+    pub fn repeats(&self, at: usize) -> Option<String> {
+        let (earlier, name) = (self.tokens.get(..at)?, &self.tokens.get(at)?.name);
+        let repeats = earlier.iter().any(|other| other.name == *name);
+        repeats.then(|| format!("token '{name}': two tokens have this name; remove or rename one"))
     }
 
     /// Returns the identity of a token. The time that this takes does not depend on which token it is.
@@ -211,6 +211,22 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Reads grants, of which each is checked at its own place in the text.
+fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(try_from = "String")]
+    struct Valid(String);
+
+    impl TryFrom<String> for Valid {
+        type Error = InvalidGrant;
+
+        fn try_from(text: String) -> Result<Self, InvalidGrant> {
+            Grant::parse(&text, project::DEFAULT).map(|_| Self(text))
+        }
+    }
+    Ok(Vec::<Valid>::deserialize(deserializer)?.into_iter().map(|valid| valid.0).collect())
+}
+
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let parsed = text.parse::<EventTime>();
@@ -258,7 +274,7 @@ mod tests {
         ));
         assert!(text.starts_with("tokens.toml:3: ") && !text.contains(&created.secret), "{text}");
         let text = rejected(&file(&created, "expires = \"2027-01-01T00:00:00Z\"\nscopes = [\"raed\"]\n"));
-        assert!(text.contains("token 'ci'") && text.contains("use read, write"), "{text}");
+        assert!(text.starts_with("tokens.toml:5: ") && text.contains("use read, write"), "{text}");
         let text = rejected(&file(&created, "expires = \"2027-01-01T00:00:00Z\"\nproject = \"a/b\"\n"));
         assert!(text.starts_with("tokens.toml:5: 'a/b' is not a project name"), "{text}");
         let whole = file(&created, "expires = \"2027-01-01T00:00:00Z\"\n");

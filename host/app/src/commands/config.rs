@@ -84,6 +84,22 @@ fn check(file: &Path) -> Checked {
     }
 }
 
+/// Returns the problems of a file of tokens.
+fn tokens_problems(file: &Path, text: &str) -> Vec<Problem> {
+    let config::check::Checked { value, mut problems, document, .. } = check_text::<Tokens>(file, text);
+    let Some(tokens) = value else { return problems };
+    let listed = document.get_ref().get("tokens").and_then(|tokens| tokens.get_ref().as_array());
+    for (at, token) in listed.into_iter().flat_map(|tokens| tokens.iter()).enumerate() {
+        let name = token.get_ref().as_table().and_then(|token| token.get("name"));
+        let line = name.map(|name| config::places::Places::of(text).line_at(name.span().start));
+        let place = config::problem::Place::File { path: file.to_owned(), line };
+        let (key, remedy) = ("tokens.name".to_owned(), String::new());
+        problems.extend(tokens.repeats(at).map(|what| Problem { place, key, what, remedy }));
+    }
+    problems.sort_by_key(|problem| problem.place.line());
+    problems
+}
+
 /// Returns what the file configures.
 ///
 /// # Errors
@@ -95,15 +111,13 @@ pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
     if !table.contains_key("role") && definitions_file::is_one(&table) {
         return definitions_file::parse(file, &text).map(|found| found.describe());
     }
-    let invalid = |what: String| {
-        let place = config::problem::Place::File { path: file.to_owned(), line: None };
-        vec![Problem { place, key: "auth".to_owned(), what, remedy: String::new() }]
+    let auth = match (table.contains_key("grants"), table.contains_key("tokens")) {
+        (true, _) => Some(("policy", check_text::<Policy>(file, &text).problems)),
+        (_, true) => Some(("tokens", tokens_problems(file, &text))),
+        _ => None,
     };
-    if table.contains_key("grants") {
-        return Policy::parse(file, &text).map(|_| "policy".to_owned()).map_err(invalid);
-    }
-    if table.contains_key("tokens") {
-        return Tokens::parse(file, &text).map(|_| "tokens".to_owned()).map_err(invalid);
+    if let Some((configures, problems)) = auth {
+        return if problems.is_empty() { Ok(configures.to_owned()) } else { Err(problems) };
     }
     let role = role_of(file, &table).map_err(|problem| vec![problem])?;
     let problems = match role.as_str() {
@@ -120,4 +134,70 @@ pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
         }],
     };
     if problems.is_empty() { Ok(role) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str, text: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let problems = check_file(&file).unwrap_err();
+        let shown = format!("{}/", dir.path().display());
+        problems.iter().map(|problem| problem.to_string().replace(&shown, "")).collect()
+    }
+
+    fn assert_found(found: &[String], expected: &[(&str, &str)]) {
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, (place, what)) in found.iter().zip(expected) {
+            assert!(found.starts_with(place) && found.contains(what), "{place} {what}: {found}");
+        }
+    }
+
+    #[test]
+    fn every_fault_of_a_policy_is_reported_once_in_the_order_of_the_text() {
+        let text = "[[grants]]\nto = [\"user:me\", \"anyone\", \"team:us\"]\nscopes = [\"raed\", \"read\", \"wriet\"]\n\
+                    [[grants]]\nto = [\"anyone\"]\nscopes = []\nveiws = [\"a\"]\nproject = \"a/b\"\n\
+                    [[grants]]\nscopes = []\nnames = [\"a/b\", \"c\", \"d/e\"]\n";
+        assert_found(
+            &found("policy.toml", text),
+            &[
+                ("policy.toml:2: ", "'user:me' names no caller"),
+                ("policy.toml:2: ", "'team:us' names no caller"),
+                ("policy.toml:3: ", "there is no scope 'raed'"),
+                ("policy.toml:3: ", "there is no scope 'wriet'"),
+                ("policy.toml:7: ", "there is no key 'veiws'"),
+                ("policy.toml:8: ", "'a/b' stands for no project"),
+                ("policy.toml:9: ", "'to'"),
+                ("policy.toml:11: ", "'a/b' has a '/'"),
+                ("policy.toml:11: ", "'d/e' has a '/'"),
+            ],
+        );
+    }
+
+    #[test]
+    fn every_fault_of_a_tokens_file_is_reported_once_in_the_order_of_the_text() {
+        let hash = "0".repeat(64);
+        let text = format!(
+            "[[tokens]]\nname = \"ci\"\nsha256 = \"lit_secret\"\nexpires = \"soon\"\n\
+             [[tokens]]\nname = \"ci\"\nsha256 = \"{hash}\"\nexpires = \"2027-01-01T00:00:00Z\"\n\
+             scopes = [\"raed\", \"read\", \"write:a/b/c\"]\nproject = \"a/b\"\n\
+             [[tokens]]\nname = \"ci\"\nsha256 = \"{hash}\"\nexpires = \"2027-01-01T00:00:00Z\"\n"
+        );
+        let found = found("tokens.toml", &text);
+        assert!(!found.iter().any(|problem| problem.contains("lit_secret")), "{found:?}");
+        assert_found(
+            &found,
+            &[
+                ("tokens.toml:3: ", "'sha256' is not a hash"),
+                ("tokens.toml:4: ", "'expires' is not a time"),
+                ("tokens.toml:9: ", "there is no scope 'raed'"),
+                ("tokens.toml:9: ", "'b/c'"),
+                ("tokens.toml:10: ", "'a/b' is not a project name"),
+                ("tokens.toml:12: ", "two tokens have this name"),
+            ],
+        );
+    }
 }
