@@ -240,7 +240,12 @@ impl FeedFollower {
                     (Mode::Tail, Some(replica)) if replica.holds_beyond(hello.head.lsn) => {
                         return Err(Violation::CutBack { head: hello.head.lsn, holds: replica.exact_from() });
                     }
-                    (Mode::Tail, Some(replica)) => replica.note_hello(stream.subscriber.epoch(), &hello)?,
+                    (Mode::Tail, Some(replica)) => {
+                        let lacked_life = replica.note_hello(stream.subscriber.epoch(), &hello)?;
+                        if lacked_life && !active(Mutation::FreshAcrossTails) {
+                            self.staleness.void();
+                        }
+                    }
                     (Mode::Tail, None) => {}
                 }
                 Effect::Greeted(hello)
@@ -340,9 +345,10 @@ mod tests {
         hlc::Hlc,
         lineage::Start,
         position::{Epoch, Position},
-        record::ChainHash,
+        record::{ChainHash, Payload, Record},
         token::Watermark,
     };
+    use littoral_wire::records;
 
     const LOG: Incarnation = Incarnation(7);
 
@@ -509,6 +515,60 @@ mod tests {
         assert!(follower.may_request_rows());
         follower.disconnected(&Fault::Lost);
         assert!(!follower.may_request_rows());
+    }
+
+    /// Measures the freshness at a publisher that knows only the log's first life, and then continues by the tail of one
+    /// that knows another, which its hello states or which begins in its records. Returns the freshness before and after,
+    /// and after the publisher has answered a ping.
+    fn freshness_over_a_tail(hello_states_life: bool) -> [Option<Duration>; 3] {
+        let (first, second) = (Duration::from_secs(2), Duration::from_secs(3));
+        let heard =
+            |echo, head| Downstream::Heartbeat { clock: Hlc(1), head, echo, behind_us: Some(0), leader_lost: false };
+        let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
+        let mut follower = FeedFollower::new("edge".to_owned(), holdings.clone(), Some(Arc::new(replica(&holdings))));
+        follower.connected(0, Duration::ZERO);
+        follower.receive(tail(25, 1)).expect("a valid hello");
+        follower.tick(first);
+        follower.receive(heard(1, at(25))).expect("an echo");
+        let before = follower.freshness().flatten();
+        let mut head = at(25);
+        if hello_states_life {
+            follower.disconnected(&Fault::Lost);
+            follower.connected(1, second);
+            let Downstream::Hello(hello) = tail_of(8) else { unreachable!("`tail_of` creates a hello") };
+            head = hello.head;
+            follower.receive(Downstream::Hello(hello)).expect("a valid hello");
+        } else {
+            let region: Region = "east".parse().expect("a region");
+            let payload = Payload::Begin { life: Incarnation(8), after: LOG, shared: Lsn(25) };
+            let mut record = Record {
+                lsn: Lsn(26),
+                epoch: Epoch(1),
+                origin: region,
+                origin_lsn: Lsn(26),
+                hlc: Hlc(1),
+                chain: ChainHash(0),
+                payload,
+            };
+            record.chain = record.chain_after(ChainHash(25));
+            let mut bytes = Vec::new();
+            records::push(&mut bytes, &record).expect("a small record");
+            let (lsn, chain_after, bytes) = (record.lsn, record.chain, bytes.into());
+            let records = Downstream::Records { first: lsn, last: lsn, chain_after, bytes };
+            assert!(matches!(follower.receive(records), Ok(Effect::Applied { .. })));
+        }
+        let after = follower.freshness().flatten();
+        follower.tick(second);
+        follower.staleness.applied(head.lsn);
+        follower.receive(heard(2, head)).expect("an echo");
+        [before, after, follower.freshness().flatten()]
+    }
+
+    #[test]
+    fn freshness_measured_before_a_life_was_known_does_not_count_for_a_tail_with_that_life() {
+        let (first, second) = (Some(Duration::from_secs(2)), Some(Duration::from_secs(3)));
+        assert_eq!(freshness_over_a_tail(true), [first, None, second], "the hello states the life");
+        assert_eq!(freshness_over_a_tail(false), [first, None, second], "a record begins the life");
     }
 
     #[test]

@@ -150,13 +150,13 @@ impl AppliedPoint {
         if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.portable_watermark.clone() }
     }
 
-    /// Returns whether the log of `other` has begun a life that is unknown here. The measured freshness then does not
-    /// include what that life acknowledged: the publisher was perhaps a leader whose host was restored to an earlier
-    /// state, and did not know that life either.
-    pub(crate) fn lacks_life_of(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.lineages.get(self.region), other.lineages.get(other.region));
-        let known = ours.zip(theirs).is_some_and(|(ours, theirs)| ours.lists(theirs.current()));
-        !known && !active(Mutation::FreshAcrossLives)
+    /// Returns whether the log of this region has begun a life, by the lineages `theirs`, that is unknown here. The
+    /// measured freshness then does not include what that life acknowledged: the publisher was perhaps a leader whose
+    /// host was restored to an earlier state, and did not know that life either. Whether it was measured before or
+    /// after that life began, no lineage shows.
+    pub(crate) fn lacks_life(&self, region: Region, theirs: &RegionLineages) -> bool {
+        let (ours, theirs) = (self.lineages.get(self.region), theirs.get(region));
+        ours.zip(theirs).is_none_or(|(ours, theirs)| !ours.lists(theirs.current()))
     }
 
     /// Returns the common record of the held log and one with the lineage `theirs`, if the latter
@@ -275,19 +275,21 @@ impl Replica {
     }
 
     /// Handles the hello of a publisher whose tail continues here. The replica's own subscribers
-    /// learn the publisher's epoch and lineages before the first record arrives.
+    /// learn the publisher's epoch and lineages before the first record arrives. Returns whether the
+    /// log has begun a life that was unknown here ([`AppliedPoint::lacks_life`]).
     ///
     /// # Errors
     /// [`Violation::PastFork`].
-    pub(crate) fn note_hello(&self, epoch: Epoch, hello: &PublisherHello) -> Result<(), Violation> {
+    pub(crate) fn note_hello(&self, epoch: Epoch, hello: &PublisherHello) -> Result<bool, Violation> {
         let point = self.point.load_full();
         let lineages = newest_lineages(&point.lineages, hello);
         // Epochs of different lives cannot be compared.
         let epoch = if lineages == point.lineages { epoch.max(point.epoch) } else { epoch };
+        let lacked_life = point.lacks_life(hello.region, &lineages);
         if (point.epoch, &point.lineages) != (epoch, &lineages) {
             self.advance(AppliedPoint { epoch, lineages, ..AppliedPoint::clone(&point) })?;
         }
-        Ok(())
+        Ok(lacked_life)
     }
 
     /// Sets the replica's point.

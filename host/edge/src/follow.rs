@@ -220,6 +220,7 @@ impl Driver {
                 self.shared.heard_head(hello.head);
                 self.shared.configured.store(Arc::new(hello.configured.clone()));
                 self.save_before_snapshot(&hello);
+                self.publish_freshness();
             }
             Effect::Rehomed { hello, replica } => {
                 let beyond = &replica.point.load().beyond;

@@ -73,6 +73,9 @@ pub enum Mutation {
     /// The freshness measured at one publisher counts for a snapshot of another, whose log has a life that the first
     /// did not know.
     FreshAcrossLives,
+    /// The freshness measured at one publisher counts for the tail of another, whose log has a life that the first did
+    /// not know.
+    FreshAcrossTails,
     /// Echoes of a log that is not served yet count for the log that is served.
     FreshFromOtherLog,
     /// A relay's own lag does not count.

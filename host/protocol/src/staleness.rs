@@ -83,6 +83,11 @@ impl Staleness {
         self.echoed.clear();
     }
 
+    /// Notes that the staleness reached so far is not valid. Pending pings are: this stream's publisher answers them.
+    pub fn void(&mut self) {
+        self.fresh_at = None;
+    }
+
     /// Notes that the replica now follows another life of the log, whose staleness is unknown.
     pub fn forget(&mut self) {
         self.disconnected();

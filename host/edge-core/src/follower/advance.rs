@@ -49,7 +49,10 @@ impl FeedFollower {
             lineage.is_some_and(|lineage| lineage.has(before.resume.position, position.lsn))
         };
         let replaced = before.as_ref().is_some_and(|before| !belongs(before)) || self.needs_snapshot;
-        let freshness_void = replaced || before.is_some_and(|before| before.lacks_life_of(&point));
+        let lacks_life = |before: Arc<AppliedPoint>| {
+            before.lacks_life(point.region, &point.lineages) && !active(Mutation::FreshAcrossLives)
+        };
+        let freshness_void = replaced || before.is_some_and(lacks_life);
         if freshness_void {
             self.staleness.forget();
         }
@@ -73,6 +76,9 @@ impl FeedFollower {
         // log lost.
         if !Arc::ptr_eq(&lineages, &before.lineages) {
             replica.advance(AppliedPoint { lineages: lineages.clone(), ..AppliedPoint::clone(&before) })?;
+            if before.lacks_life(before.region, &lineages) && !active(Mutation::FreshAcrossTails) {
+                self.staleness.forget();
+            }
         }
         let changes = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
