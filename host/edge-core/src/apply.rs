@@ -1,8 +1,8 @@
 //! Applies records to the replica.
 
 use crate::{
-    holdings::Holdings,
-    replica::{Holding, Replica, Route},
+    holdings::{Holding, Holdings},
+    replica::{Replica, Route},
 };
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
@@ -87,6 +87,9 @@ pub(crate) fn is_lost(lineages: &RegionLineages, region: Region, held: Position,
 pub struct BlockChanges {
     /// The number of rows and tombstones applied.
     pub rows: u64,
+    /// The number of rows and tombstones that were discarded because a residency rule keeps them out of the edge's
+    /// region. A publisher does not send such a row.
+    pub outside: u64,
     /// The number of tombstones collected.
     pub collected: usize,
     /// The catalogue, if it has changed.
@@ -107,6 +110,13 @@ impl BlockChanges {
     #[must_use]
     pub fn own_content(&self, own: Region) -> Option<Lsn> {
         self.content.iter().find(|(region, _)| *region == own).map(|(_, lsn)| *lsn)
+    }
+
+    fn count(&mut self, route: Route) {
+        match route.holding {
+            Holding::Outside => self.outside += 1,
+            Holding::Full | Holding::Resident | Holding::Elsewhere => self.rows += 1,
+        }
     }
 
     fn note_unnamed(&mut self, region: Region, hlc: Hlc) {
@@ -142,6 +152,22 @@ pub(crate) fn check(block: &Block) -> Result<Checked<'_>, Violation> {
     Ok(Checked { records, epoch })
 }
 
+/// Returns the block to publish to subscribers of a relay: rows that may not be held here are replaced by stubs, as the
+/// publisher should have done.
+pub(crate) fn without_outside_rows(
+    replica: &Replica,
+    block: Block,
+    changes: &BlockChanges,
+) -> Result<Block, Violation> {
+    if changes.outside == 0 {
+        return Ok(block);
+    }
+    let routes = replica.routes.load();
+    let is_outside = |view| routes.get(&view).is_some_and(|route| route.holding == Holding::Outside);
+    let bytes = records::withhold(&block.bytes, is_outside).map_err(|error| Violation::Damaged(error.to_string()))?;
+    Ok(Block { bytes, ..block })
+}
+
 /// Applies a checked block. The caller advances the position afterwards.
 pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>) -> BlockChanges {
     let point = replica.point.load_full();
@@ -160,13 +186,13 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             Payload::Row { view, event_time, key, body } => {
                 if let Some(route) = routes.get(view) {
                     apply_row(replica, *route, record, (*view, *event_time), key, Some(body));
-                    changes.rows += 1;
+                    changes.count(*route);
                 }
             }
             Payload::Tombstone { view, event_time, key } => {
                 if let Some(route) = routes.get(view) {
                     apply_row(replica, *route, record, (*view, *event_time), key, None);
-                    changes.rows += 1;
+                    changes.count(*route);
                 }
             }
             Payload::Catalogue(change) => {
@@ -204,7 +230,7 @@ fn apply_row(
     let mode = match route.holding {
         Holding::Full => Mode::InsertAll,
         Holding::Resident => Mode::UpdateHeld,
-        Holding::Elsewhere => return,
+        Holding::Elsewhere | Holding::Outside => return,
     };
     let meta = RowMeta { view, event_time, version: record.version(), lsn: record.lsn };
     replica.table.apply(Row::new(meta, key, body), route.merge, mode);
@@ -218,6 +244,6 @@ fn apply_change(replica: &Replica, holdings: &Holdings, catalogue: &mut Catalogu
     }
     catalogue.apply(change);
     if let Some(view) = change.defined_view() {
-        replica.put_view(holdings, view);
+        replica.put_view(holdings, view, catalogue);
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::{
     budget::{self, Outgrown},
-    holdings::Holdings,
-    replica::{AppliedPoint, Holding, Replica},
+    holdings::{Holding, Holdings},
+    replica::{AppliedPoint, Replica},
 };
 use littoral_protocol::subscriber::Violation;
 use littoral_replica::Mode;
@@ -35,20 +35,24 @@ impl Bootstrap {
         Self { replica, rows: 0, checked_at: 0, outgrown: Vec::new() }
     }
 
-    /// Adds a block of rows. After an error the caller drops the whole bootstrap.
-    pub(crate) fn add(&mut self, holdings: &Holdings, announced: u32, block: &[u8]) -> Result<(), Violation> {
+    /// Adds a block of rows. Returns how many were discarded because a residency rule keeps them out of the edge's
+    /// region. After an error the caller drops the whole bootstrap.
+    pub(crate) fn add(&mut self, holdings: &Holdings, announced: u32, block: &[u8]) -> Result<u32, Violation> {
         let routes = self.replica.routes.load_full();
-        let mut received = 0_u32;
+        let (mut received, mut outside) = (0_u32, 0);
         for row in rows::iter(block) {
             let row = row.map_err(|error| Violation::Damaged(error.to_string()))?;
             let Some(row) = row else {
                 return Err(Violation::Damaged("a snapshot contains an empty row".to_owned()));
             };
             received += 1;
+            let route = routes.get(&row.view);
+            if route.is_some_and(|route| route.holding == Holding::Outside) {
+                outside += 1;
+                continue;
+            }
             self.replica.holds(row.lsn);
-            if let Some(route) = routes.get(&row.view)
-                && route.holding == Holding::Full
-            {
+            if let Some(route) = route.filter(|route| route.holding == Holding::Full) {
                 self.replica.table.apply(row.to_row(), route.merge, Mode::InsertAll);
             }
         }
@@ -60,7 +64,7 @@ impl Bootstrap {
             self.checked_at = self.rows;
             self.outgrown.extend(budget::enforce(&self.replica, holdings));
         }
-        Ok(())
+        Ok(outside)
     }
 
     /// Returns the finished replica, and the views that did not fit.

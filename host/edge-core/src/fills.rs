@@ -4,7 +4,7 @@
 //! This module decides which keys a call carries, what is kept of the reply, and which keys are
 //! requested again. The driver sends the calls and wakes the waiters.
 
-use crate::replica::{Holding, Replica};
+use crate::{holdings::Holding, replica::Replica};
 use littoral_model::{
     entity_key::KeyBatch,
     position::Position,

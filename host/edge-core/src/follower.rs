@@ -119,6 +119,12 @@ impl FeedFollower {
         self.first_address
     }
 
+    /// Returns the index of the configured address that answered last.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.address
+    }
+
     /// Returns the served replica.
     #[must_use]
     pub fn serving(&self) -> Option<&Arc<Replica>> {
@@ -260,10 +266,9 @@ impl FeedFollower {
                 Effect::SnapshotBegun
             }
             Action::AddRows { rows, bytes } => {
-                if let Some(bootstrap) = &mut stream.bootstrap {
-                    bootstrap.add(&self.holdings, rows, &bytes)?;
-                }
-                Effect::RowsAdded(rows)
+                let bootstrap = stream.bootstrap.as_mut();
+                let outside = bootstrap.map_or(Ok(0), |bootstrap| bootstrap.add(&self.holdings, rows, &bytes))?;
+                Effect::RowsAdded { rows, outside }
             }
             Action::FinishSnapshot => match stream.bootstrap.take() {
                 Some(bootstrap) => self.serve(bootstrap),
@@ -569,6 +574,16 @@ mod tests {
         let (first, second) = (Some(Duration::from_secs(2)), Some(Duration::from_secs(3)));
         assert_eq!(freshness_over_a_tail(true), [first, None, second], "the hello states the life");
         assert_eq!(freshness_over_a_tail(false), [first, None, second], "a record begins the life");
+    }
+
+    #[test]
+    fn rows_are_requested_only_after_a_hello() {
+        let mut follower = follower();
+        assert!(!follower.may_request_rows());
+        follower.receive(tail(50, 1)).expect("a valid hello");
+        assert!(follower.may_request_rows());
+        follower.disconnected(&Fault::Lost);
+        assert!(!follower.may_request_rows());
     }
 
     #[test]

@@ -1,5 +1,12 @@
 //! The views that an edge holds, and its memory budgets.
 
+use littoral_model::{
+    catalogue::Catalogue,
+    mutation::{Mutation, active},
+    project::Receiver,
+    region::Region,
+    view::{FeatureView, ViewId},
+};
 use littoral_protocol::frame::Views;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -15,9 +22,25 @@ pub enum ViewMode {
     Resident,
 }
 
+/// How an edge holds a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// Every row.
+    Full,
+    /// The rows that were read.
+    Resident,
+    /// Nothing, because the view is not followed and no feed would keep its rows fresh.
+    Elsewhere,
+    /// Nothing, because a residency rule keeps its rows out of the edge's region. Rows of it that arrive anyway are
+    /// discarded.
+    Outside,
+}
+
 /// The views to hold, and the memory budgets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holdings {
+    /// The region of the edge. An edge without one holds no rows under a residency rule.
+    pub region: Option<Region>,
     /// The views to follow, by name, including views created later; `None` for all.
     pub follow: Option<Vec<String>>,
     /// How much is held of a view that `views` does not list.
@@ -40,6 +63,7 @@ pub struct Holdings {
 impl Default for Holdings {
     fn default() -> Self {
         Self {
+            region: None,
             follow: None,
             view_mode: ViewMode::Full,
             views: BTreeMap::new(),
@@ -65,9 +89,21 @@ impl Holdings {
         self.follow.as_ref().is_none_or(|names| names.iter().any(|name| name == view))
     }
 
-    /// Returns how much is held of a followed view.
+    /// Returns how a view is held.
     #[must_use]
-    pub fn mode_of(&self, view: &str) -> ViewMode {
-        self.views.get(view).copied().unwrap_or(self.view_mode)
+    pub fn holding_of(&self, view: &FeatureView, catalogue: &Catalogue) -> Holding {
+        if !self.may_hold(view.id, catalogue) {
+            return Holding::Outside;
+        }
+        match self.views.get(&view.name).copied().unwrap_or(self.view_mode) {
+            _ if !self.follows(&view.name) => Holding::Elsewhere,
+            ViewMode::Full => Holding::Full,
+            ViewMode::Resident => Holding::Resident,
+        }
+    }
+
+    /// Returns whether the edge's region may hold rows of a view.
+    fn may_hold(&self, view: ViewId, catalogue: &Catalogue) -> bool {
+        Receiver::new(None, self.region, None).may_hold(catalogue.regions_of(view)) || active(Mutation::HoldEverywhere)
     }
 }

@@ -24,5 +24,5 @@ pub mod replica;
 
 pub use budget::{Outgrown, enforce};
 pub use follower::FeedFollower;
-pub use holdings::{Holdings, ViewMode};
-pub use replica::{AppliedPoint, Holding, Replica, Route};
+pub use holdings::{Holding, Holdings, ViewMode};
+pub use replica::{AppliedPoint, Replica, Route};

@@ -3,10 +3,7 @@
 //! A key whose row the edge holds is a *hit*, another is a *miss*. A read of hits only is a *local read*. A read that
 //! waits for fills of its misses is a [`FillingRead`], and a *filled read* afterwards.
 
-use crate::{
-    fills::Filled,
-    replica::{Holding, Replica},
-};
+use crate::{fills::Filled, holdings::Holding, replica::Replica};
 use littoral_model::{
     lineage::RegionLineages,
     mutation::{Mutation, active},
@@ -45,7 +42,7 @@ pub fn local(
         };
         over_budget |= route.over_budget;
         unknown.clear();
-        if route.holding == Holding::Elsewhere {
+        if matches!(route.holding, Holding::Elsewhere | Holding::Outside) {
             rows.resize(read.keys.len(), None);
             unknown.extend(0..read.keys.len() as u32);
         } else {

@@ -2,7 +2,7 @@
 //! subscriber that was briefly disconnected need not install a snapshot. Bounded in bytes; older
 //! records are trimmed, as in a leader's log.
 
-use crate::replica::{Holding, Replica};
+use crate::{holdings::Holding, replica::Replica};
 use bytes::Bytes;
 use littoral_model::{
     lineage::RegionLineages,
@@ -102,7 +102,9 @@ impl Relay {
 pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSource, FeedReadError> {
     // Read the position before the rows: rows may be newer than it, never older.
     let point = replica.point.load_full();
-    if replica.routes.load().values().any(|route| route.holding != Holding::Full) {
+    // The publisher's residency check rejects subscribers that may hold rows which this relay may not.
+    let is_held = |holding| matches!(holding, Holding::Full | Holding::Outside);
+    if replica.routes.load().values().any(|route| !is_held(route.holding)) {
         return Err(FeedReadError::NotHeld("a view does not fit this relay's full_bytes_max".to_owned()));
     }
     Ok(SnapshotSource {

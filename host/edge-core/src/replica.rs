@@ -3,7 +3,7 @@
 
 use crate::{
     follower::newest_lineages,
-    holdings::{Holdings, ViewMode},
+    holdings::{Holding, Holdings},
 };
 use arc_swap::ArcSwap;
 use littoral_model::{
@@ -33,17 +33,6 @@ use std::{
         },
     },
 };
-
-/// How an edge holds a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holding {
-    /// Every row.
-    Full,
-    /// The rows that were read.
-    Resident,
-    /// Nothing, because the view is not followed and no feed would keep its rows fresh.
-    Elsewhere,
-}
 
 /// What is needed to apply or read a row of a view.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +207,7 @@ impl Replica {
         let replica = Self { table, routes, point, generation, feed_generation, exact_from, newest_row, newest_answer };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
-            replica.put_view(holdings, view);
+            replica.put_view(holdings, view, &catalogue);
         }
         replica
     }
@@ -364,19 +353,16 @@ impl Replica {
         Position { incarnation: life, lsn }
     }
 
-    /// Adds or updates a view. How it is held does not change.
-    pub fn put_view(&self, holdings: &Holdings, view: &FeatureView) {
+    /// Adds or updates a view of this catalogue. How it is held does not change, because its residency rule and the
+    /// configuration do not.
+    pub fn put_view(&self, holdings: &Holdings, view: &FeatureView, catalogue: &Catalogue) {
         let mut routes = Routes::clone(&self.routes.load());
         let route = routes.entry(view.id).or_insert_with(|| {
-            let holding = match holdings.mode_of(&view.name) {
-                _ if !holdings.follows(&view.name) => Holding::Elsewhere,
-                ViewMode::Full => Holding::Full,
-                ViewMode::Resident => Holding::Resident,
-            };
+            let holding = holdings.holding_of(view, catalogue);
             match holding {
                 Holding::Full => self.table.set_residency(view.id, Residency::Full),
                 Holding::Resident => self.table.set_residency(view.id, Residency::Resident),
-                Holding::Elsewhere => {}
+                Holding::Elsewhere | Holding::Outside => {}
             }
             Route { holding, merge: view.merge, over_budget: false }
         });

@@ -198,6 +198,7 @@ impl Config {
     /// Returns the views to hold, and the memory budgets.
     pub(crate) fn holdings(&self) -> Holdings {
         Holdings {
+            region: self.region,
             follow: self.follow.clone(),
             view_mode: self.view_mode,
             views: self.views.clone(),

@@ -104,6 +104,8 @@ struct Driver {
     /// The last failure, so that a repeated one is logged only once.
     last_failure: String,
     anti_entropy: anti_entropy::Driver,
+    /// Whether rows that this edge may not hold were reported on this stream.
+    reported_outside: bool,
     /// The task that saves rows to disk before a snapshot replaces them.
     keeping: Option<Keeping>,
 }
@@ -121,7 +123,8 @@ impl Driver {
         let follower = FeedFollower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
         let follower = follower.speaking(shared.config.leader.version);
         let anti_entropy = anti_entropy::Driver::new(shared.clone());
-        Self { anti_entropy, shared, follower, applied: None, last_failure: String::new(), keeping: None }
+        let (last_failure, reported_outside) = (String::new(), false);
+        Self { anti_entropy, shared, follower, applied: None, last_failure, reported_outside, keeping: None }
     }
 
     async fn follow(&mut self) -> Ended {
@@ -132,7 +135,7 @@ impl Driver {
     }
 
     async fn try_follow(&mut self) -> Result<(), Ended> {
-        self.applied = None;
+        (self.applied, self.reported_outside) = (None, false);
         if let Some(log) = self.shared.adopting.lock().take() {
             self.follower.adopt(log);
         }
@@ -233,8 +236,9 @@ impl Driver {
                 self.shared.swap_replica(replica.clone());
             }
             Effect::SnapshotBegun => metrics::counter!("littoral_edge_snapshots_total").increment(1),
-            Effect::RowsAdded(rows) => {
+            Effect::RowsAdded { rows, outside } => {
                 metrics::counter!("littoral_edge_snapshot_rows_total").increment(u64::from(rows));
+                self.report_outside(outside.into());
             }
             Effect::Serve { replica, replaced, freshness_void, outgrown } => {
                 budget::report(&outgrown, self.shared.config.full_bytes_max);
@@ -261,6 +265,7 @@ impl Driver {
                 self.shared.applied.advance(block.last.0);
                 self.publish_freshness();
                 metrics::counter!("littoral_edge_applied_rows_total").increment(changes.rows);
+                self.report_outside(changes.outside);
                 metrics::counter!("littoral_edge_tombstones_collected_total").increment(changes.collected as u64);
             }
             Effect::Heard { clock, head, leader_lost } => {
@@ -319,6 +324,25 @@ impl Driver {
             work.await;
         });
         self.keeping = Some(Keeping { fork, task });
+    }
+
+    /// Counts rows that were discarded because a residency rule keeps them out of this edge's region. The stream goes
+    /// on: its other rows are checked as always, and without it all other projects would become stale.
+    fn report_outside(&mut self, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        metrics::counter!("littoral_edge_rows_outside_total").increment(rows);
+        if !std::mem::replace(&mut self.reported_outside, true) {
+            let leaders = &self.shared.config.leader.leader;
+            let publisher = leaders.get(self.follower.address()).map_or("", String::as_str);
+            tracing::error!(
+                publisher,
+                rows,
+                "the publisher sends rows that a residency rule keeps out of this edge's region; they are discarded. \
+                 Check the publisher's release, and which region it sees in this edge's certificate or configuration"
+            );
+        }
     }
 
     fn publish_freshness(&self) {

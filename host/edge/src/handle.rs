@@ -2,6 +2,7 @@
 
 use crate::{modules, observe, read, shared::Shared, tails::KeptTails, verify};
 use bytes::Bytes;
+use littoral_edge_core::Holding;
 use littoral_model::{
     adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
@@ -177,8 +178,7 @@ impl Node for Handle {
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         let replica = self.shared.replica.load_full()?;
-        let full =
-            (replica.routes.load().get(&view)).is_some_and(|route| route.holding == crate::replica::Holding::Full);
+        let full = (replica.routes.load().get(&view)).is_some_and(|route| route.holding == Holding::Full);
         full.then(|| replica.table.page(view, after, limit))
     }
 }

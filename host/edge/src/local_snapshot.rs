@@ -210,11 +210,12 @@ pub(crate) fn read(
             let row = row.map_err(|error| error.to_string())?;
             let Some(row) = row else { return Err("it contains an empty row".to_owned()) };
             read += 1;
+            let route = routes.get(&row.view).map(|route| (route.holding, route.merge));
             if !held_in.may_hold(catalogue.regions_of(row.view)) {
                 continue;
             }
             replica.holds(row.lsn);
-            match routes.get(&row.view).map(|route| (route.holding, route.merge)) {
+            match route {
                 Some((Holding::Full, merge)) => {
                     replica.table.apply(row.to_row(), merge, Mode::InsertAll);
                 }
@@ -222,7 +223,7 @@ pub(crate) fn read(
                     let as_of = row.lsn.max(head.resume.position.lsn);
                     replica.table.fill(row.view, row.key, Some(row.to_row()), as_of);
                 }
-                Some((Holding::Elsewhere, _)) | None => {}
+                Some((Holding::Elsewhere | Holding::Outside, _)) | None => {}
             }
         }
         loading.add(read);

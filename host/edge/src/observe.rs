@@ -1,9 +1,7 @@
 //! Status and metrics of an edge.
 
-use crate::{
-    replica::{Holding, Replica},
-    shared::Shared,
-};
+use crate::{replica::Replica, shared::Shared};
+use littoral_edge_core::Holding;
 use littoral_model::{
     freshness::Degraded,
     lineage::RegionLineages,
@@ -102,6 +100,7 @@ fn views(replica: &Replica) -> Vec<ViewStatus> {
                 Some(Holding::Full) => "full",
                 Some(Holding::Resident) => "resident",
                 Some(Holding::Elsewhere) | None => "leader",
+                Some(Holding::Outside) => "outside",
             };
             ViewStatus {
                 name: view.name.clone(),

@@ -6,12 +6,14 @@ use crate::{
     shared::Shared,
 };
 use littoral_edge_core::{
+    Holding,
     demand::{self, Unmet},
     read::{self as core, FillFailure, FillingRead},
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     lineage::RegionLineages,
+    project::quoted,
     read::{KeyIndex, ReadAnswer, ReadError, ReadRequest},
     region::Region,
     row::Row,
@@ -232,6 +234,7 @@ async fn read_and_fill(
     answer.freshness = held(shared, replica, point, staleness, request, &mut answer.rows, &mut misses);
     count(request, misses.len());
     if !misses.is_empty() {
+        check_residency(replica, request)?;
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
         let mut span = Span::child("fill", Kind::Internal);
@@ -317,8 +320,22 @@ fn lineages(shared: &Shared) -> Arc<RegionLineages> {
     shared.replica.load().as_ref().map(|replica| replica.point.load().lineages.clone()).unwrap_or_default()
 }
 
+/// Checks that this edge may receive the rows of a read. A publisher rejects a read of others, but this edge does not
+/// rely on that.
+fn check_residency(replica: &Replica, request: &ReadRequest) -> Result<(), ReadError> {
+    let routes = replica.routes.load();
+    let outside = |view| routes.get(&view).is_some_and(|route| route.holding == Holding::Outside);
+    let Some(read) = request.reads.iter().find(|read| outside(read.view)) else { return Ok(()) };
+    let point = replica.point.load();
+    let (view, regions) = (point.catalogue.view_label(read.view), quoted(point.catalogue.regions_of(read.view)));
+    Err(ReadError::OutsideRegions(format!(
+        "rows of view {view} stay in {regions}, and this edge is elsewhere; read from a node in these regions"
+    )))
+}
+
 /// Sends the whole read to the leader.
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    shared.replica.load().as_ref().map_or(Ok(()), |replica| check_residency(replica, request))?;
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let sent_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
@@ -327,6 +344,7 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
 
 /// Sends the whole read to a majority of the regions' leaders, through our leader.
 async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    shared.replica.load().as_ref().map_or(Ok(()), |replica| check_residency(replica, request))?;
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let sent_at = Instant::now();
     let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;

@@ -1,11 +1,8 @@
 //! Verification on request: compares this edge with its leader through a new checkpoint, a scrub,
 //! and a row-by-row comparison of resident views.
 
-use crate::{
-    anti_entropy,
-    replica::{Holding, Replica},
-    shared::Shared,
-};
+use crate::{anti_entropy, replica::Replica, shared::Shared};
+use littoral_edge_core::Holding;
 use littoral_feed::client::CallClient;
 use littoral_model::{
     digest::{Sum, Verification, ViewVerification},
@@ -52,7 +49,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
         views.push(match replica.routes.load().get(&view.id).map(|route| route.holding) {
             Some(Holding::Full) => full(&replica, view, &found, &last),
             Some(Holding::Resident) => resident(shared, &replica, &calls, view).await?,
-            Some(Holding::Elsewhere) | None => elsewhere(view),
+            Some(Holding::Elsewhere | Holding::Outside) | None => elsewhere(view),
         });
     }
     let at = verified.values().filter(|verified| verified.lsn == last.lsn).map(|verified| verified.at).max();

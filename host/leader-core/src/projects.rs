@@ -5,6 +5,7 @@
 
 use littoral_model::{
     catalogue::Catalogue,
+    mutation::{Mutation, active},
     project::{self, Project},
     region::Region,
     view::ViewId,
@@ -35,7 +36,7 @@ impl AllowedRegions {
     /// Returns whether this region is allowed.
     #[must_use]
     pub fn contains(&self, region: Region) -> bool {
-        self.0.iter().all(|rule| rule.contains(&region))
+        self.0.iter().all(|rule| rule.contains(&region)) || active(Mutation::CountOutsideRegions)
     }
 }
 

@@ -118,6 +118,14 @@ pub enum Mutation {
     ForgetBeyond,
     /// A publisher ignores residency rules.
     SendEverywhere,
+    /// An edge holds the rows that a publisher sends, whatever the residency rules.
+    HoldEverywhere,
+    /// A relay serves subscribers that may hold rows which it may not hold.
+    RelayServesWithoutRows,
+    /// A region that may not hold a row counts as one that has it.
+    CountOutsideRegions,
+    /// A replica moves from the log of a region outside of a residency rule to one inside without a snapshot.
+    RehomeWithoutRows,
     /// A new holder of the lease continues in the previous holder's epoch.
     IgnoreLeaseEpoch,
     /// Records are acknowledged although the lease has expired.

@@ -121,8 +121,9 @@ pub struct RegionStatus {
 pub struct ViewStatus {
     /// The view.
     pub name: String,
-    /// `full` or `resident`.
-    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["full", "resident"])))]
+    /// `full`, `resident`, `leader` for a view that is not followed, or `outside` for one whose rows may not be held in
+    /// the region of the node.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["full", "resident", "leader", "outside"])))]
     pub residency: String,
     /// The number of rows held, without tombstones.
     pub rows: u64,

@@ -16,9 +16,9 @@ use littoral_model::{
     record::{ChainHash, Payload, Record},
     region::Region,
     row::Row,
-    view::ViewId,
+    view::{FeatureView, ViewId},
 };
-use littoral_protocol::frame::Views;
+use littoral_protocol::frame::{SubscriberHello, Views};
 use std::{collections::BTreeSet, sync::Arc};
 
 const RECORD: &str = "record";
@@ -80,6 +80,24 @@ pub fn through(block: &Bytes, first: Lsn, last: Lsn) -> Result<Bytes, Error> {
         }
     }
     Ok(block.slice(..block.len() - rest.len()))
+}
+
+/// Returns a block with stubs ([`Payload::Withheld`]) in place of rows of the views that are `withheld`.
+///
+/// # Errors
+/// [`Error::Truncated`], [`Error::Malformed`].
+pub fn withhold(block: &[u8], withheld: impl Fn(ViewId) -> bool) -> Result<Bytes, Error> {
+    let mut kept = Vec::with_capacity(block.len());
+    for record in iter(block) {
+        let record = record?;
+        match &record.payload {
+            Payload::Row { view, .. } | Payload::Tombstone { view, .. } if withheld(*view) => {
+                push(&mut kept, &record.withheld())?;
+            }
+            _ => push(&mut kept, &record)?,
+        }
+    }
+    Ok(Bytes::from(kept))
 }
 
 /// Filters records for a subscriber. Tracks the catalogue through the records, because a view with
@@ -174,6 +192,26 @@ impl ViewFilter {
     #[must_use]
     pub fn wants_some(&self, view: ViewId) -> bool {
         !self.withholds(view) && (matches!(self.wanted, Some(Wanted::Origin(_))) || self.requests(view))
+    }
+
+    /// Returns a view whose rows the subscriber requests and may hold, but a holder in the region `at` may not. Such a
+    /// holder must not serve the subscriber, which would treat its rows as complete. The filter must be up to date with
+    /// this catalogue. Dropped views have no rows that anybody could lack.
+    #[must_use]
+    pub fn missing_at<'a>(&self, at: Receiver, catalogue: &'a Catalogue) -> Option<&'a FeatureView> {
+        let mut withheld = catalogue.views().filter(|view| !at.may_hold(catalogue.regions_of(view.id)));
+        withheld.find(|view| self.wants_some(view.id)).filter(|_| !active(Mutation::RelayServesWithoutRows))
+    }
+
+    /// Returns whether the subscriber's replica is one of another region's log and lacks rows that it requests and may
+    /// hold, because that log may not hold them. Its position in this log does not account for them, so it needs a
+    /// snapshot.
+    #[must_use]
+    pub fn lacks_rows(&self, hello: &SubscriberHello, catalogue: &Catalogue) -> bool {
+        let Some(resume) = hello.resume.filter(|_| !active(Mutation::RehomeWithoutRows)) else { return false };
+        let mut lineages = hello.lineages.iter();
+        let from = lineages.find(|(_, lineage)| lineage.lists(resume.position.incarnation)).map(|(region, _)| region);
+        self.missing_at(from.map_or(Receiver::Unknown, Receiver::In), catalogue).is_some()
     }
 
     fn requests(&self, view: ViewId) -> bool {

@@ -114,6 +114,16 @@ fn a_filter_keeps_requested_rows_and_every_catalogue_change() {
 }
 
 #[test]
+fn rows_that_are_withheld_leave_stubs_under_their_hashes() {
+    let tombstone = Payload::Tombstone { view: ViewId(2), event_time: EventTime(0), key: b"k" };
+    let sent = [record(1, in_view(1)), record(2, in_view(2)), record(3, tombstone), record(4, put_view("v", 2))];
+    let withheld = records::withhold(&block(&sent), |view| view == ViewId(2)).unwrap();
+    let read: Vec<_> = records::iter(&withheld).map(Result::unwrap).collect();
+    assert_eq!(read, [sent[0].clone(), sent[1].withheld(), sent[2].withheld(), sent[3].clone()]);
+    assert!(records::withhold(&withheld[..withheld.len() - 1], |_| true).is_err());
+}
+
+#[test]
 fn rows_tombstones_and_missing_rows_round_trip() {
     let meta = RowMeta {
         view: ViewId(3),

@@ -155,9 +155,9 @@ impl Edge {
         let received = match self.follower.receive(message).map_err(StreamFault::Violation)? {
             Effect::Greeted(hello) => {
                 let life = hello.lineages.get(hello.region).map_or(hello.head.incarnation, Lineage::current);
-                return Ok(Received::Greeted(life, hello.epoch));
+                Received::Greeted(life, hello.epoch)
             }
-            Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Received::Nothing,
+            Effect::SnapshotBegun | Effect::RowsAdded { .. } | Effect::Nothing => Received::Nothing,
             // This world has one region.
             Effect::Rehomed { .. } => return Err(StreamFault::RepairFailed),
             Effect::Serve { replica, freshness_void, .. } => {

@@ -81,7 +81,9 @@ impl FeedFollower {
             }
         }
         let changes = apply::apply(replica, &self.holdings, &checked);
-        stream.subscriber.applied(&block, checked.epoch);
+        let epoch_of_block = checked.epoch;
+        let block = apply::without_outside_rows(replica, block, &changes)?;
+        stream.subscriber.applied(&block, epoch_of_block);
         let epoch = stream.subscriber.epoch();
         self.epochs.note_seen(replica.position().incarnation, epoch);
 

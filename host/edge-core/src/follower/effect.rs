@@ -36,8 +36,13 @@ pub enum Effect {
     },
     /// A snapshot has begun.
     SnapshotBegun,
-    /// This number of snapshot rows was added.
-    RowsAdded(u32),
+    /// Rows of the snapshot were added.
+    RowsAdded {
+        /// The number of rows that arrived.
+        rows: u32,
+        /// The number of those that were discarded because a residency rule keeps them out of the edge's region.
+        outside: u32,
+    },
     /// The driver must serve this replica from now on.
     Serve {
         /// The replica.
@@ -52,7 +57,7 @@ pub enum Effect {
     },
     /// Records are applied and the replica's position has advanced.
     Applied {
-        /// The applied records.
+        /// The applied records, with stubs for rows that a residency rule keeps out of the edge's region.
         block: Block,
         /// The replica's new position.
         position: Position,

@@ -8,6 +8,7 @@ mod leader;
 mod modules;
 mod reads;
 mod relay;
+mod residency;
 mod restart;
 mod support;
 mod tails;

@@ -161,9 +161,9 @@ impl CallClient {
     /// # Errors
     /// The leader's error, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
     pub async fn read(&self, reads: Vec<ViewRead>, consistency: Consistency) -> Result<LeaderRows, ReadError> {
-        let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
+        let wanted = reads.clone();
         match self.call(Call::Read { reads, consistency }, self.0.call_timeout).await? {
-            Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
+            Answer::Read(Ok(read)) => Ok(leader_rows(read, &wanted)?),
             Answer::Read(Err(error)) => Err(error),
             other => Err(rejection(&other).into()),
         }
@@ -179,10 +179,10 @@ impl CallClient {
         reads: Vec<ViewRead>,
         wait_max: Duration,
     ) -> Result<(LeaderRows, Vec<Region>), ReadError> {
-        let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
+        let wanted = reads.clone();
         let wait_ms = u32::try_from(wait_max.as_millis()).unwrap_or(u32::MAX);
         match self.call(Call::Quorum { reads, wait_ms }, self.0.call_timeout + wait_max).await? {
-            Answer::Quorum(Ok(read)) if read.rows.counts == counts => Ok((leader_rows(read.rows)?, read.regions)),
+            Answer::Quorum(Ok(read)) => Ok((leader_rows(read.rows, &wanted)?, read.regions)),
             Answer::Quorum(Err(error)) => Err(error),
             other => Err(rejection(&other).into()),
         }
@@ -193,9 +193,9 @@ impl CallClient {
     /// # Errors
     /// As [`CallClient::read`].
     pub async fn held(&self, reads: Vec<ViewRead>) -> Result<LeaderRows, ReadError> {
-        let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
+        let wanted = reads.clone();
         match self.call(Call::Held { reads }, self.0.call_timeout).await? {
-            Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
+            Answer::Read(Ok(read)) => Ok(leader_rows(read, &wanted)?),
             Answer::Read(Err(error)) => Err(error),
             other => Err(rejection(&other).into()),
         }
@@ -447,24 +447,30 @@ async fn read_answers(mut inbox: Inbox, pending: Arc<Pending>, outbox: Outbox) {
     outbox.abort();
 }
 
-fn leader_rows(read: RowsRead) -> Result<LeaderRows, CallError> {
+/// Decodes the rows of a reply. It has an entry for each key that was requested, and rows of these keys only.
+fn leader_rows(read: RowsRead, wanted: &[ViewRead]) -> Result<LeaderRows, CallError> {
+    let rejected = |why: &str| Err(CallError::Rejected(format!("its reply has {why}")));
     let malformed = |error: littoral_wire::Error| CallError::Rejected(error.to_string());
+    if !read.counts.iter().copied().eq(wanted.iter().map(|wanted| wanted.keys.len() as u32)) {
+        return rejected("another number of rows than the keys requested");
+    }
     let mut encoded = rows::iter(&read.bytes);
-    let mut all = Vec::with_capacity(read.counts.len());
-    for count in &read.counts {
-        // Not more than requested: the counts were compared.
-        let mut of_view = Vec::with_capacity(*count as usize);
-        for _ in 0..*count {
-            match encoded.next() {
-                Some(row) => of_view.push(row.map_err(malformed)?.map(|row| row.to_row())),
-                None => return Err(CallError::Rejected("its reply has fewer rows than the keys requested".into())),
+    let mut all = Vec::with_capacity(wanted.len());
+    for ViewRead { view, keys } in wanted {
+        let mut of_view = Vec::with_capacity(keys.len());
+        for key in keys.iter() {
+            let Some(row) = encoded.next() else { return rejected("fewer rows than the keys requested") };
+            let row = row.map_err(malformed)?;
+            if row.as_ref().is_some_and(|row| row.view != *view || row.key != key) {
+                return rejected("a row of another view or key than the one requested");
             }
+            of_view.push(row.map(|row| row.to_row()));
         }
         all.push(of_view);
     }
     match encoded.next() {
         None => Ok(LeaderRows { as_of: read.as_of, watermark: read.watermark, rows: all }),
-        Some(_) => Err(CallError::Rejected("its reply has more rows than the keys requested".into())),
+        Some(_) => rejected("more rows than the keys requested"),
     }
 }
 
@@ -491,4 +497,48 @@ fn rejection(answer: &Answer) -> CallError {
         Answer::Rejected(reason) => reason.clone(),
         _ => "its reply belongs to another kind of call".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{
+        entity_key::KeyBatch, event_time::EventTime, hlc::Hlc, position::Position, row::RowMeta, token::Watermark,
+        version::Version,
+    };
+
+    /// Decodes a reply with these rows, of which each has a view and a key, to a read of the keys `a` and `b` of view 1.
+    fn read(rows: &[Option<(u32, &str)>]) -> Result<usize, String> {
+        let mut bytes = Vec::new();
+        for row in rows {
+            let row = row.map(|(view, key)| {
+                let version = Version { hlc: Hlc(1), region: "eu".parse().expect("a region") };
+                let event_time = EventTime(1);
+                let meta = RowMeta { view: ViewId(view), event_time, version, lsn: Lsn(1) };
+                Row::new(meta, key.as_bytes(), Some(b"body"))
+            });
+            rows::push(&mut bytes, row.as_ref()).expect("a small row");
+        }
+        let (as_of, watermark) = (Position::default(), Watermark::default());
+        let reply = RowsRead { as_of, watermark, counts: vec![2], bytes: bytes.into() };
+        let mut keys = KeyBatch::default();
+        ["a", "b"].into_iter().for_each(|key| keys.push(key.as_bytes()));
+        let read = leader_rows(reply, &[ViewRead { view: ViewId(1), keys }]);
+        read.map(|read| read.rows[0].iter().flatten().count()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_reply_has_only_rows_of_the_views_and_keys_that_were_requested() {
+        assert_eq!(read(&[Some((1, "a")), Some((1, "b"))]), Ok(2));
+        assert_eq!(read(&[None, Some((1, "b"))]), Ok(1));
+        for (rows, reason) in [
+            (&[Some((3, "a")), None][..], "a row of another view or key"),
+            (&[Some((1, "b")), Some((1, "a"))], "a row of another view or key"),
+            (&[Some((1, "a"))], "fewer rows"),
+            (&[None, None, None], "more rows"),
+        ] {
+            let rejected = read(rows).expect_err(reason);
+            assert!(rejected.contains(reason), "{rejected}");
+        }
+    }
 }

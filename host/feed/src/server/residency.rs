@@ -7,14 +7,12 @@ use super::policy::PeerRights;
 use crate::source::FeedSource;
 use http::HeaderMap;
 use littoral_model::{
-    catalogue::Catalogue,
     project::{Receiver, quoted},
     read::{ReadError, ViewRead},
     region::Region,
-    view::{FeatureView, ViewId},
+    view::ViewId,
 };
-use littoral_protocol::frame::{SubscriberHello, Views};
-use littoral_wire::records::ViewFilter;
+use littoral_protocol::frame::Views;
 
 /// Returns the region that counts for a peer whose request has these headers.
 pub(super) fn region_of(rights: &PeerRights, headers: &HeaderMap) -> Option<Region> {
@@ -25,23 +23,6 @@ pub(super) fn region_of(rights: &PeerRights, headers: &HeaderMap) -> Option<Regi
 pub(super) fn receiver(region: Option<Region>, views: &Views) -> Receiver {
     let requested = if let Views::ForRegion(requested) = views { Some(*requested) } else { None };
     Receiver::new(None, region, requested)
-}
-
-/// Returns a view whose rows the subscriber requests and may hold, but a holder at `at` may not. Such a holder must
-/// not serve the subscriber, which would treat its rows as complete. The filter is the subscriber's, as of this
-/// catalogue. Dropped views have no rows that anybody could lack.
-pub(super) fn lacking<'a>(catalogue: &'a Catalogue, at: Receiver, filter: &ViewFilter) -> Option<&'a FeatureView> {
-    let mut withheld = catalogue.views().filter(|view| !at.may_hold(catalogue.regions_of(view.id)));
-    withheld.find(|view| filter.wants_some(view.id))
-}
-
-/// Returns whether a replica of another region's log lacks rows that it requests and may hold: its log may not hold
-/// them. Its position in this log does not account for them, so it needs a snapshot.
-pub(super) fn lacks_rows(catalogue: &Catalogue, filter: &ViewFilter, hello: &SubscriberHello) -> bool {
-    let Some(resume) = hello.resume else { return false };
-    let mut lineages = hello.lineages.iter();
-    let from = lineages.find(|(_, lineage)| lineage.lists(resume.position.incarnation)).map(|(region, _)| region);
-    lacking(catalogue, from.map_or(Receiver::Unknown, Receiver::In), filter).is_some()
 }
 
 /// Checks that a caller in this region may receive rows of these views, and that this node may hold them. A node that

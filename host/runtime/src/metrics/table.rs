@@ -164,6 +164,8 @@ metrics! {
         "1 while the edge has data and may serve";
     Counter "littoral_edge_rehomed_total" EDGE []
         "Moves to another region's log without a new snapshot";
+    Counter "littoral_edge_rows_outside_total" EDGE []
+        "Rows that a publisher sent although a residency rule keeps them out of the edge's region; they were discarded";
     Histogram "littoral_edge_scrub_seconds" EDGE []
         "Duration of re-hashing all rows";
     Counter "littoral_edge_snapshot_rows_total" EDGE []

@@ -4,7 +4,7 @@ use super::{End, log_error, next, push_or_cut};
 use crate::{
     inbox::Inbox,
     outbox::Outbox,
-    server::{Config, Shared, policy::Peer, residency},
+    server::{Config, Shared, policy::Peer},
     source::{FeedSource, SourceRole},
 };
 use littoral_model::{
@@ -83,7 +83,7 @@ pub(super) async fn greet(
     let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
     let rehomed = match hello.resume {
         // Rows that the log of the subscriber may not hold are in no record after its position here.
-        Some(_) if residency::lacks_rows(&catalogue, &filter, hello) => None,
+        Some(_) if filter.lacks_rows(hello, &catalogue) => None,
         Some(_) if !publisher.is_same_log(hello) => rehomed(source, hello, publisher.head).await?,
         _ => None,
     };
@@ -166,7 +166,7 @@ pub(super) fn check_holds(source: &dyn FeedSource, catalogue: &Catalogue, filter
     if source.source_role() == SourceRole::Leader {
         return Ok(());
     }
-    let Some(view) = residency::lacking(catalogue, source.held_in(), filter) else { return Ok(()) };
+    let Some(view) = filter.missing_at(source.held_in(), catalogue) else { return Ok(()) };
     let message = format!(
         "this relay may not hold rows of view '{}', which the subscriber may hold; subscribe to the leader, or to a \
          relay whose [edge] region the view's project allows",
