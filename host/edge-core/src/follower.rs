@@ -512,16 +512,6 @@ mod tests {
         assert_eq!(held.receive(answer(newest)).err(), Some(Violation::Version { theirs: newest }));
     }
 
-    #[test]
-    fn rows_are_requested_only_after_a_hello() {
-        let mut follower = follower();
-        assert!(!follower.may_request_rows());
-        follower.receive(tail(50, 1)).expect("a valid hello");
-        assert!(follower.may_request_rows());
-        follower.disconnected(&Fault::Lost);
-        assert!(!follower.may_request_rows());
-    }
-
     /// Measures the freshness at a publisher that knows only the log's first life, and then continues by the tail of one
     /// that knows another, which its hello states or which begins in its records. Returns the freshness before and after,
     /// and after the publisher has answered a ping.

@@ -254,7 +254,16 @@ impl Replica {
     pub fn rehoming_watermark(&self) -> Watermark {
         let point = self.point.load();
         let all_named = point.resume.position.lsn.0 >= self.newest_row.load(Relaxed) || active(Mutation::RehomeUnnamed);
-        if all_named { point.rehoming_watermark() } else { Watermark::default() }
+        if all_named && !self.lacks_rows(&point) { point.rehoming_watermark() } else { Watermark::default() }
+    }
+
+    /// Returns whether a full view lacks rows that its positions account for: the region of the followed log may not hold
+    /// them. The publisher of another log may not know the view yet, nor its residency rule.
+    fn lacks_rows(&self, point: &AppliedPoint) -> bool {
+        let log_holds = |view: &ViewId| point.catalogue.may_hold(*view, point.region);
+        let routes = self.routes.load();
+        let mut full = routes.iter().filter(|(_, route)| route.holding == Holding::Full);
+        full.any(|(view, _)| !log_holds(view)) && !active(Mutation::RehomeWithoutRows)
     }
 
     /// Returns the position up to which everything is applied.
