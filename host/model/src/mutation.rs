@@ -190,8 +190,12 @@ impl Mutation {
     pub const REGIONS: [Self; 4] =
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
-    /// Faults of residency rules, which the simulation of regions with such a rule finds.
-    pub const RESIDENCY: [Self; 1] = [Self::SendEverywhere];
+    /// Faults of residency rules, which the simulation of one region with such a rule finds.
+    pub const RESIDENCY: [Self; 3] = [Self::SendEverywhere, Self::HoldEverywhere, Self::RelayServesWithoutRows];
+
+    /// Faults of residency rules among regions, which the simulation of regions with such a rule finds.
+    pub const REGIONS_RESIDENCY: [Self; 4] =
+        [Self::SendEverywhere, Self::HoldEverywhere, Self::CountOutsideRegions, Self::RehomeWithoutRows];
 
     /// Faults of logs that are rolled back.
     pub const ROLLBACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::RollbackUnnoticed];
@@ -204,7 +208,7 @@ impl Mutation {
         [Self::KeepWhatIsLost, Self::SkipUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
 
     /// Faults, each of which about one seed in several thousand triggers.
-    pub const RARE: [Self; 10] = [
+    pub const RARE: [Self; 11] = [
         Self::RequestBeforeGreeted,
         Self::JoinOtherReplica,
         Self::ApplyBehindRow,
@@ -215,6 +219,7 @@ impl Mutation {
         Self::ResumeTooLate,
         Self::FreshAcrossLogs,
         Self::FreshAcrossLives,
+        Self::FreshAcrossTails,
     ];
 
     /// Faults of the leader's and the edges' data, which the simulation of one region finds.

@@ -41,6 +41,10 @@ enum Request {
 pub(crate) struct Call {
     pub(crate) edge: usize,
     to: Target,
+    /// The number of the stream next to which it was made.
+    stream: u64,
+    /// Whether its reply may have rows of both histories of a log that was rolled back while its leader ran.
+    mixed: bool,
     at: Duration,
     /// Whether it survives the end of its stream.
     outlives: bool,
@@ -63,7 +67,8 @@ impl World {
 
     fn call(&mut self, edge: usize, to: Target, request: Request) -> Call {
         let outlives = !self.healed && self.random.one_in(4);
-        Call { edge, to, at: self.arrival(), outlives, request }
+        let stream = self.streams[edge].as_ref().map_or(0, |stream| stream.number);
+        Call { edge, to, stream, mixed: false, at: self.arrival(), outlives, request }
     }
 
     /// There is no connection to the leader: all waiters fail, including those that joined in the meantime.
@@ -167,6 +172,10 @@ impl World {
     fn deliver_call(&mut self, mut call: Call) -> Result<(), String> {
         let edge = call.edge;
         let (to, slow) = (call.to, !self.healed && self.random.one_in(3));
+        // An edge requests no rows before it has accepted the hello of its publisher. A relay forwards calls to a leader
+        // that the edge does not follow.
+        let stream = self.streams[edge].as_ref().filter(|stream| stream.number == call.stream && stream.target == to);
+        call.mixed |= stream.is_none_or(|stream| stream.greeted) && self.is_mixed(to);
         let back = self.arrival() + if slow { self.random.ms(50, 400) } else { Duration::ZERO };
         match &mut call.request {
             Request::Fill { fills, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(fills))? {
@@ -201,7 +210,8 @@ impl World {
         let edge = call.edge;
         match call.request {
             Request::Bucket { replica, round, answer, .. } => {
-                let served = self.edges[edge].replica().is_some_and(|served| Arc::ptr_eq(served, &replica));
+                let served = self.edges[edge].serves(&replica);
+                self.edges[edge].mixed |= call.mixed && served;
                 if let (true, Some((repair, read))) = (served, &mut self.edges[edge].repair)
                     && repair.round() == round
                 {
@@ -209,6 +219,9 @@ impl World {
                 }
             }
             Request::Fill { fills, replica, answer: Some((as_of, block)) } => {
+                // A reply for a replica that was replaced does not concern the one that is served.
+                let served = replica.as_ref().is_none_or(|replica| self.edges[edge].serves(replica));
+                self.edges[edge].mixed |= call.mixed && served;
                 let mut rows = rows::iter(&block);
                 for fill in fills {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;

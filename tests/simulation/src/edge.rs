@@ -1,6 +1,6 @@
 //! An edge: the product's core, and the code that carries out the core's effects.
 
-use crate::leader::KEYS;
+use crate::{leader::KEYS, publish};
 use littoral_edge_core::{
     FeedFollower, Holdings, Replica, ViewMode,
     anti_entropy::{self, Repair},
@@ -13,6 +13,7 @@ use littoral_model::{
     digest::{BucketRows, Checkpoints},
     lineage::Lineage,
     position::{Epoch, Incarnation, Lsn},
+    region::Region,
 };
 use littoral_protocol::{
     anti_entropy::{AntiEntropy, Step},
@@ -83,6 +84,12 @@ pub struct Edge {
     pub repair: Option<(Repair, Option<BucketRows>)>,
     /// The newest epoch in a hello that it received, by log.
     pub epochs: BTreeMap<Incarnation, Epoch>,
+    /// Whether it may hold rows of both histories of a log that was rolled back while its leader ran.
+    pub mixed: bool,
+    /// Its region, in worlds with a residency rule.
+    pub region: Option<Region>,
+    /// Whether it has kept a record of a row for its subscribers that its region may not hold.
+    pub has_leaked: bool,
 }
 
 /// The result of a message.
@@ -99,11 +106,12 @@ pub enum Received {
 }
 
 impl Edge {
-    /// Creates an edge without data. A relay holds every row of every view.
+    /// Creates an edge without data. A relay holds every row of every view that its region may hold.
     #[must_use]
-    pub fn new(clock: Duration, relays: bool) -> Self {
+    pub fn new(clock: Duration, relays: bool, region: Option<Region>) -> Self {
         let mode = if relays { ViewMode::Full } else { ViewMode::Resident };
         let holdings = Holdings {
+            region,
             views: BTreeMap::from([("resident".to_owned(), mode)]),
             shards: 4,
             hash_seed: Some(11),
@@ -121,13 +129,28 @@ impl Edge {
             scrub: None,
             repair: None,
             epochs: BTreeMap::new(),
+            mixed: false,
+            region,
+            has_leaked: false,
         }
+    }
+
+    /// Returns whether it is in another region than the leader.
+    #[must_use]
+    pub fn is_outside(&self) -> bool {
+        self.region.is_some_and(|region| region != crate::leader::region())
     }
 
     /// Returns the replica that it serves.
     #[must_use]
     pub fn replica(&self) -> Option<&Arc<Replica>> {
         self.follower.serving()
+    }
+
+    /// Returns whether it serves this replica.
+    #[must_use]
+    pub fn serves(&self, replica: &Arc<Replica>) -> bool {
+        self.replica().is_some_and(|served| Arc::ptr_eq(served, replica))
     }
 
     /// Returns the last record that is applied.
@@ -171,6 +194,7 @@ impl Edge {
                 Received::Served
             }
             Effect::Applied { block, position, .. } => {
+                self.has_leaked |= self.is_outside() && publish::has_restricted_record(&block.bytes);
                 self.relay.applied(&block, position);
                 Received::Applied
             }

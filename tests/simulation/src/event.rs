@@ -1,8 +1,10 @@
 //! The events of the world with one region.
 
 use crate::{
+    leader::RESTRICTED,
     network::Target,
     timeline::{Hash, TimelineEvent},
+    world::EDGES,
 };
 use littoral_log::storage::Faults;
 use littoral_model::position::{Epoch, Incarnation, Lsn, Position};
@@ -156,6 +158,13 @@ pub enum Event {
         /// The publisher's last record.
         head: Position,
     },
+    /// The world has a residency rule.
+    Ruled {
+        /// The edges that may not hold the rows.
+        outside: [bool; EDGES],
+        /// Whether publishers send the rows to them anyway.
+        lies: bool,
+    },
     /// An operator has an edge adopt another log.
     Adopted {
         /// Which edge.
@@ -254,6 +263,10 @@ impl TimelineEvent for Event {
                 hash.numbers([26, *edge as u64, mode_number(*mode), head.incarnation.0, head.lsn.0]);
             }
             Self::Adopted { edge, log } => hash.numbers([27, *edge as u64, log.0]),
+            Self::Ruled { outside, lies } => {
+                hash.numbers([28, (*lies).into()]);
+                hash.numbers(outside.map(u64::from));
+            }
         }
     }
 }
@@ -340,6 +353,12 @@ impl fmt::Display for Event {
             Self::Connected { edge, target, lsn } => write!(f, "edge {edge} connects to {target:?} at {lsn}"),
             Self::Greeted { edge, mode, head } => write!(f, "edge {edge} is greeted: {mode:?} at {head}"),
             Self::Adopted { edge, log } => write!(f, "an operator has edge {edge} adopt log {log}"),
+            Self::Ruled { outside, lies } => {
+                write!(
+                    f,
+                    "rows of view {RESTRICTED} may not be at edges outside the region: {outside:?}; publishers lie: {lies}"
+                )
+            }
         }
     }
 }

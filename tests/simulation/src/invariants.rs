@@ -3,11 +3,14 @@
 use crate::{
     edge::Edge,
     history::History,
-    leader::{FULL, KEYS, RESIDENT, key},
-    world::{EDGES, World},
+    leader::{FULL, KEYS, RESIDENT, RESTRICTED, key},
+    world::{EDGES, World, newest_life},
 };
 use littoral_edge_core::Replica;
-use littoral_model::position::{Epoch, Incarnation};
+use littoral_model::{
+    position::{Epoch, Incarnation},
+    view::ViewId,
+};
 use littoral_replica::Held;
 use std::collections::BTreeSet;
 
@@ -15,21 +18,43 @@ impl World {
     pub(crate) fn check(&mut self) -> Result<(), String> {
         for edge in 0..EDGES {
             self.a_replica_never_goes_back(edge)?;
+            self.an_edge_outside_a_rule_holds_no_row_of_it(edge)?;
             let Some(replica) = self.edges[edge].replica().cloned() else { continue };
             let resume = replica.point.load().resume;
             let log = self.log_at(&replica);
-            let Some(history) = self.histories.get(&log).filter(|_| !self.ambiguous.contains(&log)) else { continue };
+            // An edge that has received nothing of the other history is still checked.
+            let is_ambiguous = self.ambiguous.contains(&log);
+            let is_checked = !is_ambiguous || !self.edges[edge].mixed;
+            let Some(history) = self.histories.get(&log).filter(|_| is_checked) else { continue };
             if !history.holds(&resume) {
                 return Err(format!("edge {edge} is at {}, which is not in its log", resume.position));
             }
-            let corrected = a_full_view_is_the_history_as_of_its_position(edge, &self.edges[edge], &replica, history)?;
+            let state = &self.edges[edge];
+            let corrected = a_full_view_is_the_history_as_of_its_position(edge, state, (&replica, FULL), history)?;
+            if self.rule.is_some() && !state.is_outside() {
+                a_full_view_is_the_history_as_of_its_position(edge, state, (&replica, RESTRICTED), history)?;
+            }
             if replica.routes.load().get(&RESIDENT).is_some() {
                 a_resident_row_is_never_older_than_the_position(edge, &replica, history)?;
             }
-            a_read_never_claims_less_staleness_than_it_has(edge, &self.edges[edge], history)?;
+            // Within one life, what a leader lacks whose host was restored cannot be known.
+            if !is_ambiguous || !self.reverted_lives.contains(&newest_life(&replica)) {
+                a_read_never_claims_less_staleness_than_it_has(edge, &self.edges[edge], history)?;
+            }
             self.edges[edge].forget_corrected(&corrected);
         }
         Ok(())
+    }
+
+    fn an_edge_outside_a_rule_holds_no_row_of_it(&self, edge: usize) -> Result<(), String> {
+        let state = &self.edges[edge];
+        let Some(replica) = state.replica().filter(|_| state.is_outside()) else { return Ok(()) };
+        let held = (0..KEYS).find(|number| replica.table.held(RESTRICTED, &key(*number)).is_some());
+        match held {
+            Some(number) => Err(format!("edge {edge} holds key {number} of a view that its region may not hold")),
+            None if state.has_leaked => Err(format!("edge {edge} publishes a row that its region may not hold")),
+            None => Ok(()),
+        }
     }
 
     fn a_replica_never_goes_back(&mut self, edge: usize) -> Result<(), String> {
@@ -78,7 +103,7 @@ impl World {
 
     pub(crate) fn what_was_restored_is_the_history(&self) -> Result<(), String> {
         let head = self.leader.head().lsn;
-        for view in [FULL, RESIDENT] {
+        for view in [FULL, RESIDENT].into_iter().chain(self.rule.map(|_| RESTRICTED)) {
             for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
                 let held = self.leader.table.get(view, &key);
                 if self.history().at(view, &key, head) != body(&held) {
@@ -111,10 +136,13 @@ impl World {
             if let Some(key) = edge.corrupted.first().filter(|_| certain) {
                 return Err(format!("edge {number}: key {key} was corrupted in memory and was never repaired"));
             }
-            let full = |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == FULL);
-            let (ours, theirs) = (full(&replica.table), full(&self.leader.table));
-            if theirs.is_some() && ours != theirs {
-                return Err(format!("edge {number}: rows are equal but digests are not"));
+            for view in [FULL].into_iter().chain(self.rule.filter(|_| !edge.is_outside()).map(|_| RESTRICTED)) {
+                let full =
+                    |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == view);
+                let (ours, theirs) = (full(&replica.table), full(&self.leader.table));
+                if theirs.is_some() && ours != theirs {
+                    return Err(format!("edge {number}, view {view}: rows are equal but digests are not"));
+                }
             }
         }
         Ok(())
@@ -126,22 +154,22 @@ impl World {
 fn a_full_view_is_the_history_as_of_its_position(
     number: usize,
     edge: &Edge,
-    replica: &Replica,
+    (replica, view): (&Replica, ViewId),
     history: &History,
 ) -> Result<BTreeSet<u64>, String> {
     let lsn = replica.position().lsn;
     let mut corrected = BTreeSet::new();
     for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
-        let held = replica.table.get(FULL, &key);
+        let held = replica.table.get(view, &key);
         let is_correct = if lsn < replica.exact_from() {
-            history.since(FULL, &key, lsn).contains(&body(&held))
+            history.since(view, &key, lsn).contains(&body(&held))
         } else {
-            history.at(FULL, &key, lsn) == body(&held)
+            history.at(view, &key, lsn) == body(&held)
         };
         if is_correct {
             corrected.insert(index);
-        } else if !edge.corrupted.contains(&index) {
-            return Err(format!("edge {number}, key {index}: {held:?} is not the history as of {lsn}"));
+        } else if view != FULL || !edge.corrupted.contains(&index) {
+            return Err(format!("edge {number}, key {index} of view {view}: {held:?} is not the history as of {lsn}"));
         }
     }
     Ok(corrected)

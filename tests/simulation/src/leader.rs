@@ -26,7 +26,7 @@ use littoral_model::{
     merge::MergePolicy,
     ports::RecordBlock,
     position::{Epoch, Incarnation, Lsn, Position},
-    project::Project,
+    project::{Project, ProjectName, qualify},
     region::Region,
     row_body::BodyBuilder,
     value::ValueType,
@@ -44,6 +44,8 @@ pub const FULL: ViewId = ViewId(1);
 pub const RESIDENT: ViewId = ViewId(2);
 /// The view of a project with a residency rule, in worlds that have one.
 pub const RESTRICTED: ViewId = ViewId(3);
+/// The project of [`RESTRICTED`].
+const PRIVATE: &str = "private";
 /// The number of keys of each view: few, so that writes often meet.
 pub const KEYS: u64 = 6;
 /// The start of the leaders' wall clocks, in milliseconds.
@@ -212,9 +214,9 @@ impl Leader {
     /// [`RESTRICTED`]. They follow [`Leader::views`].
     #[must_use]
     pub fn restricted_view(regions: Vec<Region>) -> Vec<LogCommand> {
-        let project = Project { name: "private".to_owned(), regions, ..Project::default() };
-        let changes =
-            [CatalogueChange::PutProject(Box::new(project)), CatalogueChange::PutView(view("private/restricted"))];
+        let project = Project { name: PRIVATE.to_owned(), regions, ..Project::default() };
+        let restricted = view(&qualify(PRIVATE, "restricted"));
+        let changes = [CatalogueChange::PutProject(Box::new(project)), CatalogueChange::PutView(restricted)];
         changes.map(LogCommand::Change).into()
     }
 
@@ -364,6 +366,12 @@ impl Leader {
         self.disk.set_faults(faults);
         faults
     }
+}
+
+/// Returns the stored form of an idempotency key of the project with a residency rule.
+#[must_use]
+pub fn restricted_key(key: String) -> String {
+    PRIVATE.parse::<ProjectName>().unwrap_or_default().qualify_key(key)
 }
 
 /// Returns a key by its number.

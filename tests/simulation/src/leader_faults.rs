@@ -16,6 +16,10 @@ use littoral_protocol::frame::SubscriberHello;
 
 impl World {
     pub(crate) fn crash(&mut self) -> Result<(), String> {
+        if self.reverts {
+            self.back_up();
+            self.reverts_at = Some(self.now + self.random.ms(10, 80));
+        }
         let disk = self.leader.disk.crash(self.random.any());
         let epoch = self.leader.epoch.next();
         let wall = self.leader.wall_offset_ms;
@@ -34,7 +38,7 @@ impl World {
         if self.random.one_in(3) {
             self.drop_old();
             before.deposed = true;
-            self.old = Some(before);
+            (self.old, self.old_log) = (Some(before), self.leader_log);
             self.note(Event::DeposedServes);
         }
         Ok(())
@@ -120,6 +124,7 @@ impl World {
         let leader = Leader::open_as(region(), Imports::default(), disk, epoch, self.random.any(), false)?;
         let (history, fork) = (self.log_of(leader.head().incarnation), Incarnation(self.random.any()));
         self.ambiguous.insert(history);
+        self.reverted_lives.insert(leader.head().incarnation);
         // Their repairs may concern records that will never exist; the product stops waiting after a while.
         for edge in &mut self.edges {
             if let Some((repair, _)) = edge.repair.take() {
@@ -183,9 +188,14 @@ impl World {
 
     /// A leader of another log that keeps running accepts writes.
     pub(crate) fn write_to_old(&mut self) -> Result<(), String> {
-        let Some(old) = self.old.as_mut().filter(|old| !old.deposed) else { return Ok(()) };
+        if self.old.as_ref().is_none_or(|old| old.deposed) {
+            return Ok(());
+        }
+        let mut row = [write(&mut self.random, self.now)];
+        self.restrict(&mut row);
+        let request = request(&row, None);
+        let Some(old) = &mut self.old else { return Ok(()) };
         let from = old.head().lsn.next();
-        let request = request(&[write(&mut self.random, self.now)], None);
         let command = old.check(request, self.now).map_err(|error| error.to_string())?;
         if old.commit(vec![command], self.now).is_ok() {
             let history = self.histories.entry(self.old_log).or_default();

@@ -3,7 +3,8 @@
 use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
 use littoral_simulation::{
-    regions, run, run_swarm,
+    regions::{self, Kind},
+    run, run_swarm,
     timeline::{Timeline, TimelineEvent},
 };
 use std::{
@@ -41,8 +42,11 @@ struct Arguments {
     /// Run the world of several regions in which logs are rolled back to older copies.
     #[arg(long, conflicts_with = "regions")]
     rollbacks: bool,
-    /// Run worlds in which some kinds of faults are frequent and others never happen.
+    /// Run the world of several regions in which the rows of one view may not leave two of the regions.
     #[arg(long, conflicts_with_all = ["regions", "rollbacks"])]
+    restricted: bool,
+    /// Run worlds in which some kinds of faults are frequent and others never happen.
+    #[arg(long, conflicts_with_all = ["regions", "rollbacks", "restricted"])]
     swarm: bool,
     /// Put this deliberate fault into the product.
     #[arg(long)]
@@ -58,7 +62,8 @@ impl FromStr for Fault {
     fn from_str(name: &str) -> Result<Self, String> {
         let of_regions = || {
             let rollbacks = Mutation::ROLLBACK.into_iter().chain(Mutation::ROLLBACK_RARE);
-            Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(rollbacks)
+            let residency = Mutation::RESIDENCY.into_iter().chain(Mutation::REGIONS_RESIDENCY);
+            Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(rollbacks).chain(residency)
         };
         let all = || Mutation::ALL.into_iter().chain(Mutation::RARE).chain(of_regions());
         let found = all().find(|mutation| format!("{mutation:?}") == name);
@@ -117,12 +122,22 @@ fn print_in_order(first: u64, arrived: &mpsc::Receiver<(u64, Outcome)>) -> u64 {
 
 impl Arguments {
     fn outcome(&self, seed: u64) -> Outcome {
-        if self.regions || self.rollbacks {
+        let kind = match (self.regions, self.rollbacks, self.restricted) {
+            (true, ..) => Some(Kind::Plain),
+            (_, true, _) => Some(Kind::Rollbacks),
+            (.., true) => Some(Kind::Restricted),
+            _ => None,
+        };
+        if let Some(kind) = kind {
             if self.events || self.digests {
-                let (events, result) = regions::trace(seed, self.rollbacks);
+                let (events, result) = regions::trace(seed, kind);
                 return self.describe(seed, &events, result.err());
             }
-            let run = if self.rollbacks { regions::run_rollbacks } else { regions::run };
+            let run = match kind {
+                Kind::Plain => regions::run,
+                Kind::Rollbacks => regions::run_rollbacks,
+                Kind::Restricted => regions::run_restricted,
+            };
             return self.describe(seed, &Timeline::<regions::event::Event>::default(), run(seed).err());
         }
         match if self.swarm { run_swarm(seed) } else { run(seed) } {

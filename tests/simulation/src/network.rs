@@ -55,7 +55,13 @@ pub enum Target {
 }
 
 pub(crate) struct Stream {
+    /// Its number: a later stream has a greater one.
+    pub(crate) number: u64,
     pub(crate) target: Target,
+    /// Whether the edge has accepted the hello of its publisher.
+    pub(crate) greeted: bool,
+    /// Whether its publisher may have sent rows of both histories of a log that was rolled back while its leader ran.
+    pub(crate) mixed: bool,
     pub(crate) up: Pipe,
     pub(crate) down: Pipe,
     pub(crate) publishing: Option<Publishing>,

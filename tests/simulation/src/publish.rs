@@ -1,19 +1,24 @@
 //! What a publisher sends: a hello, a snapshot in chunks, records, checkpoints, and heartbeats in between.
 
-use crate::{edge::Edge, leader::Leader, leader::region};
+use crate::{
+    edge::Edge,
+    leader::{Leader, RESTRICTED, region},
+};
 use bytes::Bytes;
 use littoral_edge_core::relay;
 use littoral_leader_core::rehoming::{self, OwnLog, Replica};
 use littoral_log::Log as _;
 use littoral_model::{
+    catalogue::Catalogue,
     cluster::Affiliation,
-    digest::Checkpoints,
+    digest::{Checkpoint, Checkpoints},
     format::ProtocolVersion,
     hlc::Hlc,
     lineage::RegionLineages,
     ports::{FeedReadError, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
-    record::ChainHash,
+    project::Receiver,
+    record::{ChainHash, Payload},
     region::Region,
     row::Row,
     token::Watermark,
@@ -22,8 +27,11 @@ use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello},
     publisher::{Publisher, Rejection, Session},
 };
-use littoral_wire::{records, rows};
-use std::time::Duration;
+use littoral_wire::{
+    records::{self, ViewFilter},
+    rows,
+};
+use std::{sync::Arc, time::Duration};
 
 /// Bytes of records in one message.
 const RECORDS_BYTES: usize = 600;
@@ -41,6 +49,10 @@ pub(crate) trait Source {
     /// The most that it is behind the leader.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
+    /// As in `FeedLog::applied_catalogue`.
+    fn catalogue(&self) -> Option<Arc<Catalogue>>;
+    /// As in `Node::held_in`.
+    fn held_in(&self) -> Receiver;
     /// As in `FeedLog::generation`.
     fn generation(&self) -> u64 {
         0
@@ -135,6 +147,14 @@ impl Source for Leader {
     fn relays(&self) -> bool {
         false
     }
+
+    fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        Some(self.published.catalogue.clone())
+    }
+
+    fn held_in(&self) -> Receiver {
+        Receiver::In(self.log.identity().region)
+    }
 }
 
 impl Source for Edge {
@@ -175,6 +195,15 @@ impl Source for Edge {
         true
     }
 
+    fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        self.replica().map(|replica| replica.point.load().catalogue.clone())
+    }
+
+    fn held_in(&self) -> Receiver {
+        let log = self.replica().map(|replica| replica.point.load().region);
+        self.region.map_or(Receiver::Unknown, |region| Receiver::new(None, Some(region), log))
+    }
+
     fn generation(&self) -> u64 {
         self.replica().map_or(0, |replica| replica.feed_generation())
     }
@@ -183,6 +212,8 @@ impl Source for Edge {
 /// The publisher's side of a stream.
 pub(crate) struct Publishing {
     pub(crate) session: Session,
+    /// What the subscriber requests and may receive.
+    filter: ViewFilter,
     snapshot: Option<(SnapshotSource, u64)>,
     pending_mode: Option<Mode>,
     compared: u64,
@@ -211,16 +242,27 @@ pub(crate) fn is_rolled_back(source: &dyn Source, hello: &SubscriberHello) -> bo
     matches!(greeted, Err(Rejection::RolledBack { .. }))
 }
 
-/// Greets a subscriber; `trimmed`: as if the log had been trimmed to its end.
-pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool) -> (Downstream, Option<Publishing>) {
+/// Greets a subscriber, which counts as this receiver for residency rules; `trimmed`: as if the log had been trimmed to
+/// its end.
+pub(crate) fn greet(
+    source: &dyn Source,
+    hello: &SubscriberHello,
+    receiver: Receiver,
+    trimmed: bool,
+) -> (Downstream, Option<Publishing>) {
     let error = |code, message: String| (Downstream::Error { code, message }, None);
     let head = source.head();
-    if head == Position::default() {
+    let Some(catalogue) = source.catalogue().filter(|_| head != Position::default()) else {
         return error(ErrorCode::Behind, "this node has no data yet".to_owned());
+    };
+    let mut filter = ViewFilter::new(&hello.views, &catalogue, source.region()).receiver(receiver);
+    if let Err(message) = adopt(&mut filter, source, &catalogue) {
+        return error(ErrorCode::Behind, message);
     }
     let publisher = publisher(source);
     let other_log = hello.resume.is_some() && !publisher.is_same_log(hello);
-    let rehomed = source.resume_point(hello).filter(|_| other_log && !trimmed).and_then(|lsn| {
+    let may_rehome = other_log && !trimmed && !filter.lacks_rows(hello, &catalogue);
+    let rehomed = source.resume_point(hello).filter(|_| may_rehome).and_then(|lsn| {
         let chain = chain_before_tail(source, lsn, head.lsn)?;
         Some(Resume { position: publisher.own_lineage().position(lsn), chain })
     });
@@ -230,7 +272,38 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
         Err(refusal) => return error(ErrorCode::Behind, refusal.to_string()),
     };
     let pending_mode = Some(answer.mode);
-    (Downstream::Hello(answer), Some(Publishing { session, snapshot: None, pending_mode, compared: 0 }))
+    (Downstream::Hello(answer), Some(Publishing { session, filter, snapshot: None, pending_mode, compared: 0 }))
+}
+
+/// Updates the filter to the rules of this catalogue, and rejects a subscriber that may hold rows which the source may
+/// not.
+fn adopt(filter: &mut ViewFilter, source: &dyn Source, catalogue: &Arc<Catalogue>) -> Result<(), String> {
+    if filter.update(catalogue)
+        && source.relays()
+        && let Some(view) = filter.missing_at(source.held_in(), catalogue)
+    {
+        return Err(format!("this relay may not hold rows of view '{}', which the subscriber may hold", view.name));
+    }
+    Ok(())
+}
+
+/// Returns whether a message contains a row of [`RESTRICTED`].
+pub(crate) fn has_restricted_row(message: &Downstream) -> bool {
+    match message {
+        Downstream::Records { bytes, .. } => has_restricted_record(bytes),
+        Downstream::SnapshotRows { bytes, .. } => {
+            rows::iter(bytes).flatten().flatten().any(|row| row.view == RESTRICTED)
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether a block of records contains a row of [`RESTRICTED`].
+pub(crate) fn has_restricted_record(block: &[u8]) -> bool {
+    records::iter(block).flatten().any(|record| match record.payload {
+        Payload::Row { view, .. } | Payload::Tombstone { view, .. } => view == RESTRICTED,
+        _ => false,
+    })
 }
 
 /// Returns the hash of the record at `lsn`, if the log can continue after it.
@@ -255,6 +328,12 @@ impl Publishing {
         Err("the log was recreated, truncated or replaced".to_owned())
     }
 
+    /// Updates the filter to the rules as of the last record that is applied.
+    fn update(&mut self, source: &dyn Source) -> Result<(), String> {
+        let catalogue = source.catalogue().ok_or("this node has no data yet")?;
+        adopt(&mut self.filter, source, &catalogue)
+    }
+
     /// Returns the next message: a chunk of the snapshot, a checkpoint, or records.
     ///
     /// # Errors
@@ -262,6 +341,7 @@ impl Publishing {
     pub(crate) fn next(&mut self, source: &dyn Source) -> Result<Option<Downstream>, String> {
         if self.pending_mode.take_if(|mode| *mode == Mode::Snapshot).is_some() {
             let snapshot = source.snapshot().map_err(|error| error.to_string())?;
+            adopt(&mut self.filter, source, &snapshot.catalogue)?;
             let begin = Downstream::SnapshotBegin {
                 as_of: snapshot.as_of,
                 chain: snapshot.chain,
@@ -275,7 +355,8 @@ impl Publishing {
             return Ok(Some(begin));
         }
         if let Some((snapshot, rows)) = &mut self.snapshot {
-            if let Some(chunk) = snapshot.chunks.next() {
+            if let Some(mut chunk) = snapshot.chunks.next() {
+                chunk.retain(|row| self.filter.wants_row(row));
                 *rows += chunk.len() as u64;
                 return Ok(Some(Downstream::SnapshotRows { rows: chunk.len() as u32, bytes: block(&chunk)? }));
             }
@@ -291,7 +372,9 @@ impl Publishing {
             && checkpoint.lsn == sent
         {
             self.compared = number;
-            return Ok(Some(Downstream::Checkpoint(checkpoint)));
+            self.update(source)?;
+            let views = checkpoint.views.iter().filter(|view| self.filter.wants(view.view)).cloned().collect();
+            return Ok(Some(Downstream::Checkpoint(Arc::new(Checkpoint { views, ..*checkpoint }))));
         }
         let Some(next) = self.session.next(source.head().lsn) else { return Ok(None) };
         let RecordBlock { first, mut last, mut bytes } = source.records(next).map_err(|error| error.to_string())?;
@@ -304,6 +387,8 @@ impl Publishing {
         let chain_after = records::last_chain(&bytes)
             .map_err(|error| error.to_string())?
             .ok_or("the log has no record where one is due")?;
+        self.update(source)?;
+        let bytes = self.filter.apply(&bytes).map_err(|error| error.to_string())?;
         self.session.records_sent(last);
         Ok(Some(Downstream::Records { first, last, chain_after, bytes }))
     }

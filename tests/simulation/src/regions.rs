@@ -19,7 +19,7 @@ use littoral_edge_core::{
     Holdings,
     follower::{Fault, FeedFollower},
 };
-use littoral_leader_core::cross_region::RegionFeed;
+use littoral_leader_core::{AllowedRegions, cross_region::RegionFeed};
 use littoral_log::storage::Memory;
 use littoral_model::{
     event_time::EventTime,
@@ -32,13 +32,15 @@ use littoral_model::{
     view::ViewId,
 };
 use littoral_protocol::subscriber::Epochs;
-use littoral_wire::records::{self, ViewFilter};
+use littoral_wire::records;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const COUNT: usize = 3;
 const STEPS: u64 = 500;
-/// The region that may not hold rows of [`RESTRICTED`]. The edge is in it, too.
+/// The region that may not hold rows of [`RESTRICTED`].
 const OUTSIDE: usize = 2;
+/// Makes the draws of rules independent of a seed's other draws.
+const RULES: u64 = 0x7265_7369_6465_6e63;
 /// The largest difference of clocks, in milliseconds.
 const DRIFT_MS: u64 = 5_000;
 
@@ -46,9 +48,6 @@ const DRIFT_MS: u64 = 5_000;
 struct Stream {
     feed: RegionFeed,
     publishing: Publishing,
-    filter: ViewFilter,
-    /// The rows of the snapshot that were sent.
-    rows: u64,
 }
 
 /// An acknowledged write.
@@ -60,6 +59,8 @@ struct Acknowledged {
     /// number.
     ambiguous: bool,
     view: ViewId,
+    /// The regions that count for `regions=N`, as its leader determined them when it accepted the write.
+    allowed: AllowedRegions,
     key: Vec<u8>,
     rank: Rank,
 }
@@ -73,8 +74,8 @@ struct World {
     acknowledged: Vec<Vec<Acknowledged>>,
     /// Whether logs are rolled back in this world, and addresses are wrong.
     with_rollbacks: bool,
-    /// Whether the rows of one view must not leave their regions in this world.
-    restricts: bool,
+    /// The residency rule of [`RESTRICTED`], in a world that has one.
+    rule: Option<Rule>,
     /// Whether faults have ended.
     healing: bool,
     /// Older copies of the leaders' disks.
@@ -88,13 +89,31 @@ struct World {
     rollbacks: u64,
     edge: FeedFollower,
     /// The region that it follows.
-    edge_at: Option<(usize, Publishing, ViewFilter)>,
-    /// The rows of the snapshot that were sent to it.
-    edge_rows: u64,
+    edge_at: Option<(usize, Publishing)>,
     edge_exact: Lsn,
     rehomed: u64,
     snapshots: u64,
     events: EventLog,
+}
+
+/// The rows of [`RESTRICTED`] may not be in the region [`OUTSIDE`].
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    /// The region of the edge.
+    edge_in: usize,
+    /// Whether publishers send the rows to nodes outside anyway.
+    lies: bool,
+}
+
+/// Which faults and rules a world has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No log is rolled back.
+    Plain,
+    /// Logs are rolled back to older copies, and addresses are wrong.
+    Rollbacks,
+    /// The rows of one view may not leave two of the regions.
+    Restricted,
 }
 
 /// The counts of a seed.
@@ -121,7 +140,7 @@ fn name(at: usize) -> Region {
 /// # Errors
 /// The invariant that was broken.
 pub fn run(seed: u64) -> Result<Counts, String> {
-    World::new(seed, false, false)?.run(seed)
+    World::new(seed, Kind::Plain)?.run(seed)
 }
 
 /// Like [`run`], in a world in which logs are rolled back to older copies.
@@ -129,7 +148,7 @@ pub fn run(seed: u64) -> Result<Counts, String> {
 /// # Errors
 /// The invariant that was broken.
 pub fn run_rollbacks(seed: u64) -> Result<Counts, String> {
-    World::new(seed, true, false)?.run(seed)
+    World::new(seed, Kind::Rollbacks)?.run(seed)
 }
 
 /// Like [`run`], in a world in which the rows of one view may not leave two of the regions.
@@ -137,13 +156,12 @@ pub fn run_rollbacks(seed: u64) -> Result<Counts, String> {
 /// # Errors
 /// The invariant that was broken.
 pub fn run_restricted(seed: u64) -> Result<Counts, String> {
-    World::new(seed, false, true)?.run(seed)
+    World::new(seed, Kind::Restricted)?.run(seed)
 }
 
-/// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_rollbacks`]
-/// if the world `with_rollbacks`.
-pub fn trace(seed: u64, with_rollbacks: bool) -> (Timeline<Event>, Result<Counts, String>) {
-    let mut world = match World::new(seed, with_rollbacks, false) {
+/// Runs a seed in a world of this kind, and keeps its events. Returns them with the outcome.
+pub fn trace(seed: u64, kind: Kind) -> (Timeline<Event>, Result<Counts, String>) {
+    let mut world = match World::new(seed, kind) {
         Ok(world) => World { events: EventLog::kept(), ..world },
         Err(broken) => return (Timeline::default(), Err(broken)),
     };
@@ -152,12 +170,17 @@ pub fn trace(seed: u64, with_rollbacks: bool) -> (Timeline<Event>, Result<Counts
 }
 
 impl World {
-    fn new(seed: u64, with_rollbacks: bool, restricts: bool) -> Result<Self, String> {
+    fn new(seed: u64, kind: Kind) -> Result<Self, String> {
         let mut leaders = Vec::new();
         for at in 0..COUNT {
             leaders.push(rollback::open(at, Memory::new(), seed, true)?);
         }
-        let holdings = Arc::new(Holdings { shards: 4, hash_seed: Some(7), ..Holdings::default() });
+        let rule = (kind == Kind::Restricted).then(|| {
+            let mut random = Random::new(seed ^ RULES);
+            Rule { edge_in: if random.one_in(2) { OUTSIDE } else { 0 }, lies: random.one_in(4) }
+        });
+        let region = rule.map(|rule| name(rule.edge_in));
+        let holdings = Arc::new(Holdings { region, shards: 4, hash_seed: Some(7), ..Holdings::default() });
         let mut world = Self {
             random: Random::new(seed),
             now: Duration::from_secs(1),
@@ -165,8 +188,8 @@ impl World {
             streams: BTreeMap::new(),
             epochs: vec![Epochs::default(); COUNT],
             acknowledged: (0..COUNT).map(|_| Vec::new()).collect(),
-            with_rollbacks,
-            restricts,
+            with_rollbacks: kind == Kind::Rollbacks,
+            rule,
             healing: false,
             copies: (0..COUNT).map(|_| None).collect(),
             rolled_back: vec![false; COUNT],
@@ -174,14 +197,13 @@ impl World {
             rollbacks: 0,
             edge: FeedFollower::new("edge".to_owned(), holdings, None),
             edge_at: None,
-            edge_rows: 0,
             edge_exact: Lsn::NONE,
             rehomed: 0,
             snapshots: 0,
             events: EventLog::default(),
         };
         world.leaders[0].commit(Leader::views(), world.now)?;
-        if restricts {
+        if rule.is_some() {
             let regions = (0..COUNT).filter(|at| *at != OUTSIDE).map(name).collect();
             world.leaders[0].commit(Leader::restricted_view(regions), world.now)?;
         }
@@ -209,7 +231,7 @@ impl World {
     fn step(&mut self) -> Result<(), String> {
         let at = self.random.below(COUNT as u64) as usize;
         let from = (at + 1 + self.random.below(COUNT as u64 - 1) as usize) % COUNT;
-        if self.restricts && at != OUTSIDE && self.random.one_in(8) {
+        if self.rule.is_some() && at != OUTSIDE && self.random.one_in(8) {
             return self.write(at, Some(RESTRICTED));
         }
         match self.random.below(100) {
@@ -266,6 +288,7 @@ impl World {
         let leader = &mut self.leaders[at];
         let command = leader.check(leader::request(&writes, None), self.now).map_err(|error| error.to_string())?;
         let known: Vec<_> = writes.iter().map(|write| checks::rank_of(&leader.table, write.view, &write.key)).collect();
+        let allowed = AllowedRegions::of(&leader.published.catalogue, writes.iter().map(|write| write.view));
         let receipt = leader.commit(vec![command], self.now)?.remove(0).map_err(|error| error.to_string())?;
         let block = leader.records(receipt.first, 1 << 20)?;
         for (record, known) in records::iter(&block.bytes).zip(known) {
@@ -287,6 +310,7 @@ impl World {
                     lost: false,
                     ambiguous: self.rolled_back[at],
                     view,
+                    allowed: allowed.clone(),
                     key: key.to_vec(),
                     rank,
                 });

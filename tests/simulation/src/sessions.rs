@@ -4,7 +4,7 @@ use crate::{
     edge::WaitingKey,
     event::Event,
     history::Write,
-    leader::{FULL, KEYS, RESIDENT, key, request, write, writes_of},
+    leader::{FULL, KEYS, RESIDENT, RESTRICTED, key, request, restricted_key, write, writes_of},
     world::World,
 };
 use littoral_edge_core::{
@@ -58,6 +58,8 @@ pub(crate) struct Read {
     corrupted: BTreeSet<u64>,
     /// The history that it is checked against, once it states a position.
     history: Incarnation,
+    /// Whether its edge may hold rows of both histories of a log that was rolled back while its leader ran.
+    mixed: bool,
     rows: Vec<Vec<Option<Row>>>,
 }
 
@@ -153,11 +155,23 @@ impl World {
     }
 
     fn next_write(&mut self, session: usize) -> WriteRequest {
-        let rows: Vec<Write> = (0..=self.random.below(2)).map(|_| write(&mut self.random, self.now)).collect();
+        let mut rows: Vec<Write> = (0..=self.random.below(2)).map(|_| write(&mut self.random, self.now)).collect();
+        // An idempotency key belongs to one project.
+        let is_restricted = self.restrict(&mut rows);
         let named = self.random.one_in(2);
         let state = &mut self.sessions[session];
         state.keys += u64::from(named);
-        request(&rows, named.then(|| format!("client {session} write {}", state.keys)))
+        let key = format!("client {session} write {}", state.keys);
+        request(&rows, named.then(|| if is_restricted { restricted_key(key) } else { key }))
+    }
+
+    /// Makes some writes those of [`RESTRICTED`] in a world with a residency rule. Returns whether these are.
+    pub(crate) fn restrict(&mut self, rows: &mut [Write]) -> bool {
+        let is_restricted = self.rule.is_some() && self.random.one_in(3);
+        if is_restricted {
+            rows.iter_mut().for_each(|row| row.view = RESTRICTED);
+        }
+        is_restricted
     }
 
     fn what_is_acknowledged_is_in_the_log(&self, receipt: &WriteReceipt, request: &WriteRequest) -> Result<(), String> {
@@ -201,7 +215,8 @@ impl World {
         }
         let session = self.random.below(self.sessions.len() as u64) as usize;
         let mut reads = Vec::new();
-        for view in [FULL, RESIDENT] {
+        let reads_restricted = self.rule.is_some() && self.random.one_in(2) && !self.edges[edge].is_outside();
+        for view in [FULL, RESIDENT].into_iter().chain(reads_restricted.then_some(RESTRICTED)) {
             let mut keys = KeyBatch::default();
             (0..=self.random.below(2)).for_each(|_| keys.push(&key(self.random.below(KEYS))));
             reads.push(ViewRead { view, keys });
@@ -228,6 +243,7 @@ impl World {
             pending_fills: 0,
             corrupted: BTreeSet::new(),
             history: Incarnation::default(),
+            mixed: false,
             rows: Vec::new(),
         });
         self.check_read(self.reads.len() - 1)
@@ -269,7 +285,7 @@ impl World {
             }
             let mut misses = Vec::new();
             read::local(replica, &read.request, &mut read.rows, &mut misses);
-            (read.corrupted, read.history) = (state.corrupted.clone(), history);
+            (read.corrupted, read.history, read.mixed) = (state.corrupted.clone(), history, state.mixed);
             read.stated = Some(point.resume);
             read.filling = Some(FillingRead::new(replica, point.resume.position, misses));
         }
@@ -356,12 +372,14 @@ impl World {
         read: &Read,
         stated: Position,
     ) -> Result<(), String> {
-        let history = self.histories.get(&read.history).filter(|_| !self.ambiguous.contains(&read.history));
+        let is_certain = !self.ambiguous.contains(&read.history) || !(read.mixed || self.edges[read.edge].mixed);
+        let history = self.histories.get(&read.history).filter(|_| is_certain);
         let Some(history) = history else { return Ok(()) };
         let token = read.demand.at_least.as_ref().and_then(|token| token.get(crate::leader::region()));
         let demanded = match token {
             Some((life, _)) if self.ambiguous.contains(&self.log_of(life)) => Lsn::NONE,
             Some((life, lsn)) if self.has(read.history, life, lsn) => lsn,
+            Some(_) if self.ambiguous.contains(&read.history) => Lsn::NONE,
             Some(_) => return Err(format!("a token of another log was accepted as reached at {stated}")),
             None => Lsn::NONE,
         };

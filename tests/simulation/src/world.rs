@@ -5,13 +5,13 @@ use crate::{
     edge::{Edge, Received, StreamFault},
     event::{Event, StreamEnd},
     history::{History, Write},
-    leader::Leader,
+    leader::{self, Leader},
     network::{Pipe, Stream, Target, encoded_down, encoded_up},
     publish::{self, Source},
     random::Random,
     report::{Failure, Report},
     sessions::{Read, Session},
-    swarm::Swarm,
+    swarm::{self, Rule, Swarm},
     timeline::Timeline,
 };
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use littoral_log::{
 use littoral_model::{
     lineage::Lineage,
     position::{Epoch, Incarnation, Lsn},
+    project::Receiver,
 };
 use littoral_protocol::{
     eligibility::OtherLog,
@@ -74,8 +75,13 @@ pub struct World {
     /// Histories in whose last life two records share a number, because the leader was rolled back while it ran: a
     /// position there is ambiguous. Once the leader begins another life because of that, its history is a new one.
     pub(crate) ambiguous: BTreeSet<Incarnation>,
+    /// The lives in which a leader ran after its host was restored to an earlier state.
+    pub(crate) reverted_lives: BTreeSet<Incarnation>,
     /// Whether the leader was rolled back while it ran and has not noticed.
     pub(crate) reverted: bool,
+    /// Whether the leader's host is reverted after each crash ([`swarm::reverts_after_crashes`]), and when the next time.
+    pub(crate) reverts: bool,
+    pub(crate) reverts_at: Option<Duration>,
     /// The last rejected writes, which may reappear from the disk.
     pub(crate) pending: Vec<Write>,
     /// An earlier state of the disk.
@@ -86,12 +92,16 @@ pub struct World {
     pub(crate) sessions: Vec<Session>,
     pub(crate) reads: Vec<Read>,
     pub(crate) last_read: u64,
+    /// The number of the newest stream.
+    pub(crate) last_stream: u64,
     pub(crate) last_positions: Vec<(Option<Incarnation>, Lsn)>,
     /// Per edge, the log whose rows it holds, and the logs that an operator had it adopt.
     pub(crate) held_logs: Vec<(Option<Incarnation>, Vec<Incarnation>)>,
     pub(crate) healed: bool,
     /// Which faults are frequent; `None` if each is as frequent as in every other world.
     swarm: Option<Swarm>,
+    /// The residency rule of one view, in worlds that have one.
+    pub(crate) rule: Option<Rule>,
     events: Timeline<Event>,
 }
 
@@ -126,7 +136,10 @@ impl World {
         let swarm = swarm.then(|| Swarm::new(&mut random));
         let leader = Leader::open(Memory::new(), Epoch::FIRST, random.any())?;
         let leader_log = leader.head().incarnation;
-        let edges = (0..EDGES).map(|edge| Edge::new(random.ms(0, 10_000), edge == RELAY)).collect();
+        let rule = swarm.as_ref().and_then(|_| Rule::of(seed));
+        let edges = (0..EDGES)
+            .map(|edge| Edge::new(random.ms(0, 10_000), edge == RELAY, rule.map(|rule| rule.region_of(edge))))
+            .collect();
         let mut world = Self {
             random,
             now: Duration::from_secs(1),
@@ -136,7 +149,10 @@ impl World {
             leader_log,
             old_log: leader_log,
             ambiguous: BTreeSet::new(),
+            reverted_lives: BTreeSet::new(),
             reverted: false,
+            reverts: swarm.is_some() && swarm::reverts_after_crashes(seed),
+            reverts_at: None,
             histories: BTreeMap::new(),
             pending: Vec::new(),
             backup: None,
@@ -146,12 +162,17 @@ impl World {
             sessions: (0..SESSIONS).map(|_| Session::default()).collect(),
             reads: Vec::new(),
             last_read: 0,
+            last_stream: 0,
             last_positions: vec![(None, Lsn::NONE); EDGES],
             held_logs: vec![(None, Vec::new()); EDGES],
             healed: false,
             swarm,
+            rule,
             events: Timeline::default(),
         };
+        if let Some(rule) = rule {
+            world.note(Event::Ruled { outside: rule.outside, lies: rule.lies });
+        }
         world.make_views()?;
         Ok(world)
     }
@@ -159,6 +180,9 @@ impl World {
     /// Writes a log's first records: the views.
     pub(crate) fn make_views(&mut self) -> Result<(), String> {
         self.leader.commit(Leader::views(), self.now)?;
+        if self.rule.is_some() {
+            self.leader.commit(Leader::restricted_view(vec![leader::region()]), self.now)?;
+        }
         self.leader_log = self.leader.head().incarnation;
         self.histories.insert(self.leader_log, History::default());
         self.record(Lsn::OLDEST)
@@ -171,8 +195,7 @@ impl World {
 
     /// Returns the history that an edge's replica is checked against: that of the newest life that it has received.
     pub(crate) fn log_at(&self, replica: &Replica) -> Incarnation {
-        let point = replica.point.load();
-        self.log_of(point.lineages.get(point.region).map_or(point.resume.position.incarnation, Lineage::current))
+        self.log_of(newest_life(replica))
     }
 
     /// Records that another life of the leader's log has begun.
@@ -197,7 +220,7 @@ impl World {
         for _ in 0..STEPS {
             self.step()?;
         }
-        self.healed = true;
+        (self.healed, self.reverts) = (true, false);
         self.leader.disk.set_faults(Faults::default());
         self.drop_old();
         self.note(Event::Healed);
@@ -220,6 +243,9 @@ impl World {
 
     fn step(&mut self) -> Result<(), String> {
         self.now += self.random.ms(1, 10);
+        if self.reverts_at.take_if(|at| *at <= self.now).is_some() && self.reverts {
+            self.revert()?;
+        }
         let edge = self.random.below(EDGES as u64) as usize;
         let drawn = self.random.below(if self.healed { 58 } else { 118 });
         match self.swarm.as_ref().map_or(drawn, |swarm| swarm.step_for(drawn, &mut self.random)) {
@@ -318,7 +344,8 @@ impl World {
         self.streams[edge] = None;
         self.calls.retain(|call| call.edge != edge);
         self.reads.retain(|read| read.edge != edge);
-        self.edges[edge] = Edge::new(self.random.ms(0, 10_000), edge == RELAY);
+        let region = self.edges[edge].region;
+        self.edges[edge] = Edge::new(self.random.ms(0, 10_000), edge == RELAY, region);
         self.last_positions[edge] = (None, Lsn::NONE);
         self.held_logs[edge] = (None, Vec::new());
         self.note(Event::EdgeRestarted { edge });
@@ -344,7 +371,10 @@ impl World {
         let mut up = Pipe::new(littoral_wire::UPSTREAM_LEN_MAX);
         up.send(encoded_up(&Upstream::Hello(hello))?, self.arrival());
         let down = Pipe::new(littoral_wire::DOWNSTREAM_LEN_MAX);
-        self.streams[edge] = Some(Stream { target, up, down, publishing: None, tainted: Default::default() });
+        self.last_stream += 1;
+        let (number, mixed) = (self.last_stream, self.is_mixed(target));
+        let (greeted, tainted) = (false, BTreeSet::new());
+        self.streams[edge] = Some(Stream { number, target, greeted, mixed, up, down, publishing: None, tainted });
         self.note(Event::Connected { edge, target, lsn: self.edges[edge].lsn() });
         Ok(())
     }
@@ -358,6 +388,15 @@ impl World {
             stream.up.send(encoded_up(message)?, at);
             Ok(())
         })
+    }
+
+    /// Returns whether the rows of a target may be of both histories of a log that was rolled back while its leader ran.
+    pub(crate) fn is_mixed(&self, target: Target) -> bool {
+        match target {
+            Target::Leader => self.reverted || self.ambiguous.contains(&self.leader_log),
+            Target::Old => self.ambiguous.contains(&self.old_log),
+            Target::Relay => self.edges[RELAY].mixed,
+        }
     }
 
     fn source(&self, target: Target) -> Option<&dyn Source> {
@@ -412,14 +451,27 @@ impl World {
                 }
             }
         }
+        let is_mixed = self.streams[edge].as_ref().is_some_and(|stream| self.is_mixed(stream.target));
+        if let Some(stream) = &mut self.streams[edge] {
+            stream.mixed |= is_mixed;
+        }
         while let Some(stream) = &mut self.streams[edge]
             && let Some(payload) = stream.down.receive(self.now)?
         {
+            let is_mixed = stream.mixed;
             let message = feed::downstream(&payload).map_err(|error| error.to_string())?;
+            let is_honest = self.rule.is_some_and(|rule| !rule.lies);
+            if is_honest && self.edges[edge].is_outside() && publish::has_restricted_row(&message) {
+                return Err(format!("a row leaves the region that its project allows, to edge {edge}"));
+            }
             match self.edges[edge].receive(message) {
                 Ok(Received::Nothing) => {}
-                Ok(Received::Greeted(log, epoch)) => self.an_older_epoch_is_never_followed(edge, log, epoch)?,
+                Ok(Received::Greeted(log, epoch)) => {
+                    self.streams[edge].iter_mut().for_each(|stream| stream.greeted = true);
+                    self.an_older_epoch_is_never_followed(edge, log, epoch)?;
+                }
                 Ok(Received::Served) => {
+                    self.edges[edge].mixed = is_mixed;
                     self.rows_are_not_replaced_by_another_log_without_an_operator(edge)?;
                     let tainted = self.streams[edge].as_ref().map(|stream| stream.tainted.clone());
                     self.edges[edge].corrupted = tainted.unwrap_or_default();
@@ -430,6 +482,7 @@ impl World {
                     self.check()?;
                 }
                 Ok(Received::Applied) => {
+                    self.edges[edge].mixed |= is_mixed;
                     self.note(Event::Applied { edge, through: self.edges[edge].lsn() });
                     self.check()?;
                 }
@@ -460,6 +513,13 @@ impl World {
         }
     }
 
+    /// Returns as what an edge counts for its publisher. A publisher that lies ignores where the edge is.
+    fn receiver(&self, edge: usize) -> Receiver {
+        let region = self.edges[edge].region;
+        let lies = self.rule.is_some_and(|rule| rule.lies);
+        Receiver::new(None, if lies { Some(leader::region()) } else { region }, None)
+    }
+
     fn greet(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
         let at = self.arrival();
         let trimmed = self.random.one_in(6);
@@ -467,7 +527,8 @@ impl World {
         if stream.target == Target::Leader {
             self.detect_rollback(edge, hello)?;
         }
-        let greeted = self.source(stream.target).map(|source| publish::greet(source, hello, trimmed));
+        let receiver = self.receiver(edge);
+        let greeted = self.source(stream.target).map(|source| publish::greet(source, hello, receiver, trimmed));
         let (message, publishing) = match greeted {
             Some((message, publishing)) => (Some(message), publishing),
             None => (None, None),
@@ -482,4 +543,10 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Returns the newest life that a replica has received.
+pub(crate) fn newest_life(replica: &Replica) -> Incarnation {
+    let point = replica.point.load();
+    point.lineages.get(point.region).map_or(point.resume.position.incarnation, Lineage::current)
 }

@@ -1,19 +1,20 @@
 //! The invariants of the world of regions.
 
 use super::{Acknowledged, OUTSIDE, World, name};
-use crate::leader::{FULL, RESIDENT, RESTRICTED};
+use crate::{
+    leader::{FULL, KEYS, RESIDENT, RESTRICTED, key},
+    publish,
+};
 use littoral_model::{
     digest::{Digest, ViewDigest},
     lineage::RegionLineages,
     merge::Rank,
     position::Position,
-    record::Payload,
     token::Watermark,
     view::ViewId,
 };
 use littoral_protocol::frame::Downstream;
 use littoral_replica::Table;
-use littoral_wire::{records, rows};
 
 impl World {
     /// Checks what must hold at any time.
@@ -22,15 +23,19 @@ impl World {
             self.has_what_it_claims(
                 &leader.table,
                 (&leader.published.watermark, &leader.published.lineages),
-                at,
+                at != OUTSIDE,
                 &format!("the leader of {}", name(at)),
             )?;
         }
+        self.what_counts_as_replicated_is_stored()?;
         let Some(replica) = self.edge.serving() else { return Ok(()) };
         let point = replica.point.load();
+        // The position in the log of the region outside accounts for none of the restricted rows.
+        let may_hold = self.rule.is_some_and(|rule| rule.edge_in != OUTSIDE) && point.region != name(OUTSIDE);
         if !self.ambiguous.contains(&true) {
-            self.has_what_it_claims(&replica.table, (&point.watermark, &point.lineages), OUTSIDE, "the edge")?;
+            self.has_what_it_claims(&replica.table, (&point.watermark, &point.lineages), may_hold, "the edge")?;
         }
+        self.nothing_restricted_is_outside()?;
         // Where the edge states that it is comparable, it is equal.
         let position = point.resume.position;
         let followed = self.leaders.iter().enumerate().find(|(_, leader)| leader.head() == position);
@@ -39,9 +44,53 @@ impl World {
             // does.
             && !self.ambiguous[at]
             && position.lsn >= self.edge_exact
-            && digests(&replica.table) != digests(&followed.table)
+            && digests(&replica.table, may_hold) != digests(&followed.table, may_hold)
         {
             return Err(format!("the edge states that it is comparable at {position}, but it is not equal"));
+        }
+        Ok(())
+    }
+
+    /// Checks that a message to a node in this region contains no row that may not be there, unless publishers lie.
+    pub(super) fn no_restricted_row_is_sent(&self, to: usize, message: &Downstream) -> Result<(), String> {
+        let is_honest = self.rule.is_some_and(|rule| !rule.lies);
+        if is_honest && to == OUTSIDE && publish::has_restricted_row(message) {
+            return Err("a row leaves the regions that its project allows".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Checks that no node outside of the rule holds a row of it.
+    fn nothing_restricted_is_outside(&self) -> Result<(), String> {
+        let Some(rule) = self.rule else { return Ok(()) };
+        let edge = self.edge.serving().filter(|_| rule.edge_in == OUTSIDE).map(|replica| &*replica.table);
+        for (node, table) in [("the leader", Some(&*self.leaders[OUTSIDE].table)), ("an edge", edge)] {
+            let holds = |table: &Table| (0..KEYS).any(|number| table.held(RESTRICTED, &key(number)).is_some());
+            if table.is_some_and(holds) {
+                return Err(format!("{node} of {} holds a row that may not be there", name(OUTSIDE)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a region that counts for `regions=N` of a write has the write.
+    fn what_counts_as_replicated_is_stored(&self) -> Result<(), String> {
+        for (at, all) in self.acknowledged.iter().enumerate() {
+            let leader = &self.leaders[at].published;
+            for write in all.iter().filter(|write| !write.lost && !write.ambiguous) {
+                for (of, other) in self.leaders.iter().enumerate() {
+                    let claim = other.published.watermark.get(name(at));
+                    let counts = of != at
+                        && write.allowed.contains(name(of))
+                        && claim.is_some_and(|(incarnation, lsn)| {
+                            leader.lineages.reaches(name(at), Position { incarnation, lsn }, write.position)
+                        });
+                    if counts && !has(&other.table, write) {
+                        let lsn = write.position.lsn;
+                        return Err(format!("{} counts for record {lsn} of {} and lacks it", name(of), name(at)));
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -51,7 +100,7 @@ impl World {
         &self,
         table: &Table,
         (claims, lineages): (&Watermark, &RegionLineages),
-        place: usize,
+        may_hold_restricted: bool,
         node: &str,
     ) -> Result<(), String> {
         for (at, all) in self.acknowledged.iter().enumerate() {
@@ -59,7 +108,7 @@ impl World {
             let claim = Position { incarnation, lsn: through };
             let claimed = |write: &&Acknowledged| lineages.reaches(name(at), claim, write.position);
             // A watermark passes rows that this place may not hold.
-            let may_hold = |write: &&Acknowledged| place != OUTSIDE || write.view != RESTRICTED;
+            let may_hold = |write: &&Acknowledged| may_hold_restricted || write.view != RESTRICTED;
             for write in all.iter().filter(|write| !write.lost && !write.ambiguous).filter(may_hold).filter(claimed) {
                 if !has(table, write) {
                     return Err(format!(
@@ -74,21 +123,6 @@ impl World {
     }
 }
 
-/// Checks that a message to a node outside the regions of [`RESTRICTED`] contains none of its rows.
-pub(super) fn has_no_restricted_row(message: &Downstream) -> Result<(), String> {
-    let found = match message {
-        Downstream::Records { bytes, .. } => records::iter(bytes).flatten().any(|record| match record.payload {
-            Payload::Row { view, .. } | Payload::Tombstone { view, .. } => view == RESTRICTED,
-            _ => false,
-        }),
-        Downstream::SnapshotRows { bytes, .. } => {
-            rows::iter(bytes).flatten().flatten().any(|row| row.view == RESTRICTED)
-        }
-        _ => false,
-    };
-    if found { Err("a row leaves the regions that its project allows".to_owned()) } else { Ok(()) }
-}
-
 /// Returns whether an acknowledged write is stored, or a row that outranks it.
 pub(super) fn has(table: &Table, write: &Acknowledged) -> bool {
     let outranks = |held: Rank| (held.event_time, held.version) >= (write.rank.event_time, write.rank.version);
@@ -99,8 +133,10 @@ pub(super) fn rank_of(table: &Table, view: ViewId, key: &[u8]) -> Option<Rank> {
     table.held(view, key).map(|row| row.rank())
 }
 
-pub(super) fn digests(table: &Table) -> Vec<ViewDigest> {
-    let mut all: Vec<_> = table.digests().into_iter().filter(|view| [FULL, RESIDENT].contains(&view.view)).collect();
+/// Returns the digests of the views, with [`RESTRICTED`] or without.
+pub(super) fn digests(table: &Table, with_restricted: bool) -> Vec<ViewDigest> {
+    let compared = |view: &ViewDigest| with_restricted || [FULL, RESIDENT].contains(&view.view);
+    let mut all: Vec<_> = table.digests().into_iter().filter(compared).collect();
     // A view without rows does not exist everywhere.
     all.retain(|view| view.digest != Digest::default());
     all.sort_by_key(|view| view.view);

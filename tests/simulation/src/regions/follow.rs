@@ -1,7 +1,7 @@
 //! Streams of the world of regions: leaders replicate to each other, and the edge follows one of them.
 
 use super::{
-    COUNT, OUTSIDE, Stream, World, checks,
+    COUNT, Stream, World,
     event::{self, Event},
     name,
 };
@@ -12,9 +12,8 @@ use littoral_leader_core::{
     cross_region::{RegionFeed, Step},
     gives_catalogue,
 };
-use littoral_model::project::Receiver;
-use littoral_protocol::frame::{Downstream, Views};
-use littoral_wire::{records::ViewFilter, rows};
+use littoral_model::{project::Receiver, region::Region};
+use littoral_protocol::frame::Downstream;
 
 impl World {
     /// Delivers one message from one region's leader to another's.
@@ -28,10 +27,8 @@ impl World {
             let misdirected = self.with_rollbacks && !self.healing && self.random.one_in(30);
             let publisher = if misdirected { COUNT - to - from } else { from };
             self.detect_rollback(publisher, &hello)?;
-            let source = &self.leaders[publisher];
-            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(publisher));
-            let filter = filter.receiver(Receiver::In(name(to)));
-            let (message, publishing) = publish::greet(source, &hello, false);
+            let receiver = Receiver::In(self.counts_as(to));
+            let (message, publishing) = publish::greet(&self.leaders[publisher], &hello, receiver, false);
             let Some(publishing) = publishing else { return Ok(()) };
             if let Downstream::Hello(answer) = &message {
                 self.events.note(self.now, || Event::Greeted {
@@ -47,7 +44,7 @@ impl World {
                     self.request_snapshot(publisher, to)?;
                 }
             }
-            self.streams.insert((to, from), Stream { feed, publishing, filter, rows: 0 });
+            self.streams.insert((to, from), Stream { feed, publishing });
             if misdirected {
                 self.deliver(to, from, message)?;
                 let rejected = !self.streams.contains_key(&(to, from));
@@ -60,11 +57,7 @@ impl World {
         let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
         match stream.publishing.next(&self.leaders[from]) {
             Ok(Some(message)) => {
-                stream.filter.update(&self.leaders[from].published.catalogue);
-                let message = filtered(message, &mut stream.filter, &mut stream.rows)?;
-                if to == OUTSIDE {
-                    checks::has_no_restricted_row(&message)?;
-                }
+                self.no_restricted_row_is_sent(to, &message)?;
                 self.deliver(to, from, message)
             }
             Ok(None) => Ok(()),
@@ -110,6 +103,12 @@ impl World {
         Ok(())
     }
 
+    /// Returns the region in which a node of the region `to` is, for the residency rule of its publisher. A publisher
+    /// that lies ignores where the node is.
+    fn counts_as(&self, to: usize) -> Region {
+        name(if self.rule.is_some_and(|rule| rule.lies) { 0 } else { to })
+    }
+
     /// Delivers one message to the edge, from the publisher that it follows.
     pub(super) fn follow(&mut self) -> Result<(), String> {
         let message = match &mut self.edge_at {
@@ -117,19 +116,17 @@ impl World {
                 let at = self.random.below(COUNT as u64) as usize;
                 let hello = self.edge.connected(at, self.now);
                 self.detect_rollback(at, &hello)?;
-                let (message, publishing) = publish::greet(&self.leaders[at], &hello, false);
-                let filter = ViewFilter::new(&Views::All, &self.leaders[at].published.catalogue, name(at));
-                let filter = filter.receiver(Receiver::new(None, Some(name(OUTSIDE)), Some(name(at))));
-                self.edge_rows = 0;
-                self.edge_at = publishing.map(|publishing| (at, publishing, filter));
+                let receiver = self.rule.map_or(Receiver::Unknown, |rule| Receiver::In(self.counts_as(rule.edge_in)));
+                let (message, publishing) = publish::greet(&self.leaders[at], &hello, receiver, false);
+                self.edge_at = publishing.map(|publishing| (at, publishing));
                 Some(message)
             }
-            Some((at, publishing, filter)) => match publishing.next(&self.leaders[*at]) {
+            Some((at, publishing)) => match publishing.next(&self.leaders[*at]) {
                 Ok(None) => None,
                 Ok(Some(message)) => {
-                    filter.update(&self.leaders[*at].published.catalogue);
-                    let message = filtered(message, filter, &mut self.edge_rows)?;
-                    checks::has_no_restricted_row(&message)?;
+                    if let Some(rule) = self.rule {
+                        self.no_restricted_row_is_sent(rule.edge_in, &message)?;
+                    }
                     Some(message)
                 }
                 Err(_) => {
@@ -181,28 +178,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// Filters out what the subscriber does not want, like the session of a feed.
-fn filtered(message: Downstream, filter: &mut ViewFilter, sent: &mut u64) -> Result<Downstream, String> {
-    Ok(match message {
-        Downstream::Records { first, last, chain_after, bytes } => {
-            let bytes = filter.apply(&bytes).map_err(|error| error.to_string())?;
-            Downstream::Records { first, last, chain_after, bytes }
-        }
-        Downstream::SnapshotRows { bytes, .. } => {
-            let (mut kept, mut count) = (Vec::new(), 0_u32);
-            for row in rows::iter(&bytes) {
-                let row = row.map_err(|error| error.to_string())?.ok_or("an empty row")?.to_row();
-                if filter.wants_row(&row) {
-                    rows::push(&mut kept, Some(&row)).map_err(|error| error.to_string())?;
-                    count += 1;
-                }
-            }
-            *sent += u64::from(count);
-            Downstream::SnapshotRows { rows: count, bytes: kept.into() }
-        }
-        Downstream::SnapshotEnd { .. } => Downstream::SnapshotEnd { rows: *sent },
-        other => other,
-    })
 }
