@@ -512,9 +512,9 @@ mod tests {
         assert_eq!(held.receive(answer(newest)).err(), Some(Violation::Version { theirs: newest }));
     }
 
-    /// Measures the freshness at a publisher that knows only the log's first life, and then continues by the tail of one
-    /// that knows another, which its hello states or which begins in its records. Returns the freshness before and after,
-    /// and after the publisher has answered a ping.
+    /// Measures the freshness at a publisher that knows only the log's first life, and then continues by the tail of
+    /// one that knows another, which its hello states or which begins in its records. Returns the freshness before and
+    /// after, and after the publisher has answered a ping.
     fn freshness_over_a_tail(hello_states_life: bool) -> [Option<Duration>; 3] {
         let (first, second) = (Duration::from_secs(2), Duration::from_secs(3));
         let heard =

@@ -257,8 +257,8 @@ impl Replica {
         if all_named && !self.lacks_rows(&point) { point.rehoming_watermark() } else { Watermark::default() }
     }
 
-    /// Returns whether a full view lacks rows that its positions account for: the region of the followed log may not hold
-    /// them. The publisher of another log may not know the view yet, nor its residency rule.
+    /// Returns whether a full view lacks rows that its positions account for: the region of the followed log may not
+    /// hold them. The publisher of another log may not know the view yet, nor its residency rule.
     fn lacks_rows(&self, point: &AppliedPoint) -> bool {
         let log_holds = |view: &ViewId| point.catalogue.may_hold(*view, point.region);
         let routes = self.routes.load();

@@ -172,8 +172,8 @@ impl World {
     fn deliver_call(&mut self, mut call: Call) -> Result<(), String> {
         let edge = call.edge;
         let (to, slow) = (call.to, !self.healed && self.random.one_in(3));
-        // An edge requests no rows before it has accepted the hello of its publisher. A relay forwards calls to a leader
-        // that the edge does not follow.
+        // An edge requests no rows before it has accepted the hello of its publisher. A relay forwards calls to a
+        // leader that the edge does not follow.
         let stream = self.streams[edge].as_ref().filter(|stream| stream.number == call.stream && stream.target == to);
         call.mixed |= stream.is_none_or(|stream| stream.greeted) && self.is_mixed(to);
         let back = self.arrival() + if slow { self.random.ms(50, 400) } else { Duration::ZERO };

@@ -356,7 +356,7 @@ impl fmt::Display for Event {
             Self::Ruled { outside, lies } => {
                 write!(
                     f,
-                    "rows of view {RESTRICTED} may not be at edges outside the region: {outside:?}; publishers lie: {lies}"
+                    "rows of view {RESTRICTED} may not be at the edges outside: {outside:?}; publishers lie: {lies}"
                 )
             }
         }

@@ -79,7 +79,7 @@ pub struct World {
     pub(crate) reverted_lives: BTreeSet<Incarnation>,
     /// Whether the leader was rolled back while it ran and has not noticed.
     pub(crate) reverted: bool,
-    /// Whether the leader's host is reverted after each crash ([`swarm::reverts_after_crashes`]), and when the next time.
+    /// Whether the leader's host is reverted after each crash ([`swarm::reverts_after_crashes`]), and when next.
     pub(crate) reverts: bool,
     pub(crate) reverts_at: Option<Duration>,
     /// The last rejected writes, which may reappear from the disk.
@@ -390,7 +390,8 @@ impl World {
         })
     }
 
-    /// Returns whether the rows of a target may be of both histories of a log that was rolled back while its leader ran.
+    /// Returns whether the rows of a target may be of both histories of a log that was rolled back while its leader
+    /// ran.
     pub(crate) fn is_mixed(&self, target: Target) -> bool {
         match target {
             Target::Leader => self.reverted || self.ambiguous.contains(&self.leader_log),

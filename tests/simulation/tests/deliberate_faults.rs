@@ -55,8 +55,8 @@ fn every_deliberate_fault_of_residency_rules_is_found() {
 }
 
 /// Rare faults that no known seed meets. Both need a leader whose host was restored to an earlier state and that writes
-/// other records under the same numbers before any edge notices, and a reply or an echo of it that arrives in that time.
-/// Tests of `edge_core::follower` and `edge_core::read` cover them. `littoral-simulation --swarm --mutation NAME`
+/// other records under the same numbers before any edge notices, and a reply or an echo of it that arrives in that
+/// time. Tests of `edge_core::follower` and `edge_core::read` cover them. `littoral-simulation --swarm --mutation NAME`
 /// searches further.
 const NOT_TRIGGERED: [Mutation; 2] = [Mutation::FreshAcrossTails, Mutation::JoinOtherReplica];
 

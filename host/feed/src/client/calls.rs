@@ -507,7 +507,7 @@ mod tests {
         version::Version,
     };
 
-    /// Decodes a reply with these rows, of which each has a view and a key, to a read of the keys `a` and `b` of view 1.
+    /// Decodes a reply with these rows, each with a view and a key, to a read of the keys `a` and `b` of view 1.
     fn read(rows: &[Option<(u32, &str)>]) -> Result<usize, String> {
         let mut bytes = Vec::new();
         for row in rows {
