@@ -138,7 +138,8 @@ impl Encryption {
 
     /// Writes a file again under the first key, if it stands under another one or is plain. Reads and writes it chunk
     /// by chunk. `unfinished` is the name of the new file until it is complete; if this process ends before, the old
-    /// file is unchanged. Nobody else may write the file meanwhile. Returns whether it was written. Blocks for the disk.
+    /// file is unchanged. Nobody else may write the file meanwhile. Returns whether it was written. Blocks for the
+    /// disk.
     ///
     /// # Errors
     /// As [`Self::reader`]; the file is then unchanged.

@@ -100,8 +100,8 @@ impl Runtime {
         }))
     }
 
-    /// Keeps the files of the cache under the first key of the key ring: at the start, whenever the key ring changes, and
-    /// at intervals. Never returns.
+    /// Keeps the files of the cache under the first key of the key ring: at the start, whenever the key ring changes,
+    /// and at intervals. Never returns.
     pub async fn keep_encrypted(&self) {
         let mut changes = self.encryption.changes();
         loop {

@@ -25,8 +25,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Add a new key before the others, so that it encrypts from now on; the others only decrypt. Running nodes read the
-    /// file again when it changes, and then encrypt their files again. The key itself is not shown.
+    /// Add a new key before the others, so that it encrypts from now on; the others only decrypt. Running nodes read
+    /// the file again when it changes, and then encrypt their files again. The key itself is not shown.
     Add(Add),
 }
 

@@ -15,8 +15,8 @@ const PLAIN: &str = "[shutdown]\nnotice_ms = 0\n";
 /// The least share of the plain speed.
 const ENOUGH: f64 = 0.9;
 
-/// Restarts an edge with plain files and one with encrypted files in turns, each alone. Times each from the start of its
-/// process until it is ready with every row, and each orderly stop, which writes the snapshot.
+/// Restarts an edge with plain files and one with encrypted files in turns, each alone. Times each from the start of
+/// its process until it is ready with every row, and each orderly stop, which writes the snapshot.
 pub fn measure(setup: &mut Setup, effort: Effort) -> Result<Measurement, Failure> {
     let ring = setup.cluster.dir().join("key-ring");
     make_key(&ring)?;
