@@ -1,5 +1,5 @@
 //! Data directories of earlier releases: a node of this release opens them and serves what they hold.
-//! `tests/fixtures/data` has one directory for each protocol version; `write.sh` there writes one with a release's binary.
+//! `tests/fixtures/data` has a directory for each protocol version; `write.sh` there writes one with any release.
 
 use littoral_provision::{Node, Plan, cluster::eventually, http::Client};
 use serde_json::{Value, json};
