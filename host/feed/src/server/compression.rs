@@ -91,7 +91,7 @@ mod tests {
             (Compression::Off, own, Some(region("us")), false),
         ] {
             let config = Config { compression: rule, ..Config::default() };
-            let starts = |headers| Compressors::default().start(&config, headers, own, other).is_some();
+            let starts = |headers: &HeaderMap| Compressors::default().start(&config, headers, own, other).is_some();
             assert_eq!(starts(&zstd), expected, "{rule:?} {own:?} {other:?}");
             assert!(!starts(&HeaderMap::new()) && !starts(&headers("br")), "the subscriber cannot read it");
         }
