@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// The number of open connections. Beyond it, an idle one of the client that has the most gives way to a new one.
     pub connections_max: usize,
-    /// The number of them that one client address may have, or one IPv6 network of 64 bits.
+    /// The number of them that one client address may have, or one IPv6 network of 56 bits.
     pub connections_per_address_max: usize,
     /// How long a client may take to send a request's head, and how long a connection may be idle.
     pub header_timeout: Duration,

@@ -56,6 +56,39 @@ fn a_trusted_router_and_strangers_in_its_network_do_not_count_together() {
 }
 
 #[test]
+fn all_networks_of_an_ipv6_site_count_as_one_client_and_so_do_both_forms_of_an_ipv4_address() {
+    let places = places(10, 10);
+    let good = places.enter("2001:db8:0:100::1".parse().unwrap(), false);
+    // 256 networks of 64 bits, and an address of its own for each connection.
+    let site = |nth: u16| IpAddr::from([0x2001, 0xdb8, 0, 0x200 + (nth & 0xff), 0, 0, 0, nth]);
+    let flood: Vec<_> = (0..500).map(|nth| places.enter(site(nth), false)).collect();
+    assert!(!has_given_way(&good) && flood.iter().filter(|place| has_given_way(place)).count() == 491);
+    assert_eq!(places.lock().all.count(&flood[0].seat().group), 9);
+    let [plain, mapped] =
+        ["192.0.2.1", "::ffff:192.0.2.1"].map(|address| places.enter(address.parse().unwrap(), false));
+    assert_eq!(plain.seat().group, mapped.seat().group);
+    let loads = [&plain, &mapped].map(|place| place.seat().loads().address().cloned().unwrap());
+    assert!(Arc::ptr_eq(&loads[0], &loads[1]), "requests count together, too");
+}
+
+#[test]
+fn in_the_reserve_a_connection_gives_way_even_while_a_request_runs_on_it() {
+    let places = places(1, 1);
+    let busy = places.enter(client(1), false);
+    let _running = busy.seat().begin().unwrap();
+    let probes: Vec<_> = (0..RESERVE).map(|_| places.enter(client(2), false)).collect();
+    let _probing: Vec<_> = probes.iter().map(|place| place.seat().begin().unwrap()).collect();
+    let good = places.enter(client(3), false);
+    assert!(good.is_reserve() && !has_given_way(&good) && !has_given_way(&busy));
+    assert_eq!(probes.iter().filter(|place| has_given_way(place)).count(), 1);
+}
+
+#[test]
+fn by_default_one_address_may_have_half_of_all_connections() {
+    assert_eq!([Limits::per_address(0, 10), Limits::per_address(0, 1), Limits::per_address(3, 10)], [5, 1, 3]);
+}
+
+#[test]
 fn while_requests_run_on_all_connections_newcomers_share_the_reserve() {
     let places = places(2, 2);
     let busy = [places.enter(client(1), false), places.enter(client(2), false)];

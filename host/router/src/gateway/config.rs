@@ -38,7 +38,7 @@ pub struct Config {
     /// most gives way to a new one. While requests run on all of them, the router's own endpoints are still answered.
     /// Default 10,000.
     pub connections_max: usize,
-    /// Connections that one client address may have, or one IPv6 network of 64 bits, or the owner of one certificate.
+    /// Connections that one client address may have, or one IPv6 network of 56 bits, or the owner of one certificate.
     /// Beyond it, its own idle ones give way. Does not apply to clients of `router.trust` and proxies of
     /// `router.place`. Default 0, for half of `connections_max`: no address alone can use up all places with running
     /// requests, and clients that share an address have enough.

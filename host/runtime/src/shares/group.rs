@@ -5,8 +5,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// The clients that share a bound: those of one IPv4 address, or of one IPv6 network of 64 bits, as a host can use
-/// every address of its network.
+/// The clients that share a bound: those of one IPv4 address, or of one IPv6 network of 56 bits. A host can use every
+/// address of its network of 64 bits, and a site has at least 256 of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
     address: IpAddr,
@@ -14,8 +14,9 @@ pub struct Group {
     is_alone: bool,
 }
 
-/// The bits of an IPv6 address that name its network.
-const NETWORK: u128 = !0 << 64;
+/// The bits of an IPv6 address that name the network of its site.
+const NETWORK_BITS: u32 = 56;
+const NETWORK: u128 = !0 << (128 - NETWORK_BITS);
 
 /// The network `64:ff9b::/96`: the last 32 bits of its addresses are an IPv4 address (NAT64, RFC 6052).
 const NAT64: u128 = 0x64_ff9b << 96;
@@ -45,7 +46,7 @@ impl Group {
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            IpAddr::V6(network) if !self.is_alone => write!(f, "{network}/64"),
+            IpAddr::V6(network) if !self.is_alone => write!(f, "{network}/{NETWORK_BITS}"),
             address => address.fmt(f),
         }
     }
@@ -61,11 +62,11 @@ mod tests {
         assert_eq!(group("203.0.113.7"), "203.0.113.7");
         assert_eq!(group("::ffff:203.0.113.7"), "203.0.113.7", "an IPv4 address in IPv6 form");
         assert_eq!(group("64:ff9b::203.0.113.7"), "203.0.113.7", "an IPv4 address behind NAT64");
-        assert_eq!(group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-        assert_eq!(group("2001:db8:1:2::1"), group("2001:db8:1:2:ffff::"));
+        assert_eq!(group("2001:db8:1:2:3:4:5:6"), "2001:db8:1::/56");
+        assert_eq!(group("2001:db8:1:200::1"), group("2001:db8:1:2ff:ffff::"), "all networks of one site");
         let alone = Group::alone("2001:db8::1".parse().unwrap());
         assert_eq!(alone.to_string(), "2001:db8::1");
         assert_ne!(alone, Group::of("2001:db8::1".parse().unwrap()));
-        assert_ne!(group("2001:db8:1:2::1"), group("2001:db8:1:3::1"));
+        assert_ne!(group("2001:db8:1:2ff::1"), group("2001:db8:1:300::1"));
     }
 }
