@@ -193,6 +193,7 @@ impl<H: Handler> Connections<H> {
             if is_rejected && has_body || is_unread {
                 cut_short.set();
             }
+            let loads = Loads::new(client.load.clone(), None);
             let answer = match is_rejected {
                 true => Either::Left(ready(handler.overloaded(&request))),
                 false => Either::Right(handler.clone().answer(request, client)),
@@ -218,9 +219,7 @@ impl<H: Handler> Connections<H> {
                 notices.mark(answer.headers_mut(), is_http2);
                 let answer = match is_http2 && is_head {
                     true => head_only(answer),
-                    false => {
-                        handler.send(answer, &Sending { unread: &watched, is_http2, loads: running.seat().loads() })
-                    }
+                    false => handler.send(answer, &Sending { unread: &watched, is_http2, loads: &loads }),
                 };
                 Ok::<_, Infallible>(answer.map(|body| body.during(running)))
             }

@@ -1,6 +1,7 @@
-//! Small files that expand to much data are loaded in bounded memory. This file has a single test, because it measures
-//! the memory of its process.
+//! Small files that expand to much data are loaded in bounded memory.
 
+#[path = "../../http/tests/support/alone.rs"]
+mod alone;
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;
@@ -65,40 +66,59 @@ fn lists(rows: usize) -> ArrayRef {
     Arc::new(lists.finish())
 }
 
-/// Returns the peak memory of the process, in bytes.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+const ROWS: usize = 1_000;
+
+/// Loads a file of rows with this value in a process of its own, which has not created the file.
+async fn is_loaded_in_bounded_memory(
+    test: &str,
+    value_type: ValueType,
+    value: fn(usize) -> ArrayRef,
+    properties: WriterPropertiesBuilder,
+) {
+    let world = World::new().await;
+    let Some(path) = alone::input() else {
+        let path = world.dir.path().join("large.parquet");
+        write(&path, ROWS, value, properties);
+        return alone::run(test, path);
+    };
+    world.node.lock().forgets = true;
+    world.node.lock().view = view("value", value_type);
+    let size = std::fs::metadata(&path).unwrap().len();
+    let before = alone::peak_kib();
+    let options = Options { restart: true, ..Options::new("route_daily") };
+    let report = ingest(Path::new(&path), &world.client, &options, &mut Silent).await.unwrap();
+    assert_eq!((report.rows_sent, world.node.lock().counted), (ROWS as u64, ROWS as u64));
+    let grown = alone::peak_kib() - before;
+    // All rows together are 1 GB. Both sides of the connection are in this process.
+    assert!(grown < 500 << 10, "a file of {size} bytes took {} MiB", grown >> 10);
+}
+
+fn dictionary() -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_dictionary_page_size_limit(4 * VALUE)
+}
+
+fn plain() -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_dictionary_enabled(false)
 }
 
 #[tokio::test]
-async fn a_file_that_expands_to_much_is_loaded_in_bounded_memory() {
-    const ROWS: usize = 1_000;
-    let column = || ColumnPath::from("value");
-    let properties = WriterProperties::builder;
-    let dictionary = || properties().set_dictionary_page_size_limit(4 * VALUE);
-    let plain = || properties().set_dictionary_enabled(false);
-    let differences = || plain().set_column_encoding(column(), Encoding::DELTA_BYTE_ARRAY);
-    let world = World::new().await;
-    world.node.lock().forgets = true;
-    for (name, value_type, value, properties) in [
-        ("texts that are stored once", ValueType::String, texts as fn(usize) -> ArrayRef, dictionary()),
-        ("texts that compress", ValueType::String, texts, plain()),
-        ("texts that are stored as differences", ValueType::String, texts, differences()),
-        ("lists of equal elements", ValueType::Int64List, lists, dictionary()),
-    ] {
-        world.node.lock().view = view("value", value_type);
-        world.node.lock().counted = 0;
-        let path = world.dir.path().join("large.parquet");
-        write(&path, ROWS, value, properties);
-        let size = std::fs::metadata(&path).unwrap().len();
-        let before = peak();
-        let options = Options { restart: true, ..Options::new("route_daily") };
-        let report = ingest(&path, &world.client, &options, &mut Silent).await.unwrap();
-        assert_eq!((report.rows_sent, world.node.lock().counted), (ROWS as u64, ROWS as u64), "{name}");
-        let grown = peak().saturating_sub(before);
-        // All rows together are 1 GB. Both sides of the connection are in this process.
-        assert!(grown < 500 << 20, "{name}: a file of {size} bytes took {} MiB", grown >> 20);
-    }
+async fn texts_that_are_stored_once() {
+    is_loaded_in_bounded_memory("texts_that_are_stored_once", ValueType::String, texts, dictionary()).await;
+}
+
+#[tokio::test]
+async fn texts_that_compress() {
+    is_loaded_in_bounded_memory("texts_that_compress", ValueType::String, texts, plain()).await;
+}
+
+#[tokio::test]
+async fn texts_that_are_stored_as_differences() {
+    let differences = plain().set_column_encoding(ColumnPath::from("value"), Encoding::DELTA_BYTE_ARRAY);
+    let test = "texts_that_are_stored_as_differences";
+    is_loaded_in_bounded_memory(test, ValueType::String, texts, differences).await;
+}
+
+#[tokio::test]
+async fn lists_of_equal_elements() {
+    is_loaded_in_bounded_memory("lists_of_equal_elements", ValueType::Int64List, lists, dictionary()).await;
 }

@@ -93,6 +93,7 @@ fn every_hostile_client_is_counted_by_what_it_did() {
         (&b""[..], "silent"),
         (b"GET /health HTTP/1.1\r\nhost: localhost\r\nx-slow: ", "silent"),
         (b"GET /health HTTP/1.1\r\nhost : localhost\r\n\r\n", "malformed"),
+        (b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n", "idle"),
     ] {
         let series = format!("littoral_http_connections_closed_total{{reason=\"{reason}\"}}");
         let before = target.metric(&series);

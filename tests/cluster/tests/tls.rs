@@ -10,7 +10,8 @@ use littoral_provision::{
 use serde_json::{Value, json};
 use std::{
     fs,
-    net::SocketAddr,
+    io::Read as _,
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Command, Output},
     sync::{
@@ -216,6 +217,20 @@ fn a_door_that_requires_certificates_accepts_only_clients_that_have_one() {
     let url = format!("https://localhost:{}", leader.ready.door.port());
     let output = littoral(&["--ca", &cluster.file("ca/trust.pem"), "--cert", &pem, "status", &url]);
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_client_that_stops_in_the_middle_of_its_handshake_is_disconnected_and_counted() {
+    let cluster = Cluster::new();
+    let config = format!("{}[door]\nheader_timeout_ms = 2000\n", cluster.issue("littoral://prod/local/leader/leader"));
+    let leader = Node::start(Plan::leader(&cluster.path("leader")).with_config(&config)).unwrap();
+    let mut silent = TcpStream::connect(leader.ready.door).unwrap();
+    silent.set_read_timeout(Some(SOON)).unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "the door closes the connection");
+    eventually("the handshake is counted", SOON, || {
+        let metrics = text(&cluster.curl_path(&leader, "/metrics", &[]).stdout);
+        metrics.contains("littoral_http_connections_closed_total{reason=\"handshake\"} 1\n")
+    });
 }
 
 #[test]

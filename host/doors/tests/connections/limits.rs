@@ -1,6 +1,9 @@
 //! Limits: of time, of bodies and their memory, of requests, and of connections.
 
-use crate::door::{Client, Door, SOON, WHILE, get, post, read};
+use crate::{
+    alone,
+    door::{Client, Door, SOON, WHILE, get, post, read},
+};
 use littoral_auth::{Authenticator, Trust, tokens};
 use littoral_doors::{Config, Guard};
 use std::{fs, sync::Arc};
@@ -57,8 +60,12 @@ async fn requests_beyond_the_bound_get_retry_after() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_too_large_is_rejected_while_it_arrives() {
     const LEN: usize = 100 << 20;
+    if alone::input().is_none() {
+        return alone::run("limits::a_body_that_is_too_large_is_rejected_while_it_arrives", "");
+    }
     let door = Door::open(Config::default()).await;
-    let before = memory_peak_kib();
+    door.serves().await;
+    let before = alone::peak_kib();
     let chunk = vec![b' '; 1 << 20];
     let chunked = "POST /get-online-features HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
     for (head, chunk_head) in [(post("/get-online-features", LEN), ""), (chunked.to_owned(), "100000\r\n")] {
@@ -75,15 +82,8 @@ async fn a_body_that_is_too_large_is_rejected_while_it_arrives() {
         assert!(answer.text.contains("feast.errors") && answer.text.contains("8388608 bytes"), "{}", answer.text);
         door.serves().await;
     }
-    let grown = memory_peak_kib() - before;
+    let grown = alone::peak_kib() - before;
     assert!(grown < 64 << 10, "two bodies of 100 MiB took {grown} KiB");
-}
-
-/// Returns the most memory that the process has had.
-fn memory_peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,6 +223,46 @@ async fn one_address_cannot_use_up_the_requests_of_a_door() {
     for client in &mut running {
         assert_eq!(client.answer().await.status, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_use_up_the_memory_of_bodies() {
+    const KIB: usize = 1 << 10;
+    const GREEDY: [u8; 4] = [127, 0, 0, 2];
+    let config = Config {
+        read_bytes_max: 1_024 * KIB,
+        write_bytes_max: 1_024 * KIB,
+        module_bytes_max: 1_024 * KIB,
+        bodies_bytes_max: 1_024 * KIB,
+        ..Config::default()
+    };
+    let guard = Guard { trust: Trust::default(), ..Guard::open() };
+    let door = Door::open_guarded(config, guard).await;
+    let mut slow = door.connect_from(GREEDY).await;
+    // Takes half of the memory, which grows by doubling.
+    slow.send(post("/write-to-online-store", 300 * KIB).as_bytes()).await;
+    slow.send(&vec![b' '; 300 * KIB - 1]).await;
+    let body = async |from| {
+        let mut client = door.connect_from(from).await;
+        client.send(post("/write-to-online-store", 200 * KIB).as_bytes()).await;
+        client.send(&vec![b' '; 200 * KIB]).await;
+        client.answer().await
+    };
+    // Until the door has read what the slow client sent, its address may have another body.
+    let rejected = async {
+        loop {
+            let answer = body(GREEDY).await;
+            if answer.status != 422 {
+                return answer;
+            }
+        }
+    };
+    let rejected = timeout(SOON, rejected).await.expect("the address has more than its share");
+    assert_eq!(rejected.status, 429, "{}", rejected.text);
+    assert!(rejected.text.contains("littoral-error: client_over_share"), "{}", rejected.text);
+    assert_eq!(body([127, 0, 0, 3]).await.status, 422, "another address has room for an empty body");
+    slow.send(b" ").await;
+    assert_eq!(slow.answer().await.status, 422);
 }
 
 /// Returns a read with these header lines.

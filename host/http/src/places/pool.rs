@@ -360,6 +360,23 @@ mod tests {
     }
 
     #[test]
+    fn use_protects_no_connection_of_a_client_that_has_a_large_part_of_all() {
+        let mut pool = Pool::default();
+        let used: Vec<_> = (0..2 * GROUP_VISITS_MAX).map(|_| seat(1)).collect();
+        let unused: Vec<_> = (0..8).map(other).collect();
+        for seat in used.iter().chain(&unused) {
+            pool.add(seat.clone());
+        }
+        used.iter().for_each(|seat| drop(seat.begin()));
+        for left in (GROUP_VISITS_MAX..2 * GROUP_VISITS_MAX).rev() {
+            assert!(gives_way(&mut pool) && pool.count(&used[0].group) == left);
+        }
+        assert!(!unused.iter().any(|seat| has_given_way(seat)), "the clients with few connections keep theirs");
+        // With few connections, use protects them again.
+        assert!(gives_way(&mut pool) && unused.iter().filter(|seat| has_given_way(seat)).count() == 1);
+    }
+
+    #[test]
     fn among_clients_with_equally_many_connections_no_address_is_at_a_disadvantage() {
         let highest_is_first = || {
             let mut pool = Pool::default();

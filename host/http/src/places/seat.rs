@@ -105,13 +105,6 @@ impl Seat {
     }
 }
 
-impl Running {
-    /// Returns the connection.
-    pub(crate) fn seat(&self) -> &Seat {
-        &self.0
-    }
-}
-
 impl Drop for Running {
     fn drop(&mut self) {
         let used_ms = u64::try_from(self.0.created.elapsed().as_millis()).unwrap_or(0);

@@ -1,15 +1,18 @@
 //! Listeners with real sockets: TLS, clients that open too many connections, and floods of HTTP/2 frames.
 
+#[path = "../support/alone.rs"]
+mod alone;
 mod floods;
 mod places;
 mod request_id;
 mod tls;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use littoral_http::{BodyBudget, Client, Handler, Limits, PeerIdentity, Process, Sending, Watched, Whole, serve};
 use littoral_runtime::request_id::{current, inherit};
+use littoral_tls::Role;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -27,7 +30,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const SOON: Duration = Duration::from_secs(60);
 
 /// Answers with the identity of the client. A request to `/hold` waits while the test holds it, `/id` is answered with
-/// the id of the request, and `/panic` panics. `/health` is vital.
+/// the id of the request, `/counts` with whether the request counts for the client's address, and `/panic` panics.
+/// `/health` is vital. Every answer states whether it counts for the client's address.
 #[derive(Clone)]
 struct Answers {
     budget: BodyBudget,
@@ -54,7 +58,11 @@ impl Handler for Answers {
         let identity = request.extensions().get::<PeerIdentity>().cloned();
         assert_eq!(identity, client.identity);
         let text = identity.and_then(|identity| Some(identity.identity.as_ref()?.to_string()));
+        let counts = client.load.is_some();
         async move {
+            if request.uri().path() == "/counts" {
+                return Response::new(Whole::small(Bytes::from(counts.to_string())));
+            }
             if request.uri().path() == "/hold" {
                 self.held.send_modify(|held| *held += 1);
                 let _ = self.hold.subscribe().wait_for(|holds| !holds).await;
@@ -68,9 +76,11 @@ impl Handler for Answers {
         }
     }
 
-    /// Proxies have addresses from 127.0.9.1 on.
-    fn is_exempt(&self, address: IpAddr, _: Option<&PeerIdentity>) -> bool {
+    /// Proxies have addresses from 127.0.9.1 on, or the certificate of a router.
+    fn is_exempt(&self, address: IpAddr, certificate: Option<&PeerIdentity>) -> bool {
+        let identity = certificate.and_then(|certificate| certificate.identity.as_ref());
         matches!(address, IpAddr::V4(address) if address.octets()[..3] == [127, 0, 9])
+            || identity.is_some_and(|identity| identity.role == Role::Router)
     }
 
     fn is_vital(&self, request: &Request<Incoming>) -> bool {
@@ -87,7 +97,9 @@ impl Handler for Answers {
         Response::new(Whole::small(Bytes::from_static(b"panicked")))
     }
 
-    fn send(&self, answer: Response<Whole>, sending: &Sending<'_>) -> Response<Watched<Whole>> {
+    fn send(&self, mut answer: Response<Whole>, sending: &Sending<'_>) -> Response<Watched<Whole>> {
+        let counted = if sending.loads.address().is_some() { "yes" } else { "no" };
+        answer.headers_mut().insert("x-answer-counts", HeaderValue::from_static(counted));
         Whole::send(answer, sending, &self.budget, |_| Response::new(Whole::small(Bytes::new())))
     }
 }

@@ -145,3 +145,24 @@ async fn an_identity_that_connects_from_many_addresses_loses_its_own_idle_connec
         assert!(stream.read(&mut [0; 64]).await.unwrap() > 0, "its newest connections stay, and those of others");
     }
 }
+
+#[tokio::test]
+async fn a_router_that_is_trusted_by_its_certificate_has_no_bound_of_its_identity_and_its_requests_do_not_count() {
+    let served = Served::start_with(Limits { connections_per_address_max: 3, ..limits(100) }).await;
+    let router = served.issue("littoral://prod/eu/router/r1");
+    let operator = served.issue("littoral://prod/eu/operator/ops");
+    let mut trusted = Vec::new();
+    for last in 10..20 {
+        trusted.push(served.connect([127, 0, 0, last], Some(router.clone())).await);
+    }
+    let mut counted = served.connect([127, 0, 0, 30], Some(operator)).await;
+    for (stream, (of_request, of_answer)) in
+        trusted.iter_mut().map(|stream| (stream, ("false", "no"))).chain([(&mut counted, ("true", "yes"))])
+    {
+        stream.write_all(b"GET /counts HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with(of_request), "{answer}");
+        assert!(answer.contains(&format!("x-answer-counts: {of_answer}\r\n")), "{answer}");
+    }
+}

@@ -177,6 +177,7 @@ async fn a_request_line_that_others_may_read_differently_is_rejected_or_forwarde
         "G\0T /v1/views/a HTTP/1.1",
         "CONNECT a:80 HTTP/1.1",
         "GET * HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
         "PRI * HTTP/2.0",
     ] {
         let answer = route.send(format!("{line}\r\nhost: localhost\r\n\r\n").as_bytes()).await;
