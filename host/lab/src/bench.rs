@@ -35,6 +35,7 @@ mod router;
 mod session;
 mod setup;
 mod tail;
+mod tls;
 mod traces;
 mod visible;
 mod writes;
@@ -50,7 +51,7 @@ use std::process::ExitCode;
 #[must_use]
 pub fn main(args: &Args, json: bool) -> ExitCode {
     if let Some(answer) = &args.floor_server {
-        return floor::serve(answer);
+        return floor::serve(answer, args.floor_cert.as_deref());
     }
     match session::run(args, json) {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` accepts, one for each measurement.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 23] = [
     "read_1x10",
     "auth_read_1x10",
     "traced_read_1x10",
@@ -24,6 +24,11 @@ const NAMES: [&str; 18] = [
     "compressed_bootstrap",
     "memory_per_row",
     "router",
+    "tls_read_1x10",
+    "tls_handshakes",
+    "tls_commit_to_visible",
+    "tls_idle_connections",
+    "flood_p99",
 ];
 
 #[test]

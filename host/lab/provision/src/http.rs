@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::{
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -117,7 +117,7 @@ impl Client {
 ///
 /// # Errors
 /// When it is incomplete or is not HTTP.
-pub fn read_answer(stream: &mut BufReader<TcpStream>, no_body: bool) -> io::Result<(Answer, bool)> {
+pub fn read_answer(stream: &mut BufReader<impl Read>, no_body: bool) -> io::Result<(Answer, bool)> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let status_line = read_line(stream)?;
     let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(|| bad("no status"))?;
@@ -151,7 +151,7 @@ pub fn read_answer(stream: &mut BufReader<TcpStream>, no_body: bool) -> io::Resu
     Ok((answer, keep))
 }
 
-fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+fn read_line(stream: &mut BufReader<impl Read>) -> io::Result<String> {
     let mut line = String::new();
     if stream.take(64 << 10).read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

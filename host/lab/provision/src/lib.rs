@@ -17,6 +17,7 @@ pub mod haproxy;
 pub mod http;
 pub mod missing;
 pub mod modules;
+pub mod nginx;
 pub mod node;
 pub mod oidc;
 pub mod oidc_provider;

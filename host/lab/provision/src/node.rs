@@ -212,6 +212,12 @@ impl Node {
         &mut self.process
     }
 
+    /// Returns the process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Returns the process's resident memory in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {

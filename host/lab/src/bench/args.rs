@@ -14,6 +14,9 @@ pub struct Args {
     /// Serve the bytes of this file as every response, on a port that the system chooses, until standard input ends.
     #[arg(long, hide = true, value_name = "FILE")]
     pub floor_server: Option<PathBuf>,
+    /// Serve them over TLS, with the certificate and its key in this file.
+    #[arg(long, hide = true, value_name = "FILE", requires = "floor_server")]
+    pub floor_cert: Option<PathBuf>,
 }
 
 impl Args {

@@ -7,7 +7,7 @@ use crate::bench::{
     names,
     session::Effort,
     setup::{self, Setup},
-    visible::{self, Seen},
+    visible::{self, Door, Seen},
 };
 use littoral_faults::Link;
 use littoral_provision::{Node, Plan, cluster::eventually};
@@ -37,7 +37,8 @@ pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
     link.delay(ONE_WAY, Duration::ZERO);
     let (mut p50, mut p99, mut count) = (Vec::new(), Vec::new(), 0);
     for _ in 0..effort.rounds {
-        let seen: Seen = setup.runtime.block_on(visible::follow(&setup, edge.ready.door, rows, effort, RATE))?;
+        let seen: Seen =
+            setup.runtime.block_on(visible::follow(setup.calls(), Door::plain(edge.ready.door), rows, effort, RATE))?;
         p50.push(seen.from_commit.quantile_us(0.5) / 1_000.0);
         p99.push(seen.from_commit.quantile_us(0.99) / 1_000.0);
         count += seen.from_commit.len();

@@ -85,7 +85,7 @@ fn measure(address: SocketAddr, requests: &Arc<[Bytes]>, effort: Effort) -> Resu
         std::thread::sleep(Duration::from_millis(200));
     }
     let (requests, framing, pace) = (requests.clone(), Framing::Http, Pace::Closed);
-    let load = Load { address, requests, framing, connections: CONNECTIONS, pace, duration: effort.run };
+    let load = Load { address, requests, framing, connections: CONNECTIONS, pace, tls: None, duration: effort.run };
     // The workers' first answers fill their caches.
     load::run(&load)?;
     (0..RUNS).try_fold(0.0, |best: f64, _| Ok(best.max(load::run(&load)?.rate)))

@@ -1,6 +1,7 @@
-//! The floor: a bare server on the doors' HTTP stack that sends the same bytes, headers included, to every request.
+//! The floor: a bare server that sends the same bytes, headers included, to every request. Without TLS it is on the
+//! doors' HTTP stack; with TLS it is bare hyper and rustls.
 
-use crate::bench::{failure::Failure, setup};
+use crate::bench::{failure::Failure, setup, tls::bare as bare_tls};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use littoral_doors::bare;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// A floor server in a process of its own, like the product.
 #[derive(Debug)]
 pub struct Floor {
-    _process: Guarded,
+    process: Guarded,
     _lifeline: Option<ChildStdin>,
     _dir: tempfile::TempDir,
     /// Where it listens.
@@ -31,11 +32,27 @@ impl Floor {
     /// # Errors
     /// When it does not start.
     pub fn start(answer: &Answer) -> Result<Self, Failure> {
+        Self::start_with(answer, None)
+    }
+
+    /// Starts one that sends this response over TLS, with the certificate and its key in one file.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_tls(answer: &Answer, cert: &Path) -> Result<Self, Failure> {
+        Self::start_with(answer, Some(cert))
+    }
+
+    fn start_with(answer: &Answer, cert: Option<&Path>) -> Result<Self, Failure> {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("answer");
         std::fs::write(&file, whole(answer))?;
         let mut command = Command::new(setup::executable()?);
-        command.args(["bench", "--floor-server"]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["bench", "--floor-server"]).arg(&file);
+        if let Some(cert) = cert {
+            command.arg("--floor-cert").arg(cert);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Guarded::start(command, "floor", &dir.path().join("floor.log"))?;
         let lifeline = process.take_stdin();
         let mut line = String::new();
@@ -43,7 +60,12 @@ impl Floor {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         let ready: Ready = line.parse().map_err(|_| Failure::new("the floor did not start", process.log_tail()))?;
-        Ok(Self { _process: process, _lifeline: lifeline, _dir: dir, address: ready.door })
+        Ok(Self { process, _lifeline: lifeline, _dir: dir, address: ready.door })
+    }
+
+    /// Returns the id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 }
 
@@ -71,8 +93,8 @@ fn parts(mut whole: Bytes) -> Option<(HeaderMap, Bytes)> {
 }
 
 /// Runs a floor server until standard input ends.
-pub fn serve(answer: &Path) -> ExitCode {
-    match serve_until_eof(answer) {
+pub fn serve(answer: &Path, cert: Option<&Path>) -> ExitCode {
+    match serve_until_eof(answer, cert) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
@@ -81,16 +103,20 @@ pub fn serve(answer: &Path) -> ExitCode {
     }
 }
 
-fn serve_until_eof(answer: &Path) -> Result<(), Failure> {
+fn serve_until_eof(answer: &Path, cert: Option<&Path>) -> Result<(), Failure> {
     let (headers, body) = parts(Bytes::from(std::fs::read(answer)?)).ok_or_else(|| {
         Failure::new("the floor's answer", "it does not consist of header lines, an empty line and a body")
     })?;
+    let tls = cert.map(bare_tls::config).transpose()?;
     // As many threads as the product has by default.
     workers::run(&workers::Config::default(), |reactors| async move {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("{}", Ready::node("floor", "floor", listener.local_addr()?, None));
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(bare::serve(listener, reactors, headers, body, shutdown.clone()));
+        let serving = match tls {
+            None => tokio::spawn(bare::serve(listener, reactors, headers, body, shutdown.clone())),
+            Some(tls) => tokio::spawn(bare_tls::serve(listener, reactors, tls, headers, body, shutdown.clone())),
+        };
         // The parent closes it, or has ended.
         tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
         shutdown.cancel();

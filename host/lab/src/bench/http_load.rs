@@ -8,11 +8,22 @@ use std::io;
 /// # Errors
 /// When the status is not 200, with the beginning of the response.
 pub fn is_whole(bytes: &[u8]) -> io::Result<bool> {
-    let Some(head_end) = find(bytes, b"\r\n\r\n") else { return Ok(false) };
+    if !is_whole_with_any_status(bytes)? {
+        return Ok(false);
+    }
     if !bytes.starts_with(b"HTTP/1.1 200") {
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).into_owned();
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("answered: {text}")));
     }
+    Ok(true)
+}
+
+/// Returns whether these bytes are a complete response, whatever its status is.
+///
+/// # Errors
+/// When it has no content length.
+pub fn is_whole_with_any_status(bytes: &[u8]) -> io::Result<bool> {
+    let Some(head_end) = find(bytes, b"\r\n\r\n") else { return Ok(false) };
     let length = content_length(&bytes[..head_end])
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a response without a content length"))?;
     Ok(bytes.len() >= head_end + 4 + length)

@@ -2,17 +2,19 @@
 //! with the server that it measures, so it is cheap and yields to the server at peak rate; and it is the same for all
 //! servers, because their figures are compared.
 
-use crate::bench::{failure::Failure, histogram::Latencies};
+use crate::bench::{failure::Failure, histogram::Latencies, tls::client};
 use bytes::Bytes;
 use rustix::{
     event::{Timespec, epoll},
     fd::OwnedFd,
 };
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::{
     collections::VecDeque,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     num::NonZeroU64,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -47,13 +49,15 @@ pub struct Load {
     /// The server.
     pub address: SocketAddr,
     /// The requests, drawn at random.
-    pub requests: std::sync::Arc<[Bytes]>,
+    pub requests: Arc<[Bytes]>,
     /// The framing of responses.
     pub framing: Framing,
     /// How many connections.
     pub connections: usize,
     /// The pace.
     pub pace: Pace,
+    /// The TLS of the connections. Without it they are plain.
+    pub tls: Option<Arc<ClientConfig>>,
     /// The duration, after a tenth of it to warm up.
     pub duration: Duration,
 }
@@ -67,8 +71,46 @@ pub struct Outcome {
     pub latencies: Latencies,
 }
 
+/// A connection's bytes, with or without TLS.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Wire {
+    fn connect(load: &Load) -> io::Result<Self> {
+        let Some(tls) = &load.tls else {
+            let stream = TcpStream::connect_timeout(&load.address, Duration::from_secs(5))?;
+            stream.set_nodelay(true)?;
+            return Ok(Self::Plain(stream));
+        };
+        Ok(Self::Tls(Box::new(client::secured(tls.clone(), load.address)?)))
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
 struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     buffer: Vec<u8>,
     have: usize,
     since: Option<Instant>,
@@ -82,12 +124,21 @@ fn sharpen_timers() {
 
 /// Lets the running thread continue when a response wakes this one: it is mostly the server, which a client on another
 /// host would not interrupt either.
-fn yield_to_servers() {
+pub(crate) fn yield_to_servers() {
+    schedule(libc::SCHED_BATCH);
+}
+
+/// Lets this thread run only while no other thread needs its core.
+pub(crate) fn run_when_idle() {
+    schedule(libc::SCHED_IDLE);
+}
+
+fn schedule(policy: libc::c_int) {
     // SAFETY: the call reads its argument and accesses no other memory. If it fails, the scheduling stays as it was.
     #[allow(unsafe_code, reason = "no library in the tree has this call")]
     unsafe {
         let parameters = libc::sched_param { sched_priority: 0 };
-        let _ = libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+        let _ = libc::sched_setscheduler(0, policy, &raw const parameters);
     }
 }
 
@@ -128,11 +179,10 @@ impl Driver {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(load.connections);
         for index in 0..load.connections {
-            let stream = TcpStream::connect_timeout(&load.address, Duration::from_secs(5))?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            epoll::add(&epoll, &stream, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
-            connections.push(Connection { stream, buffer: vec![0; 64 << 10], have: 0, since: None });
+            let wire = Wire::connect(&load)?;
+            wire.socket().set_nonblocking(true)?;
+            epoll::add(&epoll, wire.socket(), epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
+            connections.push(Connection { wire, buffer: vec![0; 64 << 10], have: 0, since: None });
         }
         let idle = (0..connections.len()).collect();
         let (due, next_due) = (VecDeque::new(), Instant::now());
@@ -221,7 +271,7 @@ impl Driver {
         let mut rest = &request[..];
         // The socket's buffer is empty and accepts any request at once; if it is full, this thread waits.
         while !rest.is_empty() {
-            match connection.stream.write(rest) {
+            match connection.wire.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
@@ -236,24 +286,32 @@ impl Driver {
     fn receive(&mut self, index: usize) -> io::Result<Option<Instant>> {
         let framing = self.load.framing;
         let connection = &mut self.connections[index];
-        if connection.have == connection.buffer.len() {
-            if connection.have >= ANSWER_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a response does not end"));
+        loop {
+            if connection.have == connection.buffer.len() {
+                if connection.have >= ANSWER_MAX {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a response does not end"));
+                }
+                connection.buffer.resize(connection.have * 2, 0);
             }
-            connection.buffer.resize(connection.have * 2, 0);
-        }
-        match connection.stream.read(&mut connection.buffer[connection.have..]) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection")),
-            Ok(count) => connection.have += count,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            match connection.wire.read(&mut connection.buffer[connection.have..]) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection")),
+                Ok(count) => connection.have += count,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+            let whole = match framing {
+                Framing::Http => crate::bench::http_load::is_whole(&connection.buffer[..connection.have])?,
+                Framing::RedisArray => crate::bench::redis::is_whole(&connection.buffer[..connection.have])?,
+            };
+            if whole {
+                return Ok(connection.since.take());
+            }
+            if matches!(connection.wire, Wire::Plain(_)) {
                 return Ok(None);
             }
-            Err(error) => return Err(error),
+            // The rest may be in the buffers of TLS already, where the poller does not see it.
         }
-        let whole = match framing {
-            Framing::Http => crate::bench::http_load::is_whole(&connection.buffer[..connection.have])?,
-            Framing::RedisArray => crate::bench::redis::is_whole(&connection.buffer[..connection.have])?,
-        };
-        Ok(if whole { connection.since.take() } else { None })
     }
 }

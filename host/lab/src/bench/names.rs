@@ -37,8 +37,19 @@ pub const MEMORY: &str = "memory_per_row";
 /// Through the router, compared with another proxy.
 pub const ROUTER: &str = "router";
 
+/// One entity, ten features, over TLS.
+pub const TLS_READ: &str = "tls_read_1x10";
+/// Full handshakes.
+pub const TLS_HANDSHAKES: &str = "tls_handshakes";
+/// From commit to visible at an edge, with mutual TLS.
+pub const TLS_VISIBLE: &str = "tls_commit_to_visible";
+/// Memory of idle connections.
+pub const TLS_IDLE: &str = "tls_idle_connections";
+/// A client's tail latency while others flood the door.
+pub const FLOOD: &str = "flood_p99";
+
 /// All of them.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 23] = [
     READ_1X10,
     AUTH_READ_1X10,
     TRACED_READ_1X10,
@@ -57,4 +68,9 @@ pub const NAMES: [&str; 18] = [
     COMPRESSED_BOOTSTRAP,
     MEMORY,
     ROUTER,
+    TLS_READ,
+    TLS_HANDSHAKES,
+    TLS_VISIBLE,
+    TLS_IDLE,
+    FLOOD,
 ];

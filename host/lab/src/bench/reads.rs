@@ -70,6 +70,7 @@ pub fn http(address: SocketAddr, requests: &Arc<[Bytes]>, effort: Effort) -> Loa
         framing: Framing::Http,
         connections: CONNECTIONS,
         pace: Pace::Closed,
+        tls: None,
         duration: effort.run,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bench::{
     Args, at_rest, auth, bootstrap, compressed, data, failure::Failure, far, machine::Machine,
-    measurement::Measurement, memory, modules, names, reads, report::Report, router, setup::Setup, tail, traces,
+    measurement::Measurement, memory, modules, names, reads, report::Report, router, setup::Setup, tail, tls, traces,
     visible, writes,
 };
 use std::{
@@ -21,14 +21,22 @@ pub struct Effort {
     pub rows: u64,
     /// The rows of the large view.
     pub rows_large: u64,
+    /// The number of idle connections.
+    pub idle_connections: usize,
 }
 
 impl Effort {
     fn of(args: &Args) -> Self {
         if args.quick {
-            Self { rounds: 1, run: Duration::from_millis(300), rows: 1_000, rows_large: 10_000 }
+            Self { rounds: 1, run: Duration::from_millis(300), rows: 1_000, rows_large: 10_000, idle_connections: 500 }
         } else {
-            Self { rounds: 7, run: Duration::from_secs(1), rows: 10_000, rows_large: 1_000_000 }
+            Self {
+                rounds: 7,
+                run: Duration::from_secs(1),
+                rows: 10_000,
+                rows_large: 1_000_000,
+                idle_connections: 10_000,
+            }
         }
     }
 }
@@ -47,6 +55,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
     routed(args, effort, &mut measurements);
     written(args, effort, &mut measurements);
     large(args, effort, &mut measurements);
+    tls::measure(args, effort, &mut measurements);
     measurements.sort_by_key(|row: &Measurement| names::NAMES.iter().position(|name| *name == row.name));
     let failed: Vec<_> = measurements.iter().filter(|row| row.value.is_none()).map(|row| row.name).collect();
     let failed = failed.join(", ");
@@ -131,7 +140,8 @@ fn large(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     });
 }
 
-fn take(
+/// Makes a measurement if it is requested.
+pub fn take(
     args: &Args,
     name: &'static str,
     out: &mut Vec<Measurement>,

@@ -13,9 +13,13 @@ use crate::bench::{
     session::Effort,
     setup::Setup,
 };
+use littoral_feed::client::CallClient;
+use littoral_tls::Stream;
+use rustls::ClientConfig;
 use serde_json::json;
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -24,6 +28,7 @@ use tokio::{
     sync::{Mutex, mpsc},
     task::JoinSet,
 };
+use tokio_rustls::TlsConnector;
 
 /// Writes per second.
 pub(crate) const RATE: u64 = 10_000;
@@ -48,6 +53,27 @@ struct Followed {
     acknowledged: Instant,
 }
 
+/// A door, with the TLS of connections to it.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+impl Door {
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+
+    async fn connect(&self) -> std::io::Result<Stream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
+        let stream = TlsConnector::from(tls.clone()).connect(self.address.ip().into(), stream).await?;
+        Ok(Stream::Tls(Box::new(stream.into())))
+    }
+}
+
 /// The latencies of the followed writes.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -60,7 +86,7 @@ pub fn measure(setup: &Setup, rows: Rows, effort: Effort) -> Result<Measurement,
     let edge = setup.edge_door(0)?;
     let (mut p50, mut p99, mut sending_p99, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..effort.rounds {
-        let seen = setup.runtime.block_on(follow(setup, edge, rows, effort, RATE))?;
+        let seen = setup.runtime.block_on(follow(setup.calls(), Door::plain(edge), rows, effort, RATE))?;
         p50.push(seen.from_commit.quantile_us(0.5) / 1_000.0);
         p99.push(seen.from_commit.quantile_us(0.99) / 1_000.0);
         sending_p99.push(seen.from_sending.quantile_us(0.99) / 1_000.0);
@@ -76,8 +102,8 @@ pub fn measure(setup: &Setup, rows: Rows, effort: Effort) -> Result<Measurement,
 
 /// Writes at a rate, and follows some of the writes to an edge.
 pub(crate) async fn follow(
-    setup: &Setup,
-    edge: SocketAddr,
+    calls: CallClient,
+    edge: Door,
     rows: Rows,
     effort: Effort,
     rate: u64,
@@ -86,10 +112,9 @@ pub(crate) async fn follow(
     let receiver = std::sync::Arc::new(Mutex::new(receiver));
     let mut followers = JoinSet::new();
     for _ in 0..FOLLOWERS {
-        let receiver = receiver.clone();
+        let (receiver, edge) = (receiver.clone(), edge.clone());
         followers.spawn(async move {
-            let mut stream = TcpStream::connect(edge).await?;
-            stream.set_nodelay(true)?;
+            let mut stream = edge.connect().await?;
             let mut seen = Seen::default();
             loop {
                 let next = receiver.lock().await.recv().await;
@@ -100,7 +125,7 @@ pub(crate) async fn follow(
             }
         });
     }
-    write_at_rate(setup, rows, effort, rate, sender).await?;
+    write_at_rate(&calls, rows, effort, rate, sender).await?;
     let mut all = Seen::default();
     while let Some(done) = followers.join_next().await {
         let seen = done.map_err(|error| Failure::new("a follower", error))??;
@@ -111,7 +136,7 @@ pub(crate) async fn follow(
 }
 
 async fn write_at_rate(
-    setup: &Setup,
+    calls: &CallClient,
     rows: Rows,
     effort: Effort,
     rate: u64,
@@ -126,7 +151,7 @@ async fn write_at_rate(
         ticks.tick().await;
         let due = (start.elapsed().as_secs_f64() * rate as f64) as u64;
         for number in sent_count..due {
-            let (calls, id) = (setup.calls(), random.u64(..effort.rows));
+            let (calls, id) = (calls.clone(), random.u64(..effort.rows));
             let follower = number.is_multiple_of(FOLLOW_EVERY).then(|| followers.clone());
             writes.spawn(async move {
                 let request = rows.write([id].into_iter(), data::EVENT_TIME);
@@ -151,7 +176,7 @@ async fn write_at_rate(
     Ok(())
 }
 
-async fn read_with_token(stream: &mut TcpStream, write: &Followed) -> Result<(), Failure> {
+async fn read_with_token(stream: &mut Stream<TcpStream>, write: &Followed) -> Result<(), Failure> {
     let body =
         json!({ "features": [format!("{}:f0", data::STATS)], "entities": { "bench_id": [write.id] } }).to_string();
     let request = format!(

@@ -154,5 +154,5 @@ fn over_http(setup: &Setup, effort: Effort) -> Result<f64, Failure> {
     let requests = (0..1_024).map(request).collect();
     let (framing, pace, duration) = (Framing::Http, Pace::Closed, effort.run);
     let address = setup.cluster.leader.ready.door;
-    Ok(load::run(&Load { address, requests, framing, connections: CLIENTS, pace, duration })?.rate)
+    Ok(load::run(&Load { address, requests, framing, connections: CLIENTS, pace, tls: None, duration })?.rate)
 }

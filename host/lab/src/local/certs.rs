@@ -15,6 +15,14 @@ use std::{
 /// The cluster's name in identities.
 const CLUSTER: &str = "local";
 
+/// The files of a node.
+pub struct NodeFiles {
+    /// Its certificate, with the key.
+    pub cert: PathBuf,
+    /// The trusted roots.
+    pub trust: PathBuf,
+}
+
 /// The authority of a local cluster.
 pub struct Certs {
     dir: PathBuf,
@@ -45,11 +53,19 @@ impl Certs {
     }
 
     /// Issues a certificate to a node, and returns the section of its configuration. `at` is where clients connect.
-    /// Every node has its own copy of the roots, as on a host of its own.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn section(&self, role: &str, region: &str, name: &str, at: IpAddr) -> Result<String, Failure> {
+        Ok(self.issue(role, region, name, at)?.section())
+    }
+
+    /// Issues a certificate to a node. `at` is where clients connect. Every node has its own copy of the roots, as on a
+    /// host of its own.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn issue(&self, role: &str, region: &str, name: &str, at: IpAddr) -> Result<NodeFiles, Failure> {
         let identity = format!("littoral://{CLUSTER}/{region}/{role}/{name}");
         let identity: Identity = identity.parse().map_err(Failure::usage)?;
         let file = |what: &str| self.dir.join(format!("{region}-{role}-{name}.{what}.pem"));
@@ -64,6 +80,14 @@ impl Certs {
         files::install(&cert, &cert, &issued).map_err(Failure::rejected)?;
         let copied = std::fs::copy(self.ca.trust_file(), &trust);
         copied.map_err(|error| Failure::rejected(format!("cannot write {}: {error}", trust.display())))?;
-        Ok(format!("[tls]\ncert = {cert:?}\ntrust = {trust:?}\nreload_ms = 200\nrenew_check_ms = 500\n"))
+        Ok(NodeFiles { cert, trust })
+    }
+}
+
+impl NodeFiles {
+    /// Returns the section of the node's configuration.
+    pub fn section(&self) -> String {
+        let Self { cert, trust } = self;
+        format!("[tls]\ncert = {cert:?}\ntrust = {trust:?}\nreload_ms = 200\nrenew_check_ms = 500\n")
     }
 }
