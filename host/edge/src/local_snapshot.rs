@@ -7,12 +7,13 @@
 use crate::{
     config::Config,
     loading::Loading,
-    replica::{AppliedPoint, Holding, Replica},
+    replica::{AppliedPoint, Replica},
     row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, SNAPSHOT_NAME, Writer},
     shared::Shared,
     start::StartError,
 };
 use littoral_at_rest::{Encryption, FileKind};
+use littoral_edge_core::Holding;
 use littoral_model::{
     catalogue::Catalogue,
     lineage::{Lineage, RegionLineages},

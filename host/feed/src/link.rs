@@ -129,7 +129,7 @@ impl Link {
             }
             if waits == 0 {
                 limit.records_waits.increment(1);
-                if limit.warned.may_log() {
+                if limit.warned.take_turn() {
                     tracing::warn!(
                         region = %limit.region,
                         bytes_per_second = per_s,

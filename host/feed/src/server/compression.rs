@@ -38,7 +38,7 @@ impl Compressors {
             return None;
         }
         let Some(counted) = self.held.one_more(config.subscribers_bytes_max / COMPRESSOR_BYTES) else {
-            if self.exhausted.may_log() {
+            if self.exhausted.take_turn() {
                 tracing::warn!(
                     "further subscribers receive the feed uncompressed, because the compressors have used up their \
                      memory; raise feed.subscribers_bytes_max"

@@ -9,7 +9,7 @@ use crate::bench::{
     names,
     session::Effort,
     setup::Setup,
-    visible::{self, RATE},
+    visible::{self, Door, RATE},
 };
 use std::time::Instant;
 
@@ -52,7 +52,8 @@ pub fn visible(setup: &Setup, rows: Rows, effort: Effort) -> Result<Measurement,
     let (mut plain, mut compressed) = (Vec::new(), Vec::new());
     for _ in 0..effort.rounds {
         for (edge, figures) in [(0, &mut plain), (1, &mut compressed)] {
-            let seen = setup.runtime.block_on(visible::follow(setup, setup.edge_door(edge)?, rows, effort, RATE))?;
+            let door = Door::plain(setup.edge_door(edge)?);
+            let seen = setup.runtime.block_on(visible::follow(setup.calls(), door, rows, effort, RATE))?;
             figures.push(seen.from_commit.quantile_us(0.99) / 1_000.0);
         }
     }
