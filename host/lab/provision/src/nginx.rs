@@ -55,8 +55,8 @@ impl Nginx {
     }
 }
 
-/// Returns the configuration in which it is fastest: as many workers as cores, each with a listener of its own. It sends
-/// session tickets as the doors do, and keeps no sessions.
+/// Returns the configuration in which it is fastest: as many workers as cores, each with a listener of its own. Like
+/// the doors, it sends session tickets and keeps no sessions.
 fn config(address: SocketAddr, cert: &Path, dir: &Path) -> String {
     let (cert, dir) = (cert.display(), dir.display());
     format!(
