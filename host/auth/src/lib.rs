@@ -20,6 +20,7 @@ pub mod authorize;
 mod config;
 mod error;
 pub mod files;
+mod from_text;
 pub mod issuer;
 pub mod jwt;
 pub mod keys;

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Identity, Kind},
-    located,
+    from_text, located,
     scope::{self, Grant, Pattern, Scope, Scopes, shown},
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -44,14 +44,11 @@ fn projects<'de, D: Deserializer<'de>>(from: D) -> Result<Pattern, D::Error> {
 }
 
 /// A pattern of names inside a project.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Names(Pattern);
 
-impl TryFrom<String> for Names {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
+impl Names {
+    fn parse(text: String) -> Result<Self, String> {
         if text.contains('/') {
             return Err(format!("'{}' has a '/', which no name contains; name the project in 'project'", shown(&text)));
         }
@@ -59,9 +56,14 @@ impl TryFrom<String> for Names {
     }
 }
 
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from_text::deserialize(from, Self::parse)
+    }
+}
+
 /// Callers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     /// Every caller whose credential is valid.
     Anyone,
@@ -71,10 +73,14 @@ enum Subject {
     Role(Pattern),
 }
 
-impl TryFrom<String> for Subject {
-    type Error = String;
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from_text::deserialize(from, Self::parse)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
+impl Subject {
+    fn parse(text: String) -> Result<Self, String> {
         let (kind, name) = text.split_once(':').unwrap_or((&text, ""));
         let named = || Pattern::new(name);
         match kind {

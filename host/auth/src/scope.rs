@@ -1,12 +1,14 @@
 //! What a caller may do: scopes, each for a project and for names that match a pattern.
 
 pub use littoral_model::pattern::Pattern;
-use serde::{Deserialize, Serialize};
+
+use crate::from_text;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A kind of request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "&'static str")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "&'static str")]
 pub enum Scope {
     /// Reads rows and definitions.
     Read,
@@ -62,11 +64,9 @@ impl FromStr for Scope {
     }
 }
 
-impl TryFrom<String> for Scope {
-    type Error = UnknownScope;
-
-    fn try_from(text: String) -> Result<Self, UnknownScope> {
-        text.parse()
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from_text::deserialize(from, |text| text.parse())
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::{
     access::{Identity, Kind},
     error::Rejected,
-    located,
+    from_text, located,
     scope::{Grant, InvalidGrant},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -213,15 +213,11 @@ pub fn check_name(name: &str) -> Result<(), String> {
 
 /// Reads grants, of which each is checked at its own place in the text.
 fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(try_from = "String")]
     struct Valid(String);
 
-    impl TryFrom<String> for Valid {
-        type Error = InvalidGrant;
-
-        fn try_from(text: String) -> Result<Self, InvalidGrant> {
-            Grant::parse(&text, project::DEFAULT).map(|_| Self(text))
+    impl<'de> Deserialize<'de> for Valid {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            from_text::deserialize(from, |text| Grant::parse(&text, project::DEFAULT).map(|_| Self(text)))
         }
     }
     Ok(Vec::<Valid>::deserialize(deserializer)?.into_iter().map(|valid| valid.0).collect())

@@ -79,8 +79,10 @@ fn whole(answer: &Answer) -> Vec<u8> {
 
 /// Parses what [`whole`] wrote, without the headers that every server adds by itself.
 fn parts(mut whole: Bytes) -> Option<(HeaderMap, Bytes)> {
-    let end = whole.windows(2).position(|window| window == b"\n\n")?;
-    let head = whole.split_to(end + 2);
+    // Without headers, the empty line is the first one.
+    let has_no_headers = whole.starts_with(b"\n");
+    let end = if has_no_headers { 1 } else { whole.windows(2).position(|window| window == b"\n\n")? + 2 };
+    let head = whole.split_to(end);
     let mut headers = HeaderMap::new();
     for line in std::str::from_utf8(&head).ok()?.lines().filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ")?;

@@ -58,8 +58,8 @@ pub struct Record {
     pub error: Option<Cow<'static, str>>,
 }
 
-/// A span of running work, which ends when it is dropped. Most are of requests that are not sampled: they record nothing,
-/// and creating one is a branch.
+/// A span of running work, which ends when it is dropped. Most are of requests that are not sampled: they record
+/// nothing, and creating one is a branch.
 #[derive(Debug, Default)]
 pub struct Span(Option<Box<Active>>);
 
@@ -185,8 +185,8 @@ impl Span {
         }
     }
 
-    /// Records that the work failed, unless [`Span::succeeded`] follows. `reason` is an error code, or another term with
-    /// few values.
+    /// Records that the work failed, unless [`Span::succeeded`] follows. `reason` is an error code, or another term
+    /// with few values.
     pub fn failed(&mut self, reason: impl Into<Cow<'static, str>>) {
         if let Some(active) = &mut self.0 {
             active.record.error = Some(reason.into());

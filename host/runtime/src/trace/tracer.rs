@@ -59,9 +59,9 @@ pub fn is_on() -> bool {
 
 /// Begins the span of a request with these headers, which arrived at `began`.
 ///
-/// A client that is believed decides whether its trace is recorded, and its span is the parent. For any other client a new
-/// trace begins, which the configured ratio samples, with a link to the client's span: a stranger must neither decide
-/// what is recorded nor write into a trace of somebody else.
+/// A client that is believed decides whether its trace is recorded, and its span is the parent. For any other client a
+/// new trace begins, which the configured ratio samples, with a link to the client's span: a stranger must neither
+/// decide what is recorded nor write into a trace of somebody else.
 #[must_use]
 pub fn serve(headers: &HeaderMap, is_believed: impl FnOnce() -> bool, began: Instant) -> Start {
     let Some(tracer) = TRACER.get() else { return Start::default() };
