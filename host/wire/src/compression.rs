@@ -138,6 +138,10 @@ impl Decompressor {
                 return Err(malformed(COMPRESSED, "zstd makes no progress"));
             }
             self.input.advance(read);
+            if self.input.is_empty() {
+                // An empty slice would keep the memory of the bytes that arrived.
+                self.input = Bytes::new();
+            }
             if written > 0 {
                 return Ok(Some(Bytes::copy_from_slice(&self.piece)));
             }

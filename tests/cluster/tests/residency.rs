@@ -190,12 +190,14 @@ fn rows_reach_the_allowed_regions_and_no_other() {
 fn a_router_sends_a_write_of_any_size_to_a_region_that_may_hold_it() {
     let world = start();
     let inside = edge(world.dir.path(), "inside", Some("eu"), &[world.eu_peer]);
+    let outside = edge(world.dir.path(), "outside", Some("us"), &[world.us.ready.peer.unwrap()]);
     let topology = format!(
         "role = \"topology\"\nname = \"test\"\npattern = \"active_active\"\n\
-         [[regions]]\nname = \"us\"\nlatitude = 0.0\nlongitude = 0.0\nleader = \"{}\"\nedges = []\n\
+         [[regions]]\nname = \"us\"\nlatitude = 0.0\nlongitude = 0.0\nleader = \"{}\"\n\
+         edges = [{{ name = \"outside\", door = \"{}\" }}]\n\
          [[regions]]\nname = \"eu\"\nlatitude = 0.0\nlongitude = 60.0\nleader = \"{}\"\n\
          edges = [{{ name = \"inside\", door = \"{}\" }}]\n",
-        world.us.ready.door, world.eu.ready.door, inside.ready.door
+        world.us.ready.door, outside.ready.door, world.eu.ready.door, inside.ready.door
     );
     let config = "[router]\nwatch_ms = 50\n[router.health]\ninterval_ms = 100\n";
     let router = Router::start(world.dir.path(), &topology, config, None).unwrap();

@@ -38,8 +38,10 @@ fn keys(dir: &Path) -> Vec<String> {
     keys.filter(|line| line.len() > 20).collect()
 }
 
-/// Returns the error of a node that does not start.
+/// Returns the error of a node that does not start. It has a log of its own: the error shows the end of its log, to
+/// which a running node would write further lines.
 fn start_error(plan: Plan) -> String {
+    let plan = Plan { name: "rejected".to_owned(), ..plan };
     Node::start(plan).map(drop).unwrap_err().to_string()
 }
 
