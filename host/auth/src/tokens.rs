@@ -217,7 +217,7 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
 
     impl<'de> Deserialize<'de> for Valid {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            from_text::deserialize(from, |text| Grant::parse(&text, project::DEFAULT).map(|_| Self(text)))
+            from_text::deserialize(from, |text: String| Grant::parse(&text, project::DEFAULT).map(|_| Self(text)))
         }
     }
     Ok(Vec::<Valid>::deserialize(deserializer)?.into_iter().map(|valid| valid.0).collect())
