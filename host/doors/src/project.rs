@@ -186,16 +186,20 @@ pub(crate) fn check_residency(state: &State, regions: &[Region]) -> Result<(), F
     Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, code::OUTSIDE_REGIONS, message))
 }
 
-/// Admits a request to its project, by the quotas, and by the residency rule if it `concerns_rows`.
+/// Checks that this node may hold the rows of the project.
+///
+/// # Errors
+/// As [`check_residency`].
+pub(crate) fn check_own_residency(state: &State) -> Result<(), Failure> {
+    check_residency(state, &state.rules().regions)
+}
+
+/// Admits a request to its project, by the quotas.
 ///
 /// # Errors
 /// The limit that it exceeds.
-pub(crate) fn admit(state: &Arc<State>, concerns_rows: bool, now: Instant) -> Result<Running, Failure> {
-    let rules = state.rules();
-    if concerns_rows {
-        check_residency(state, &rules.regions)?;
-    }
-    quota::admit(state, &rules.quotas, now)
+pub(crate) fn admit(state: &Arc<State>, now: Instant) -> Result<Running, Failure> {
+    quota::admit(state, &state.rules().quotas, now)
 }
 
 #[cfg(test)]

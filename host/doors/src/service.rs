@@ -140,7 +140,14 @@ async fn respond_admitted(
         Ok(state) => state,
         Err(failure) => return failed(or_not_ready(projects.default(), failure).await, endpoint.is_feast()),
     };
-    // The body first: clients that send their body slowly must not hold slots in the meantime.
+    // Before the body is read: a router that has not sent it yet can then send it to a door of another region.
+    if endpoint.is_in_project()
+        && endpoint.concerns_rows()
+        && let Err(failure) = project::check_own_residency(&state)
+    {
+        return failed(failure, endpoint.is_feast());
+    }
+    // Then the body: clients that send their body slowly must not hold slots in the meantime.
     let (max, loads) = (body_max(&state, endpoint), loads(&state, &parts, &client, &admitted));
     let read = match endpoint.is_vital() {
         // Its body means nothing, and strangers could hold memory with it.
@@ -158,7 +165,7 @@ async fn respond_admitted(
         return failed(failure, endpoint.is_feast());
     }
     let running = match endpoint.is_in_project() {
-        true => project::admit(&state, endpoint.concerns_rows(), Instant::now()).map(Some),
+        true => project::admit(&state, Instant::now()).map(Some),
         false => Ok(None),
     };
     let running = match running {

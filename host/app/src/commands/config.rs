@@ -194,7 +194,7 @@ mod tests {
                 ("tokens.toml:3: ", "'sha256' is not a hash"),
                 ("tokens.toml:4: ", "'expires' is not a time"),
                 ("tokens.toml:9: ", "there is no scope 'raed'"),
-                ("tokens.toml:9: ", "'b/c'"),
+                ("tokens.toml:9: ", "'write:a/b/c' has a second '/'"),
                 ("tokens.toml:10: ", "'a/b' is not a project name"),
                 ("tokens.toml:12: ", "two tokens have this name"),
             ],

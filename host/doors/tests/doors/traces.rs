@@ -26,8 +26,9 @@ async fn read(door: &Door, headers: &[(&str, &str)]) -> Answer {
     door.send("POST", "/get-online-features", headers, body.to_string()).await
 }
 
-async fn open(trust: Trust) -> Door {
-    Door::open_guarded(MemoryNode::default(), Guard { authenticator: None, trust, is_open: true }).await.0
+/// Opens a door. It closes when it or the client of its administration is dropped.
+async fn open(trust: Trust) -> (Door, Door) {
+    Door::open_guarded(MemoryNode::default(), Guard { authenticator: None, trust, is_open: true }).await
 }
 
 /// One test, because the recorder belongs to the process.
@@ -35,7 +36,7 @@ async fn open(trust: Trust) -> Door {
 async fn a_trusted_client_decides_whether_its_request_is_recorded_and_a_stranger_does_not() {
     let mut spans = trace::install(0.0).unwrap();
     let client: TraceContext = SAMPLED.parse().unwrap();
-    let (trusting, public) = (open(Trust::everyone()).await, open(Trust::default()).await);
+    let ((trusting, _admin), (public, _public_admin)) = (open(Trust::everyone()).await, open(Trust::default()).await);
 
     let unsampled = SAMPLED.replace("-01", "-00");
     for (door, headers) in [

@@ -55,6 +55,13 @@ impl Nginx {
     }
 }
 
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers would survive a kill of the main process.
+        self.process.stop(START_MAX);
+    }
+}
+
 /// Returns the configuration in which it is fastest: as many workers as cores, each with a listener of its own. Like
 /// the doors, it sends session tickets and keeps no sessions.
 fn config(address: SocketAddr, cert: &Path, dir: &Path) -> String {

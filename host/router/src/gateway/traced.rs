@@ -55,8 +55,8 @@ pub(crate) fn begin(parts: &Parts, is_trusted: bool, began: Instant) -> Start {
     start
 }
 
-/// Removes the trace headers of a client that is not trusted. Without a trace of its own, a router passes those of other
-/// clients on. A door trusts the router, so they are as good as the router's.
+/// Removes the trace headers of a client that is not trusted. Without a trace of its own, a router passes those of
+/// other clients on. A door trusts the router, so they are as good as the router's.
 pub(crate) fn strip(headers: &mut HeaderMap, is_trusted: bool) {
     if !is_trusted {
         trace::remove(headers);
