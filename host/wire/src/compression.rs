@@ -122,7 +122,7 @@ impl Decompressor {
         }
     }
 
-    /// Returns the next decompressed bytes, at most [`PIECE_LEN_MAX`]; `None` if more bytes are needed.
+    /// Returns the next decompressed bytes, at most 128 KiB; `None` if more bytes are needed.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the bytes are not zstd's, or need too large a window.
